@@ -1,0 +1,312 @@
+//! Messages on UDP and DTLS (RFC 7252 §3, token lengths of RFC 8974 §2.1).
+//!
+//! ```text
+//!  0                   1                   2                   3
+//!  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+//! |Ver| T |  TKL  |      Code     |          Message ID           |
+//! | length of the token, if TKL is 13 (1 byte) or 14 (2 bytes)
+//! | token | options | 0xff payload
+//! ```
+
+use core::fmt;
+
+use crate::code::{Code, CodeKind};
+use crate::cursor::{Reader, Writer, extend_nibble};
+use crate::error::{HeaderStart, MessageError, MessageErrorKind};
+use crate::options::{Options, PAYLOAD_MARKER};
+use crate::writer::{BufferTooSmall, put_start};
+
+/// The only version there is (RFC 7252 §3).
+pub(crate) const VERSION: u8 = 1;
+
+/// The bytes before the token.
+const HEADER_LEN: usize = 4;
+
+/// The token length that is reserved (RFC 8974 §2.1).
+const RESERVED_TOKEN_LENGTH: u8 = 15;
+
+/// How a message is transmitted (RFC 7252 §4.2, §4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageType {
+    /// CON: asks for an Acknowledgement.
+    Confirmable,
+    /// NON: does not.
+    NonConfirmable,
+    /// ACK: acknowledges a Confirmable message, and may carry the response.
+    Acknowledgement,
+    /// RST: could not be processed.
+    Reset,
+}
+
+impl MessageType {
+    #[inline]
+    const fn from_bits(bits: u8) -> Self {
+        match bits & 0x03 {
+            0 => Self::Confirmable,
+            1 => Self::NonConfirmable,
+            2 => Self::Acknowledgement,
+            _ => Self::Reset,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn to_bits(self) -> u8 {
+        match self {
+            Self::Confirmable => 0,
+            Self::NonConfirmable => 1,
+            Self::Acknowledgement => 2,
+            Self::Reset => 3,
+        }
+    }
+}
+
+impl fmt::Display for MessageType {
+    /// `CON`, `NON`, `ACK` or `RST`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Confirmable => "CON",
+            Self::NonConfirmable => "NON",
+            Self::Acknowledgement => "ACK",
+            Self::Reset => "RST",
+        })
+    }
+}
+
+/// Detects duplicates and matches Acknowledgements and Resets to messages (RFC 7252 §4.4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId(pub u16);
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#06x}", self.0)
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MessageId({self})")
+    }
+}
+
+/// A message that borrows the datagram it was read from, or the parts it is to be written from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Its type.
+    pub message_type: MessageType,
+    /// Its code.
+    pub code: Code,
+    /// Its Message ID.
+    pub message_id: MessageId,
+    /// Its token: 0 to 8 bytes, or up to 65804 if it is an extended token (RFC 8974).
+    pub token: &'a [u8],
+    /// Its options.
+    pub options: Options<'a>,
+    /// Its payload; empty if there is none.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// Reads a datagram.
+    ///
+    /// Everything is checked here, once: the header, the encoding of the options, and that type and code go
+    /// together (RFC 7252 §4.3 table 1). Not checked is what options mean; see
+    /// [`check_option`](crate::check_option).
+    ///
+    /// # Errors
+    /// [`MessageError`] says what is wrong, where, and how to reject the message.
+    #[inline]
+    pub fn parse(datagram: &'a [u8]) -> Result<Message<'a>, MessageError> {
+        let mut reader = Reader::new(datagram);
+        let (header, token_length) = read_header(&mut reader, datagram.len())?;
+        check_code(header)?;
+        if header.code.is_empty() {
+            return read_empty(header, token_length, reader);
+        }
+        let token = read_token(&mut reader, token_length, header)?;
+        let start = datagram.len() - reader.rest().len();
+        let (options, rest) =
+            Options::split(reader.rest()).map_err(|error| MessageError::in_options(error, start, header))?;
+        let payload = match rest.split_first() {
+            None => rest,
+            Some((_marker, payload)) if !payload.is_empty() => payload,
+            Some(_) => {
+                let kind = MessageErrorKind::MarkerWithoutPayload;
+                return Err(MessageError::in_header(
+                    kind,
+                    datagram.len() - rest.len(),
+                    Some(header),
+                ));
+            }
+        };
+        let HeaderStart {
+            message_type,
+            code,
+            message_id,
+        } = header;
+        Ok(Message {
+            message_type,
+            code,
+            message_id,
+            token,
+            options,
+            payload,
+        })
+    }
+
+    /// An Empty message: a CoAP ping if Confirmable, otherwise an empty Acknowledgement or a Reset.
+    #[must_use]
+    pub const fn empty(message_type: MessageType, message_id: MessageId) -> Message<'static> {
+        Message {
+            message_type,
+            code: Code::EMPTY,
+            message_id,
+            token: &[],
+            options: Options::empty(),
+            payload: &[],
+        }
+    }
+
+    /// How many bytes [`encode`](Self::encode) writes; `usize::MAX` if the token has more than 65804 bytes
+    /// and cannot be encoded.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let extension = match self.token.len() {
+            0..=12 => 0,
+            13..=268 => 1,
+            len if extend_nibble(len).is_some() => 2,
+            _ => return usize::MAX,
+        };
+        let marker = usize::from(!self.payload.is_empty());
+        HEADER_LEN
+            .saturating_add(extension + marker)
+            .saturating_add(self.token.len())
+            .saturating_add(self.options.as_bytes().len())
+            .saturating_add(self.payload.len())
+    }
+
+    /// Writes the message to the start of a buffer and says how many bytes it takes.
+    ///
+    /// # Errors
+    /// If the buffer has fewer than [`encoded_len`](Self::encoded_len) bytes; its content is then undefined.
+    pub fn encode(&self, buf: &mut [u8]) -> Result<usize, BufferTooSmall> {
+        let too_small = BufferTooSmall {
+            needed: self.encoded_len(),
+            available: buf.len(),
+        };
+        let mut writer = Writer::new(buf);
+        put_start(
+            &mut writer,
+            self.message_type,
+            self.code,
+            self.message_id,
+            self.token,
+        )
+        .ok_or(too_small)?;
+        writer.put(self.options.as_bytes());
+        if !self.payload.is_empty() {
+            writer.put(&[PAYLOAD_MARKER]);
+            writer.put(self.payload);
+        }
+        writer.finish().ok_or(too_small)
+    }
+}
+
+impl fmt::Display for Message<'_> {
+    /// One line for people: type, code, Message ID, token, options, length of the payload.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.message_type, self.code)?;
+        if let Some(name) = self.code.name() {
+            write!(f, " {name}")?;
+        }
+        write!(f, " mid={}", self.message_id)?;
+        if !self.token.is_empty() {
+            f.write_str(" token=")?;
+            self.token.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        }
+        for option in self.options {
+            write!(f, " [{option}]")?;
+        }
+        if !self.payload.is_empty() {
+            write!(f, " payload={} bytes", self.payload.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// The header's fields but for the token length, and the token length (RFC 7252 §3).
+#[inline]
+fn read_header(reader: &mut Reader<'_>, len: usize) -> Result<(HeaderStart, u8), MessageError> {
+    // The version comes first: whatever another version looks like, it is not a short message of ours.
+    if let Some(version @ (0 | 2..)) = reader.rest().first().map(|first| first >> 6) {
+        return Err(MessageError::in_header(
+            MessageErrorKind::Version(version),
+            0,
+            None,
+        ));
+    }
+    let Some([first, code, high, low]) = reader.array() else {
+        return Err(MessageError::in_header(
+            MessageErrorKind::TruncatedHeader,
+            len,
+            None,
+        ));
+    };
+    let header = HeaderStart {
+        message_type: MessageType::from_bits(first >> 4),
+        code: Code::from_byte(code),
+        message_id: MessageId(u16::from_be_bytes([high, low])),
+    };
+    Ok((header, first & 0x0f))
+}
+
+/// Whether type and code go together (RFC 7252 §4.3 table 1).
+#[inline]
+fn check_code(header: HeaderStart) -> Result<(), MessageError> {
+    use MessageType::{Acknowledgement, Confirmable, NonConfirmable, Reset};
+
+    let kind = match (header.code.kind(), header.message_type) {
+        (CodeKind::Reserved | CodeKind::Signal(_), _) => MessageErrorKind::ReservedClass(header.code.class()),
+        (CodeKind::Empty, Confirmable | Acknowledgement | Reset)
+        | (CodeKind::Request(_), Confirmable | NonConfirmable)
+        | (CodeKind::Response(_), Confirmable | NonConfirmable | Acknowledgement) => return Ok(()),
+        _ => MessageErrorKind::TypeCodeMismatch,
+    };
+    Err(MessageError::in_header(kind, 1, Some(header)))
+}
+
+/// Nothing may follow the header of an Empty message (RFC 7252 §4.1).
+fn read_empty(
+    header: HeaderStart,
+    token_length: u8,
+    reader: Reader<'_>,
+) -> Result<Message<'static>, MessageError> {
+    let kind = MessageErrorKind::EmptyWithContent;
+    if token_length != 0 {
+        return Err(MessageError::in_header(kind, 0, Some(header)));
+    }
+    if !reader.rest().is_empty() {
+        return Err(MessageError::in_header(kind, HEADER_LEN, Some(header)));
+    }
+    Ok(Message::empty(header.message_type, header.message_id))
+}
+
+/// The token, whose length may be extended (RFC 8974 §2.1).
+#[inline]
+fn read_token<'a>(
+    reader: &mut Reader<'a>,
+    token_length: u8,
+    header: HeaderStart,
+) -> Result<&'a [u8], MessageError> {
+    if token_length == RESERVED_TOKEN_LENGTH {
+        let kind = MessageErrorKind::TokenLength(token_length);
+        return Err(MessageError::in_header(kind, 0, Some(header)));
+    }
+    reader
+        .extended(token_length)
+        .and_then(|len| reader.take(usize::try_from(len).ok()?))
+        .ok_or(MessageError::in_header(
+            MessageErrorKind::TruncatedToken,
+            HEADER_LEN,
+            Some(header),
+        ))
+}
