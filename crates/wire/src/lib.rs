@@ -47,6 +47,9 @@ mod options;
 mod options_buf;
 mod token;
 mod uint;
+mod uri;
+#[cfg(feature = "alloc")]
+mod uri_options;
 mod writer;
 
 pub use block::{BlockError, BlockOption};
@@ -64,4 +67,5 @@ pub use options::{
 pub use options_buf::OptionsBuf;
 pub use token::{MAX_EXTENDED_TOKEN_LEN, Token};
 pub use uint::{UintBytes, decode_uint, encode_uint};
+pub use uri::{Host, Scheme, Uri, UriError, UriErrorKind};
 pub use writer::{BufferTooSmall, MessageWriter, WriteError};
