@@ -1,0 +1,227 @@
+//! What holds for all messages, options and URIs.
+#![cfg(feature = "alloc")]
+
+use coracle_wire::{
+    BlockOption, Code, CodeKind, Host, Message, MessageId, MessageType, OptionNumber, Options, OptionsBuf,
+    Reaction, Scheme, Uri, decode_uint, encode_uint,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+type Pairs = Vec<(u16, Vec<u8>)>;
+
+fn pairs() -> impl Strategy<Value = Pairs> {
+    let number = prop_oneof![0..40_u16, 200..600_u16, any::<u16>()];
+    let value = prop_oneof![4 => vec(any::<u8>(), 0..16), 1 => vec(any::<u8>(), 0..400)];
+    vec((number, value), 0..12)
+}
+
+fn build(pairs: &Pairs) -> OptionsBuf {
+    let mut options = OptionsBuf::new();
+    for (number, value) in pairs {
+        options.insert(OptionNumber(*number), value).unwrap();
+    }
+    options
+}
+
+fn listed(options: Options<'_>) -> Pairs {
+    options
+        .iter()
+        .map(|option| (option.number.0, option.value.to_vec()))
+        .collect()
+}
+
+/// Types and codes that go together, but for Empty messages.
+fn type_and_code() -> impl Strategy<Value = (MessageType, Code)> {
+    let any_type = prop_oneof![
+        Just(MessageType::Confirmable),
+        Just(MessageType::NonConfirmable),
+        Just(MessageType::Acknowledgement)
+    ];
+    (any_type, any::<u8>())
+        .prop_map(|(message_type, byte)| (message_type, Code::from_byte(byte)))
+        .prop_filter("no such combination", |(message_type, code)| match code.kind() {
+            CodeKind::Request(_) => *message_type != MessageType::Acknowledgement,
+            CodeKind::Response(_) => true,
+            _ => false,
+        })
+}
+
+fn datagram() -> impl Strategy<Value = Vec<u8>> {
+    let token = prop_oneof![8 => vec(any::<u8>(), 0..9), 1 => vec(any::<u8>(), 0..300)];
+    (
+        type_and_code(),
+        any::<u16>(),
+        token,
+        pairs(),
+        vec(any::<u8>(), 0..64),
+    )
+        .prop_map(|((message_type, code), id, token, pairs, payload)| {
+            let options = build(&pairs);
+            let message = Message {
+                message_type,
+                code,
+                message_id: MessageId(id),
+                token: &token,
+                options: options.as_options(),
+                payload: &payload,
+            };
+            let mut buf = vec![0; message.encoded_len()];
+            assert_eq!(message.encode(&mut buf), Ok(buf.len()));
+            assert_eq!(Message::parse(&buf), Ok(message));
+            buf
+        })
+}
+
+/// Whatever arrives: it is a message, and then there is no other way to write it, or there is one reaction.
+fn judge(datagram: &[u8]) {
+    match Message::parse(datagram) {
+        Ok(message) => {
+            let mut buf = vec![0; datagram.len()];
+            assert_eq!(message.encode(&mut buf), Ok(datagram.len()));
+            assert_eq!(buf, datagram);
+            assert_eq!(Options::parse(message.options.as_bytes()), Ok(message.options));
+            let numbers: Vec<_> = message.options.iter().map(|option| option.number).collect();
+            assert!(numbers.is_sorted());
+            assert!(!message.to_string().is_empty());
+        }
+        Err(error) => {
+            assert!(error.offset <= datagram.len());
+            assert!(!error.to_string().is_empty());
+            let is_confirmable = datagram.len() >= 4 && datagram[0] >> 4 == 0b0100;
+            let expected = if is_confirmable {
+                Reaction::Reset(MessageId(u16::from_be_bytes([datagram[2], datagram[3]])))
+            } else {
+                Reaction::Ignore
+            };
+            assert_eq!(error.reaction(), expected);
+        }
+    }
+}
+
+fn segment() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z]{0,6}", "\\PC{0,20}", "[./%?&#\\[\\]@: ]{0,5}"].prop_filter("expressible", |text| {
+        text != "." && text != ".." && text.len() <= 255
+    })
+}
+
+fn host_name() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z][a-z0-9.-]{0,20}", "[a-zäöü%@/ ]{1,10}"]
+}
+
+proptest! {
+    #[test]
+    fn messages_are_read_as_they_were_written(datagram in datagram()) {
+        judge(&datagram);
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_judged(datagram in vec(any::<u8>(), 0..80)) {
+        judge(&datagram);
+    }
+
+    #[test]
+    fn arbitrary_bytes_after_a_good_start_are_judged(rest in vec(any::<u8>(), 0..80), kind in type_and_code()) {
+        let mut datagram = vec![0; 4];
+        let message = Message { code: kind.1, ..Message::empty(kind.0, MessageId(1)) };
+        message.encode(&mut datagram).unwrap();
+        datagram.extend(rest);
+        judge(&datagram);
+    }
+
+    #[test]
+    fn messages_with_a_wrong_byte_are_judged(
+        mut datagram in datagram(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+    ) {
+        let at = at.index(datagram.len());
+        datagram[at] = byte;
+        judge(&datagram);
+    }
+
+    #[test]
+    fn messages_cut_off_are_judged(datagram in datagram(), at in any::<prop::sample::Index>()) {
+        judge(&datagram[..at.index(datagram.len())]);
+    }
+
+    #[test]
+    fn options_come_out_sorted_and_equal_ones_in_their_order(pairs in pairs()) {
+        let options = build(&pairs);
+        let mut expected = pairs;
+        expected.sort_by_key(|(number, _)| *number);
+        prop_assert_eq!(Options::parse(options.as_options().as_bytes()), Ok(options.as_options()));
+        for (number, _) in &expected {
+            let of_number: Vec<&[u8]> = options.as_options().get_all(OptionNumber(*number)).collect();
+            let wanted = expected.iter().filter(|(other, _)| other == number);
+            prop_assert_eq!(of_number, wanted.map(|(_, value)| value.as_slice()).collect::<Vec<_>>());
+        }
+        prop_assert_eq!(listed(options.as_options()), expected);
+    }
+
+    #[test]
+    fn removal_undoes_insertion(pairs in pairs(), number in any::<u16>(), late in pairs()) {
+        let others: Pairs = pairs.into_iter().filter(|(other, _)| *other != number).collect();
+        let mut options = build(&others);
+        let before = options.clone();
+        options.insert(OptionNumber(number), b"one").unwrap();
+        options.insert(OptionNumber(number), b"two").unwrap();
+        options.remove(OptionNumber(number));
+        prop_assert_eq!(&options, &before);
+        for (number, value) in &late {
+            options.insert(OptionNumber(*number), value).unwrap();
+        }
+        prop_assert_eq!(options, build(&others.into_iter().chain(late).collect()));
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_were_written(value in any::<u64>(), zeros in 0..20_usize) {
+        let encoded = encode_uint(value);
+        prop_assert_ne!(encoded.first(), Some(&0));
+        let padded = [vec![0; zeros], encoded.to_vec()].concat();
+        prop_assert_eq!(decode_uint(&padded), Some(value));
+    }
+
+    #[test]
+    fn block_options_are_read_as_they_were_written(num in 0..=BlockOption::MAX_NUM, more: bool, szx in 0..8_u8) {
+        let block = BlockOption::new(num, more, szx).unwrap();
+        prop_assert_eq!(BlockOption::decode(&block.encode()), Ok(block));
+        prop_assert_eq!(block.offset(), u64::from(num) * block.size() as u64);
+    }
+
+    #[test]
+    fn options_survive_the_way_through_a_uri(
+        host in host_name(), port in any::<u16>(), path in vec(segment(), 0..6), queries in vec(segment(), 0..4),
+    ) {
+        let mut options = OptionsBuf::new();
+        options.push_str(OptionNumber::URI_HOST, &host).unwrap();
+        // A single empty segment is the root, which has no Uri-Path (RFC 7252 §6.4 step 8).
+        for segment in path.iter().filter(|_| path != [""]) {
+            options.push_str(OptionNumber::URI_PATH, segment).unwrap();
+        }
+        for query in &queries {
+            options.push_str(OptionNumber::URI_QUERY, query).unwrap();
+        }
+        let unused = Host::Name("unused");
+        let uri = Uri::from_options(Scheme::Coap, unused, port, options.as_options()).unwrap();
+        let parsed = Uri::parse(&uri).unwrap();
+        prop_assert_eq!(parsed.port_or_default(), port);
+        prop_assert_eq!(parsed.to_options().unwrap(), options, "{}", uri);
+        prop_assert_eq!(parsed.to_string(), uri);
+    }
+
+    #[test]
+    fn any_text_is_a_uri_or_an_error_within_it(text in "(coap(s)?://)?([a-z\\[\\]%0-9:.@]{0,20})?[/?a-z%0-9.#]{0,30}\\PC{0,3}") {
+        match Uri::parse(&text) {
+            Ok(uri) => {
+                let shown = uri.to_string();
+                prop_assert_eq!(Uri::parse(&shown), Ok(uri));
+                if let Ok(options) = uri.to_options() {
+                    prop_assert!(options.as_options().path().all(|segment| segment != b"." && segment != b".."));
+                }
+            }
+            Err(error) => {
+                prop_assert!(error.offset <= text.len());
+                prop_assert!(text.is_char_boundary(error.offset));
+            }
+        }
+    }
+}
