@@ -1,5 +1,11 @@
 //! Every message that RFC 7252 and RFC 7641 print, read and written.
 #![cfg(feature = "alloc")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 
 use coracle_wire::{
     Code, Message, MessageId, MessageType, MessageWriter, OptionFormat, OptionNumber, OptionsBuf, encode_uint,

@@ -1,4 +1,5 @@
 //! Each way in which a datagram can be malformed, and how its receiver rejects it (RFC 7252 §3, §4.2, §4.3).
+#![allow(clippy::expect_used, reason = "helpers of tests")]
 
 use coracle_wire::MessageErrorKind::{
     EmptyWithContent, MarkerWithoutPayload, OptionDelta15, OptionLength15, OptionNumberOverflow,

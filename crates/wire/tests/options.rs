@@ -1,5 +1,6 @@
 //! Options as bytes, as values and as text.
 #![cfg(feature = "alloc")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use coracle_wire::{
     BlockError, BlockOption, Code, ContentFormat, MAX_OPTION_LEN, Message, MessageId, MessageType,

@@ -1,5 +1,6 @@
 //! What holds for all messages, options and URIs.
 #![cfg(feature = "alloc")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use coracle_wire::{
     BlockOption, Code, CodeKind, Host, Message, MessageId, MessageType, OptionNumber, Options, OptionsBuf,

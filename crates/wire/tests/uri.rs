@@ -1,5 +1,6 @@
 //! URIs: RFC 7252 §6 and appendix B, RFC 3986 §5.4, RFC 8323 §8.
 #![cfg(feature = "alloc")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use core::net::SocketAddr;
 
@@ -36,7 +37,12 @@ fn appendix_b_composes_and_decomposes() {
     const HOST: OptionNumber = OptionNumber::URI_HOST;
     const PATH: OptionNumber = OptionNumber::URI_PATH;
     const QUERY: OptionNumber = OptionNumber::URI_QUERY;
-    let cases: [(&str, &[(OptionNumber, &str)], &str); 5] = [
+    type Example = (
+        &'static str,
+        &'static [(OptionNumber, &'static str)],
+        &'static str,
+    );
+    let cases: [Example; 5] = [
         ("[2001:db8::2:1]:5683", &[], "coap://[2001:db8::2:1]/"),
         (
             "[2001:db8::2:1]:5683",
