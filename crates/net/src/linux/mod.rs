@@ -1,0 +1,15 @@
+//! Linux: many datagrams in a system call, each with its addresses, and ICMP errors by destination.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::unnecessary_cast,
+    reason = "small sizes go into fields of C, whose width differs between C libraries"
+)]
+
+mod address;
+mod batch;
+mod cmsg;
+mod errqueue;
+mod socket;
+
+pub(crate) use batch::{RecvScratch, SendScratch};
+pub(crate) use socket::{Socket, prepare};
