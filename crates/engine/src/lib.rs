@@ -5,8 +5,28 @@
 
 extern crate alloc;
 
+mod block;
+mod config;
+mod context;
+mod endpoint;
+mod exchange;
+pub mod limits;
+mod message;
+mod observe;
 mod path;
+mod slab;
+mod stats;
 mod time;
+mod timers;
+mod values;
 
+pub use config::{Body, BodyPolicy, Config, TransmissionParameters};
+pub use endpoint::Endpoint;
 pub use path::{Path, Peer, SecurityId};
+pub use stats::{DropReason, Stats};
 pub use time::Instant;
+pub use timers::{Deadline, Reason};
+pub use values::{
+    BodyPart, Event, ExchangeError, ExchangeId, OwnedRequest, Received, Request, RequestError, RequestRef,
+    RespondError, Response, ResponseRef, Topic, Transmit, Window,
+};

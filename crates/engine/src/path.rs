@@ -30,13 +30,22 @@ impl Path {
             IpAddr::V4(address) => address.is_multicast(),
             IpAddr::V6(address) => address.is_multicast(),
         };
-        Path { remote, local: None, interface: 0, multicast, security: None }
+        Path {
+            remote,
+            local: None,
+            interface: 0,
+            multicast,
+            security: None,
+        }
     }
 
     /// The peer at the other end.
     #[must_use]
     pub const fn peer(&self) -> Peer {
-        Peer { address: self.remote, identity: self.security }
+        Peer {
+            address: self.remote,
+            identity: self.security,
+        }
     }
 
     /// The way back: for a datagram that came to a group the answer leaves from an address the system chooses
@@ -44,7 +53,11 @@ impl Path {
     #[must_use]
     pub(crate) const fn back(&self) -> Path {
         let local = if self.multicast { None } else { self.local };
-        Path { local, multicast: false, ..*self }
+        Path {
+            local,
+            multicast: false,
+            ..*self
+        }
     }
 }
 

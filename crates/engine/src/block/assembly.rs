@@ -1,0 +1,344 @@
+//! Bodies of requests that come in blocks (RFC 7959 §2.5).
+
+use alloc::vec::Vec;
+use hashbrown::HashMap;
+
+use coracle_wire::{BlockOption, OptionNumber, Options, OptionsBuf, Status};
+
+use crate::block::is_full;
+use crate::config::Body;
+use crate::context::Context;
+use crate::exchange::admission::Refusal;
+use crate::exchange::reply::Reply;
+use crate::exchange::server::Ask;
+use crate::limits;
+use crate::path::Peer;
+use crate::slab::{Key, Slab};
+use crate::stats::DropReason;
+use crate::time::Instant;
+use crate::timers::TimerKey;
+
+/// What the block stage made of a request.
+pub(crate) enum Inbound {
+    /// Its body is in the message.
+    Whole,
+    /// More blocks are wanted: 2.31.
+    Continue,
+    /// The body is whole now, and these are the options of its first block.
+    Complete(OptionsBuf, Vec<u8>),
+    /// The first part of a body that is streamed.
+    StreamStart(Key),
+    /// A further part for the exchange that streams it; the last one when not `more`.
+    StreamPart { exchange: Key, more: bool },
+    /// A part that the consumer has not asked for yet: the answer waits.
+    StreamAgain { exchange: Key },
+    /// It cannot go on.
+    Refuse(Refusal),
+}
+
+enum Mode {
+    Collect {
+        body: Vec<u8>,
+        options: OptionsBuf,
+        limit: usize,
+    },
+    Stream {
+        exchange: Option<Key>,
+    },
+}
+
+struct Assembly {
+    peer: Peer,
+    cache_key: u64,
+    /// Bytes that have come: where the next block begins.
+    received: u64,
+    mode: Mode,
+}
+
+impl Assembly {
+    fn cost(&self) -> usize {
+        limits::BODY_OVERHEAD
+            + match &self.mode {
+                Mode::Collect { body, .. } => body.len(),
+                Mode::Stream { .. } => 0,
+            }
+    }
+}
+
+/// The bodies that are not whole yet, keyed by peer and cache key, never by token.
+pub(crate) struct Assemblies {
+    table: Slab<Assembly>,
+    index: HashMap<(Peer, u64), Key, foldhash::fast::FixedState>,
+    per_peer: HashMap<Peer, usize, foldhash::fast::FixedState>,
+    bytes: usize,
+}
+
+impl Assemblies {
+    pub(crate) fn new(context: &mut Context) -> Assemblies {
+        let hasher = foldhash::fast::FixedState::with_seed(context.random_u64());
+        Assemblies {
+            table: Slab::new(context.config.assembly_bytes / limits::BODY_OVERHEAD),
+            index: HashMap::with_hasher(hasher.clone()),
+            per_peer: HashMap::with_hasher(hasher),
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Stage 5 of the way in. The second value is a streamed exchange that a new body put an end to.
+    pub(crate) fn inbound(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        ask: &Ask,
+        options: Options<'_>,
+        payload: &[u8],
+    ) -> (Inbound, Option<Key>) {
+        let Some(block) = ask.blocks.block1 else {
+            return (Inbound::Whole, None);
+        };
+        if !is_full(block, payload.len()) {
+            let text = "a block that is not the last is not full";
+            return (refuse(Status::BAD_REQUEST, DropReason::BlockOption, text), None);
+        }
+        let known = self.index.get(&(ask.path.peer(), ask.cache_key)).copied();
+        if block.num() > 0 {
+            let Some(key) = known else {
+                return (
+                    refuse(
+                        Status::REQUEST_ENTITY_INCOMPLETE,
+                        DropReason::BlockOrder,
+                        "blocks before this one are missing",
+                    ),
+                    None,
+                );
+            };
+            return (self.next(context, now, key, block, payload), None);
+        }
+        let ended = known.and_then(|key| self.remove(context, key));
+        if block.more() {
+            (self.first(context, now, ask, options, payload), ended)
+        } else {
+            (Inbound::Whole, ended)
+        }
+    }
+
+    /// The first block of a body: room is found for it, and how it is taken is decided.
+    fn first(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        ask: &Ask,
+        options: Options<'_>,
+        payload: &[u8],
+    ) -> Inbound {
+        let taken = match &context.config.body_policy {
+            Some(policy) => policy.body(ask.method, options),
+            None => Body::Collect {
+                limit: context.config.max_body,
+            },
+        };
+        let mode = match taken {
+            Body::Stream => Mode::Stream { exchange: None },
+            Body::Collect { limit } => {
+                let announced = options.get_uint(OptionNumber::SIZE1).unwrap_or(0);
+                if payload.len() > limit || announced > limit as u64 {
+                    return too_large(limit);
+                }
+                Mode::Collect {
+                    body: Vec::new(),
+                    options: OptionsBuf::from(options),
+                    limit,
+                }
+            }
+        };
+        let assembly = Assembly {
+            peer: ask.path.peer(),
+            cache_key: ask.cache_key,
+            received: 0,
+            mode,
+        };
+        if !self.has_room(context, &assembly.peer, limits::BODY_OVERHEAD + payload.len()) {
+            return busy();
+        }
+        let streams = matches!(assembly.mode, Mode::Stream { .. });
+        let (peer, id) = (assembly.peer, (assembly.peer, assembly.cache_key));
+        let Ok(key) = self.table.insert(assembly) else {
+            return busy();
+        };
+        self.index.insert(id, key);
+        self.charge(&peer, limits::BODY_OVERHEAD);
+        self.append(context, now, key, payload);
+        if streams {
+            Inbound::StreamStart(key)
+        } else {
+            Inbound::Continue
+        }
+    }
+
+    fn next(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        key: Key,
+        block: BlockOption,
+        payload: &[u8],
+    ) -> Inbound {
+        let Some(assembly) = self.table.get(key) else {
+            return busy();
+        };
+        let (received, len) = (assembly.received, payload.len() as u64);
+        let again = block.more() && block.offset() + len == received;
+        if block.offset() != received && !again {
+            return refuse(
+                Status::REQUEST_ENTITY_INCOMPLETE,
+                DropReason::BlockOrder,
+                "a block is out of order",
+            );
+        }
+        if let Mode::Stream { exchange } = assembly.mode {
+            let Some(exchange) = exchange else { return busy() };
+            return self.next_part(context, now, key, exchange, block, payload, again);
+        }
+        if again {
+            return Inbound::Continue;
+        }
+        let Mode::Collect { limit, .. } = assembly.mode else {
+            return busy();
+        };
+        if received + len > limit as u64 {
+            self.remove(context, key);
+            return too_large(limit);
+        }
+        let peer = assembly.peer;
+        if !self.has_room(context, &peer, payload.len()) {
+            return busy();
+        }
+        self.append(context, now, key, payload);
+        if block.more() {
+            return Inbound::Continue;
+        }
+        match self.take(context, key) {
+            Some(Mode::Collect { body, options, .. }) => Inbound::Complete(options, body),
+            _ => busy(),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one decision")]
+    fn next_part(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        key: Key,
+        exchange: Key,
+        block: BlockOption,
+        payload: &[u8],
+        again: bool,
+    ) -> Inbound {
+        if again {
+            return Inbound::StreamAgain { exchange };
+        }
+        self.append(context, now, key, payload);
+        if !block.more() {
+            self.take(context, key);
+        }
+        Inbound::StreamPart {
+            exchange,
+            more: block.more(),
+        }
+    }
+
+    /// Ties a streamed body to the exchange that consumes it.
+    pub(crate) fn stream_to(&mut self, key: Key, consumer: Key) {
+        if let Some(Assembly {
+            mode: Mode::Stream { exchange },
+            ..
+        }) = self.table.get_mut(key)
+        {
+            *exchange = Some(consumer);
+        }
+    }
+
+    fn append(&mut self, context: &mut Context, now: Instant, key: Key, payload: &[u8]) {
+        let Some(assembly) = self.table.get_mut(key) else {
+            return;
+        };
+        assembly.received += payload.len() as u64;
+        context
+            .timers
+            .arm(TimerKey::Assembly(key), now + context.config.block_lifetime);
+        if let Mode::Collect { body, .. } = &mut assembly.mode {
+            body.extend_from_slice(payload);
+            let peer = assembly.peer;
+            self.charge(&peer, payload.len());
+        }
+    }
+
+    fn has_room(&self, context: &Context, peer: &Peer, wanted: usize) -> bool {
+        let used = self.per_peer.get(peer).copied().unwrap_or(0);
+        used + wanted <= context.config.assembly_bytes_per_peer
+            && self.bytes + wanted <= context.config.assembly_bytes
+    }
+
+    fn charge(&mut self, peer: &Peer, bytes: usize) {
+        self.bytes += bytes;
+        *self.per_peer.entry(*peer).or_insert(0) += bytes;
+    }
+
+    /// Forgets a body; the exchange that streams it, if there is one.
+    pub(crate) fn remove(&mut self, context: &mut Context, key: Key) -> Option<Key> {
+        match self.take(context, key)? {
+            Mode::Stream { exchange } => exchange,
+            Mode::Collect { .. } => None,
+        }
+    }
+
+    fn take(&mut self, context: &mut Context, key: Key) -> Option<Mode> {
+        let assembly = self.table.remove(key)?;
+        context.timers.disarm(TimerKey::Assembly(key));
+        self.index.remove(&(assembly.peer, assembly.cache_key));
+        let cost = assembly.cost();
+        self.bytes -= cost;
+        if let Some(used) = self.per_peer.get_mut(&assembly.peer) {
+            *used -= cost;
+            if *used == 0 {
+                self.per_peer.remove(&assembly.peer);
+            }
+        }
+        Some(assembly.mode)
+    }
+}
+
+/// What is sent for more blocks (RFC 7959 §2.9.1), with the block size that the server prefers (§2.3).
+pub(crate) fn continuation(context: &Context, block: BlockOption) -> Reply<'static> {
+    let mut reply = Reply::new(Status::CONTINUE, &[]);
+    let szx = block.szx().min(context.config.block_szx);
+    // The number stays that of the request's block; only the size may shrink.
+    let echo = BlockOption::new(block.num(), true, szx).unwrap_or(block);
+    reply.set(OptionNumber::BLOCK1, &echo.encode());
+    reply
+}
+
+fn refuse(status: Status, reason: DropReason, diagnostic: &str) -> Inbound {
+    Inbound::Refuse(Refusal::new(status, reason, diagnostic))
+}
+
+fn too_large(limit: usize) -> Inbound {
+    let text = "the body is too large";
+    let refusal = Refusal::new(Status::REQUEST_ENTITY_TOO_LARGE, DropReason::BodySize, text);
+    Inbound::Refuse(Refusal {
+        size1: Some(limit),
+        ..refusal
+    })
+}
+
+fn busy() -> Inbound {
+    refuse(
+        Status::SERVICE_UNAVAILABLE,
+        DropReason::Busy,
+        "no room for another body",
+    )
+}

@@ -1,0 +1,80 @@
+//! Block-wise transfer (RFC 7959): bodies longer than a datagram, in both directions and both roles.
+
+pub(crate) mod assembly;
+pub(crate) mod bodies;
+pub(crate) mod transfer;
+
+use core::hash::{BuildHasher, Hash, Hasher};
+
+use coracle_wire::{BlockOption, Method, OptionNumber, Options};
+
+/// What identifies a request among those of a peer: its method and cache key (RFC 7252 §5.6), which holds the
+/// Request-Tag (RFC 9175 §3.3), but not what changes from block to block or with what the client knows already.
+pub(crate) fn cache_key(hasher: &foldhash::fast::FixedState, method: Method, options: Options<'_>) -> u64 {
+    let mut state = hasher.build_hasher();
+    method.hash(&mut state);
+    for option in options.iter().filter(|option| counts(option.number)) {
+        option.number.hash(&mut state);
+        option.value.hash(&mut state);
+    }
+    state.finish()
+}
+
+fn counts(number: OptionNumber) -> bool {
+    const PASSING: [OptionNumber; 9] = [
+        OptionNumber::BLOCK1,
+        OptionNumber::BLOCK2,
+        OptionNumber::OBSERVE,
+        OptionNumber::ETAG,
+        OptionNumber::IF_MATCH,
+        // RFC 7959 §2.10: only in the first block of a body.
+        OptionNumber::IF_NONE_MATCH,
+        OptionNumber::NO_RESPONSE,
+        OptionNumber::ECHO,
+        OptionNumber::HOP_LIMIT,
+    ];
+    !number.is_no_cache_key() && !PASSING.contains(&number)
+}
+
+/// A block at a byte offset, which is a multiple of its size. `None`: the number does not fit into 20 bits.
+pub(crate) fn block_at(offset: u64, more: bool, szx: u8) -> Option<BlockOption> {
+    let num = u32::try_from(offset >> (szx + 4)).ok()?;
+    BlockOption::new(num, more, szx).ok()
+}
+
+/// Whether the content of a block agrees with what it says: all blocks but the last are full (RFC 7959 §2.2).
+pub(crate) fn is_full(block: BlockOption, len: usize) -> bool {
+    if block.more() {
+        len == block.size()
+    } else {
+        len <= block.size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coracle_wire::OptionsBuf;
+
+    #[test]
+    fn the_cache_key_ignores_what_changes_from_block_to_block() {
+        let hasher = foldhash::fast::FixedState::with_seed(1);
+        let mut first = OptionsBuf::new();
+        first.push_str(OptionNumber::URI_PATH, "a").unwrap();
+        let mut second = first.clone();
+        second.set(OptionNumber::BLOCK1, &[0x16]).unwrap();
+        second.set(OptionNumber::SIZE1, &[9]).unwrap();
+        second.set(OptionNumber::IF_NONE_MATCH, &[]).unwrap();
+        let key = |method, options: &OptionsBuf| cache_key(&hasher, method, options.as_options());
+        assert_eq!(key(Method::PUT, &first), key(Method::PUT, &second));
+        assert_ne!(key(Method::PUT, &first), key(Method::POST, &first));
+        second.set(OptionNumber::REQUEST_TAG, &[1]).unwrap();
+        assert_ne!(key(Method::PUT, &first), key(Method::PUT, &second));
+    }
+
+    #[test]
+    fn a_block_number_has_20_bits() {
+        assert_eq!(block_at(1024 * 5, true, 6).map(|block| block.num()), Some(5));
+        assert_eq!(block_at((1 << 20) * 1024, false, 6), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! What every stage may use: settings, the way out, timers, counters, events and random numbers.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use coracle_wire::{Message, MessageId, MessageType, Token};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+
+use crate::config::Config;
+use crate::limits;
+use crate::path::Path;
+use crate::stats::{DropReason, Stats};
+use crate::time::Instant;
+use crate::timers::Timers;
+use crate::values::{Event, Transmit};
+
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) out: Outbox,
+    pub(crate) timers: Timers,
+    pub(crate) stats: Stats,
+    pub(crate) events: VecDeque<Event>,
+    random: ChaCha8Rng,
+}
+
+impl Context {
+    pub(crate) fn new(config: Config, seed: [u8; 32]) -> Context {
+        Context {
+            config,
+            out: Outbox::default(),
+            timers: Timers::default(),
+            stats: Stats::default(),
+            events: VecDeque::new(),
+            random: ChaCha8Rng::from_seed(seed),
+        }
+    }
+
+    /// Puts a message on its way. One that is longer than a datagram is counted and dropped.
+    pub(crate) fn transmit(&mut self, path: Path, message: &Message<'_>) {
+        if !self.out.push_message(path, message) {
+            self.stats.drop_for(DropReason::Oversize);
+        }
+    }
+
+    /// Puts an empty message on its way: an acknowledgement, a reset or a ping.
+    pub(crate) fn transmit_empty(&mut self, path: Path, message_type: MessageType, id: MessageId) {
+        self.transmit(path, &Message::empty(message_type, id));
+    }
+
+    pub(crate) fn random_u64(&mut self) -> u64 {
+        self.random.next_u64()
+    }
+
+    pub(crate) fn random_u16(&mut self) -> u16 {
+        let [low, high, ..] = self.random.next_u32().to_le_bytes();
+        u16::from_le_bytes([low, high])
+    }
+
+    /// Eight random bytes (RFC 7252 §5.3.1 asks for at least 32 bits; RFC 9175 §4.2 against reuse).
+    pub(crate) fn random_token(&mut self) -> Token {
+        Token::new(&self.random.next_u64().to_le_bytes()).unwrap_or_default()
+    }
+
+    /// A random time from zero to `most`.
+    pub(crate) fn random_within(&mut self, most: Duration) -> Duration {
+        let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+        let share = u128::from(self.random.next_u64()) * u128::from(micros) >> 64;
+        Duration::from_micros(u64::try_from(share).unwrap_or(micros))
+    }
+}
+
+struct Leaving {
+    path: Path,
+    start: usize,
+    len: usize,
+}
+
+/// Datagrams that wait to be polled, their bytes in one buffer that is used again when all are gone.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    queue: VecDeque<Leaving>,
+}
+
+impl Outbox {
+    /// Encodes a message; `false` when it is longer than [`limits::MAX_DATAGRAM`].
+    fn push_message(&mut self, path: Path, message: &Message<'_>) -> bool {
+        let len = message.encoded_len();
+        if len > limits::MAX_DATAGRAM {
+            return false;
+        }
+        let start = self.bytes.len();
+        self.bytes.resize(start + len, 0);
+        let encoded = self
+            .bytes
+            .get_mut(start..)
+            .is_some_and(|buf| message.encode(buf).is_ok());
+        if encoded {
+            self.queue.push_back(Leaving { path, start, len });
+        } else {
+            self.bytes.truncate(start);
+        }
+        encoded
+    }
+
+    /// A datagram that is encoded already.
+    pub(crate) fn push(&mut self, path: Path, datagram: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(datagram);
+        self.queue.push_back(Leaving {
+            path,
+            start,
+            len: datagram.len(),
+        });
+    }
+
+    /// The bytes of the datagram pushed last.
+    pub(crate) fn last(&self) -> &[u8] {
+        self.queue
+            .back()
+            .and_then(|leaving| self.slice(leaving))
+            .unwrap_or_default()
+    }
+
+    fn slice(&self, leaving: &Leaving) -> Option<&[u8]> {
+        self.bytes.get(leaving.start..leaving.start + leaving.len)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Copies the next datagram into `buf`. One that does not fit is left out.
+    pub(crate) fn pop(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        loop {
+            let leaving = self.queue.pop_front()?;
+            let copied = self.slice(&leaving).zip(buf.get_mut(..leaving.len));
+            let fits = copied.map(|(from, to)| to.copy_from_slice(from)).is_some();
+            if self.queue.is_empty() {
+                self.bytes.clear();
+            }
+            if fits {
+                return Some(Transmit {
+                    path: leaving.path,
+                    len: leaving.len,
+                });
+            }
+        }
+    }
+}
+
+/// The later of two times, where either may be missing.
+pub(crate) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

@@ -1,0 +1,551 @@
+//! The endpoint: the boundary, and the only file that knows the order of the stages.
+//!
+//! ```text
+//!  IN   handle_datagram                      OUT  respond, request
+//!   1 wire       bytes -> checked view         8 wire       message -> bytes
+//!   2 message    de-duplicate, ACK, RST        7 message    type, ID, retransmission
+//!   3 security   (OSCORE opens here)           6 security   (OSCORE seals here)
+//!   4 exchange   token -> exchange             5 exchange   response -> its request
+//!   5 block      assemble, or ask for more     4 block      slice
+//!   6 observe    register, order               3 observe    sequence, type
+//! ```
+//!
+//! A stage returns a verdict and never calls a stage before it; every branch between stages is in this file and in
+//! `outcome.rs`, which does the same for what timers and acknowledgements bring.
+
+mod observing;
+mod outcome;
+
+use alloc::boxed::Box;
+
+use coracle_wire::{CodeKind, Message, MessageError, MessageErrorKind, MessageType, Reaction, Status};
+
+use crate::block::assembly::{self, Assemblies, Inbound};
+use crate::block::bodies::{Asked, Bodies};
+use crate::block::cache_key;
+use crate::config::Config;
+use crate::context::Context;
+use crate::exchange::admission::{Refusal, admit};
+use crate::exchange::client::Client;
+use crate::exchange::reply::Reply;
+use crate::exchange::server::{Ask, Server, answer, echo_block1, refuse};
+use crate::limits;
+use crate::message::{MessageLayer, Owner, Verdict};
+use crate::observe::server::Observers;
+use crate::path::Path;
+use crate::slab::Key;
+use crate::stats::{DropReason, Stats};
+use crate::time::Instant;
+use crate::timers::{Deadline, Reason};
+use crate::values::{
+    BodyPart, Event, ExchangeId, OwnedRequest, Received, Request, RequestError, RequestRef, RespondError,
+    ResponseRef, Role, Topic, Transmit,
+};
+
+/// A CoAP endpoint, client and server at once, without sockets, clock or randomness.
+///
+/// Bytes and time come in by `handle_*` and go out by `poll_*`; the rest changes or reads state. The order of calls:
+///
+/// 1. Call any methods that take `&mut self`.
+/// 2. Drain [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event).
+/// 3. Read [`poll_deadline`](Self::poll_deadline), and call [`handle_timeout`](Self::handle_timeout) at that time.
+///
+/// Nothing that the network sends makes it panic, and all it keeps is bounded by its [`Config`] and by
+/// [`limits`](crate::limits).
+///
+/// ```
+/// use coracle_engine::{Config, Endpoint, Instant, Path, Received, ResponseRef};
+/// use coracle_wire::{Options, Status};
+///
+/// let mut endpoint = Endpoint::new(Config::default(), [7; 32]);
+/// let path = Path::to("192.0.2.1:5683".parse()?);
+/// // A confirmable GET of /temp, message ID 1, no token.
+/// let datagram = b"\x40\x01\x00\x01\xb4temp";
+/// if let Received::Request(id, _) = endpoint.handle_datagram(Instant::ZERO, path, datagram) {
+///     endpoint.respond(Instant::ZERO, id, ResponseRef::new(Status::CONTENT, Options::empty(), b"21.5"))?;
+/// }
+/// let mut buf = [0; coracle_engine::limits::MAX_DATAGRAM];
+/// let out = endpoint.poll_transmit(Instant::ZERO, &mut buf).ok_or("nothing to send")?;
+/// assert_eq!(buf.get(..out.len), Some(&b"\x60\x45\x00\x01\xff21.5"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Endpoint {
+    context: Context,
+    messages: MessageLayer,
+    server: Server,
+    client: Client,
+    assemblies: Assemblies,
+    bodies: Bodies,
+    observers: Observers,
+    cache_hasher: foldhash::fast::FixedState,
+    closing: bool,
+}
+
+impl Endpoint {
+    /// An endpoint whose tokens, message IDs and random waits come from `seed`, which has to be unpredictable
+    /// wherever strangers can send datagrams (RFC 7252 §5.3.1).
+    #[must_use]
+    pub fn new(config: Config, seed: [u8; 32]) -> Endpoint {
+        let mut context = Context::new(config, seed);
+        Endpoint {
+            messages: MessageLayer::new(&mut context),
+            server: Server::new(&context),
+            client: Client::new(&mut context),
+            assemblies: Assemblies::new(&mut context),
+            bodies: Bodies::new(&mut context),
+            observers: Observers::new(&mut context),
+            cache_hasher: foldhash::fast::FixedState::with_seed(context.random_u64()),
+            closing: false,
+            context,
+        }
+    }
+
+    /// Takes a datagram in. A request is to be answered by [`respond`](Self::respond), now or later.
+    pub fn handle_datagram<'d>(&mut self, now: Instant, path: Path, datagram: &'d [u8]) -> Received<'d> {
+        self.context.stats.datagrams_in += 1;
+        self.context.stats.bytes_in += datagram.len() as u64;
+        // 1 wire
+        let message = match Message::parse(datagram) {
+            Ok(message) => message,
+            Err(error) => return self.reject(&path, &error),
+        };
+        // 2 message
+        match self.messages.inbound(&mut self.context, now, &path, &message) {
+            Verdict::Request { seen, room } => match message.code.kind() {
+                CodeKind::Request(method) => {
+                    let ask = Ask::new(&path, method, &message, seen);
+                    self.inbound_request(now, ask, &message, room)
+                }
+                _ => Received::Nothing,
+            },
+            Verdict::Response { seen, acknowledges } => {
+                self.inbound_response(now, &path, &message, seen, acknowledges);
+                Received::Nothing
+            }
+            Verdict::Acknowledged(owner) => {
+                self.acknowledged(now, owner);
+                Received::Nothing
+            }
+            Verdict::Reset(owner) => {
+                self.was_reset(now, owner);
+                Received::Nothing
+            }
+            Verdict::Absorbed => Received::Nothing,
+        }
+    }
+
+    /// A request after the message layer: stages 4 to 6 of the way in.
+    fn inbound_request<'d>(
+        &mut self,
+        now: Instant,
+        mut ask: Ask,
+        message: &Message<'d>,
+        room: bool,
+    ) -> Received<'d> {
+        // 4 exchange
+        if let Err(refusal) = self.check(&mut ask, message, room) {
+            return self.refuse(now, &ask, &refusal);
+        }
+        ask.cache_key = cache_key(&self.cache_hasher, ask.method, message.options);
+        // 5 block: a further block of a response is served from what was kept of it
+        let asked = Asked {
+            peer: ask.path.peer(),
+            cache_key: ask.cache_key,
+            block2: ask.blocks.block2,
+        };
+        if ask.blocks.block1.is_none()
+            && let Some(reply) = self.bodies.inbound(&mut self.context, now, &asked)
+        {
+            answer(&mut self.context, &mut self.messages, now, &ask, &reply);
+            return Received::Nothing;
+        }
+        let (verdict, ended) =
+            self.assemblies
+                .inbound(&mut self.context, now, &ask, message.options, message.payload);
+        if let Some(exchange) = ended {
+            self.end(exchange);
+        }
+        // 6 observe: a request that cancels an observation ends it (RFC 7641 §3.6)
+        self.deregister(now, &ask, message.options);
+        self.handle_body(now, ask, message, verdict)
+    }
+
+    /// Does what the block stage decided about a request.
+    fn handle_body<'d>(
+        &mut self,
+        now: Instant,
+        ask: Ask,
+        message: &Message<'d>,
+        verdict: Inbound,
+    ) -> Received<'d> {
+        match verdict {
+            Inbound::Whole => self.hand_over(now, ask, message, None),
+            Inbound::StreamStart(stream) => self.hand_over(now, ask, message, Some(stream)),
+            Inbound::Complete(options, payload) => {
+                let (method, path, confirmable) = (ask.method, ask.path, ask.confirmable);
+                let registration = self.registration(&ask, options.as_options(), &payload);
+                let Some(key) = self.open(now, ask, None, registration) else {
+                    return Received::Nothing;
+                };
+                let request = OwnedRequest {
+                    method,
+                    options,
+                    payload,
+                    path,
+                    confirmable,
+                };
+                Received::Assembled(ExchangeId::server(key), request)
+            }
+            Inbound::StreamPart { exchange, more } => {
+                self.server.replace_ask(&self.context, now, exchange, ask);
+                if let Some(serving) = self.server.exchanges.get_mut(exchange)
+                    && !more
+                {
+                    serving.stream = None;
+                }
+                Received::Body(
+                    ExchangeId::server(exchange),
+                    BodyPart {
+                        payload: message.payload,
+                        more,
+                    },
+                )
+            }
+            Inbound::StreamAgain { exchange } => {
+                self.repeat_part(now, ask, exchange);
+                Received::Nothing
+            }
+            Inbound::Continue => {
+                self.continue_with(now, &ask);
+                Received::Nothing
+            }
+            Inbound::Refuse(refusal) => self.refuse(now, &ask, &refusal),
+        }
+    }
+
+    /// Gives a request to the application.
+    fn hand_over<'d>(
+        &mut self,
+        now: Instant,
+        ask: Ask,
+        message: &Message<'d>,
+        stream: Option<Key>,
+    ) -> Received<'d> {
+        let request = Request {
+            method: ask.method,
+            options: message.options,
+            payload: message.payload,
+            path: ask.path,
+            confirmable: ask.confirmable,
+            more: stream.is_some(),
+        };
+        let registration = self.registration(&ask, message.options, message.payload);
+        let Some(key) = self.open(now, ask, stream, registration) else {
+            return Received::Nothing;
+        };
+        Received::Request(ExchangeId::server(key), request)
+    }
+
+    fn open(
+        &mut self,
+        now: Instant,
+        ask: Ask,
+        stream: Option<Key>,
+        registration: Option<Box<OwnedRequest>>,
+    ) -> Option<Key> {
+        let key = self.server.open(&self.context, now, ask)?;
+        if let Some(stream) = stream {
+            self.assemblies.stream_to(stream, key);
+        }
+        if let Some(serving) = self.server.exchanges.get_mut(key) {
+            serving.stream = stream;
+            serving.registration = registration;
+        }
+        self.context.stats.requests += 1;
+        Some(key)
+    }
+
+    /// What a request must fulfil before anybody looks at what it asks for.
+    fn check(&self, ask: &mut Ask, message: &Message<'_>, room: bool) -> Result<(), Refusal> {
+        if message.token.len() > limits::MAX_TOKEN {
+            let text = "the token is too long";
+            return Err(Refusal::new(Status::BAD_REQUEST, DropReason::TokenLength, text));
+        }
+        ask.blocks = admit(&self.context.config, message.options)?;
+        if !room || self.closing || self.server.exchanges.is_full() {
+            return Err(Refusal::new(
+                Status::SERVICE_UNAVAILABLE,
+                DropReason::Busy,
+                "busy, try again later",
+            ));
+        }
+        Ok(())
+    }
+
+    fn refuse<'d>(&mut self, now: Instant, ask: &Ask, refusal: &Refusal) -> Received<'d> {
+        refuse(&mut self.context, &mut self.messages, now, ask, refusal);
+        Received::Nothing
+    }
+
+    /// A malformed message: silence or a reset (RFC 7252 §3, §4.2, §4.3).
+    fn reject<'d>(&mut self, path: &Path, error: &MessageError) -> Received<'d> {
+        self.context.stats.drop_for(match error.kind {
+            MessageErrorKind::Version(_) => DropReason::Version,
+            MessageErrorKind::ReservedClass(_) => DropReason::ReservedClass,
+            MessageErrorKind::TypeCodeMismatch => DropReason::TypeCode,
+            _ => DropReason::Format,
+        });
+        if let Reaction::Reset(id) = error.reaction()
+            && !path.multicast
+        {
+            self.context.transmit_empty(path.back(), MessageType::Reset, id);
+        }
+        Received::Nothing
+    }
+
+    /// A response after the message layer.
+    fn inbound_response(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        message: &Message<'_>,
+        seen: Option<Key>,
+        acknowledges: Option<Owner>,
+    ) {
+        let CodeKind::Response(status) = message.code.kind() else {
+            return;
+        };
+        let confirmable = message.message_type == MessageType::Confirmable;
+        // 4 exchange
+        let Some(key) = self.client.find(path, message.token, acknowledges) else {
+            self.context.stats.drop_for(DropReason::UnmatchedResponse);
+            // RFC 7252 §4.2, §4.3: rejected; this also ends observations that we forgot (RFC 7641 §3.6).
+            if acknowledges.is_none() && !path.multicast {
+                self.messages
+                    .reset(&mut self.context, path, message.message_id, seen);
+            }
+            return;
+        };
+        if confirmable {
+            self.messages
+                .acknowledge(&mut self.context, path, message.message_id, seen);
+        }
+        self.client.respond(
+            &mut self.context,
+            &mut self.messages,
+            now,
+            key,
+            path,
+            status,
+            message,
+        );
+    }
+
+    /// Answers a request, or gives the new state that [`Event::Refresh`] asked for.
+    ///
+    /// # Errors
+    /// [`RespondError::Unknown`] when nobody waits for it; [`RespondError::TooLong`] when the options do not fit into
+    /// a datagram, in which case the peer is told 5.00.
+    pub fn respond(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        response: ResponseRef<'_>,
+    ) -> Result<(), RespondError> {
+        let fits = response.options.as_bytes().len() + limits::ADDED_OPTIONS
+            <= limits::MAX_DATAGRAM - limits::MAX_PAYLOAD - limits::MAX_TOKEN - 16;
+        let response = if fits { response } else { failure() };
+        let serving = self
+            .server
+            .exchanges
+            .get_mut(id.key)
+            .filter(|_| id.role == Role::Server);
+        let serving = serving.ok_or(RespondError::Unknown)?;
+        match serving.ask.take() {
+            Some(ask) => self.outbound_response(now, id.key, &ask, &response),
+            None if serving.observer.is_some() => self.notify(now, id.key, &response)?,
+            None => {
+                // A streamed body was given up between two of its blocks: the next one is answered 4.08.
+                self.close_exchange(id.key);
+                return Err(RespondError::Unknown);
+            }
+        }
+        if fits { Ok(()) } else { Err(RespondError::TooLong) }
+    }
+
+    /// The first response to a request: stages 3 to 8 of the way out.
+    fn outbound_response(&mut self, now: Instant, key: Key, ask: &Ask, response: &ResponseRef<'_>) {
+        let mut reply = Reply::of(response);
+        // 3 observe
+        let observes = self.register(now, key, ask, response, &mut reply);
+        // 4 block
+        let asked = Asked {
+            peer: ask.path.peer(),
+            cache_key: ask.cache_key,
+            block2: ask.blocks.block2,
+        };
+        self.bodies
+            .outbound(&mut self.context, now, &asked, &mut reply, response.window);
+        echo_block1(ask, &mut reply);
+        // 5 exchange, 7 message, 8 wire
+        answer(&mut self.context, &mut self.messages, now, ask, &reply);
+        if !observes {
+            self.close_exchange(key);
+        }
+    }
+
+    /// Begins a request. Its answer comes as [`Event::Response`], its failure as [`Event::Failed`].
+    ///
+    /// One to a group goes in a non-confirmable message, has an answer from each member that answers, and ends with
+    /// [`ExchangeError::Timeout`](crate::ExchangeError::Timeout).
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn request(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        request: RequestRef<'_>,
+    ) -> Result<ExchangeId, RequestError> {
+        if self.closing {
+            return Err(RequestError::Closed);
+        }
+        let key = self
+            .client
+            .request(&mut self.context, &mut self.messages, now, path, request)?;
+        Ok(ExchangeId::client(key))
+    }
+
+    /// Asks a peer for a sign of life (RFC 7252 §4.3): [`Event::Pong`] or [`Event::Failed`].
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn ping(&mut self, now: Instant, path: &Path) -> Result<ExchangeId, RequestError> {
+        if self.closing {
+            return Err(RequestError::Closed);
+        }
+        self.client
+            .ping(&mut self.context, &mut self.messages, now, path)
+            .map(ExchangeId::ping)
+    }
+
+    /// Forgets a request of ours; an observation is cancelled at the server (RFC 7641 §3.6). No event follows.
+    pub fn cancel(&mut self, now: Instant, id: ExchangeId) {
+        match id.role {
+            Role::Client => self
+                .client
+                .cancel(&mut self.context, &mut self.messages, now, id.key),
+            Role::Ping => self
+                .client
+                .cancel_ping(&mut self.context, &mut self.messages, now, id.key),
+            Role::Server => {}
+        }
+    }
+
+    /// Asks for the next part of a streamed body (2.31, RFC 7959 §2.9.1).
+    pub fn continue_body(&mut self, now: Instant, id: ExchangeId) {
+        let Some(serving) = self
+            .server
+            .exchanges
+            .get_mut(id.key)
+            .filter(|_| id.role == Role::Server)
+        else {
+            return;
+        };
+        if serving.stream.is_some()
+            && let Some(ask) = serving.ask.take()
+        {
+            self.continue_with(now, &ask);
+        }
+    }
+
+    fn continue_with(&mut self, now: Instant, ask: &Ask) {
+        let Some(block1) = ask.blocks.block1 else { return };
+        let reply = assembly::continuation(&self.context, block1);
+        answer(&mut self.context, &mut self.messages, now, ask, &reply);
+    }
+
+    /// A state of the application changed: leads to [`Event::Refresh`] for each of its observers.
+    pub fn changed(&mut self, topic: Topic) {
+        self.observers.changed(&mut self.server.exchanges, topic);
+    }
+
+    /// Copies the next datagram to send into `buf`, which has to hold [`limits::MAX_DATAGRAM`] bytes; one that does
+    /// not fit is lost.
+    pub fn poll_transmit(&mut self, _now: Instant, buf: &mut [u8]) -> Option<Transmit> {
+        let transmit = self.context.out.pop(buf)?;
+        self.context.stats.datagrams_out += 1;
+        self.context.stats.bytes_out += transmit.len as u64;
+        Some(transmit)
+    }
+
+    /// The next event.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        while let Some(event) = self.context.events.pop_front() {
+            // A topic whose last observer left may have another by now.
+            if !matches!(event, Event::TopicIdle { topic } if self.observers.is_observed(topic)) {
+                return Some(event);
+            }
+        }
+        self.observers.next_refresh(&mut self.server.exchanges)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has to be called, and why.
+    #[must_use]
+    pub fn poll_deadline(&self) -> Option<Deadline> {
+        let candidates = [
+            self.context.timers.next(),
+            self.server.next_acknowledgement().map(|at| Deadline {
+                at,
+                reason: Reason::Acknowledgement,
+            }),
+            self.messages.next_sweep(&self.context).map(|at| Deadline {
+                at,
+                reason: Reason::Deduplication,
+            }),
+        ];
+        candidates
+            .into_iter()
+            .flatten()
+            .min_by_key(|deadline| deadline.at)
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.context.stats
+    }
+
+    /// Takes no more requests, of peers or of ours: peers are answered 5.03. What was accepted goes on.
+    pub fn close(&mut self) {
+        self.closing = true;
+    }
+
+    /// Everything that was accepted is answered, and nothing waits to be sent.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.server.is_answered() && self.messages.is_quiet() && self.context.out.is_empty()
+    }
+
+    /// Nothing at all is kept of past exchanges: what tests call back to zero.
+    #[must_use]
+    pub fn is_pristine(&self) -> bool {
+        self.server.exchanges.is_empty()
+            && self.client.is_empty()
+            && self.assemblies.is_empty()
+            && self.bodies.is_empty()
+            && self.observers.is_empty()
+            && self.messages.is_empty()
+            && self.context.timers.is_empty()
+    }
+}
+
+/// What a peer is told when the application's answer cannot be sent.
+fn failure() -> ResponseRef<'static> {
+    ResponseRef::new(
+        Status::INTERNAL_SERVER_ERROR,
+        coracle_wire::Options::empty(),
+        b"the answer is too long",
+    )
+}

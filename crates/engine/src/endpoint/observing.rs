@@ -1,0 +1,255 @@
+//! The server's side of observation (RFC 7641 §4): between the exchange stage and the message layer.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use coracle_wire::{
+    Code, Message, MessageId, MessageType, Method, OptionNumber, Options, OptionsBuf, Status,
+};
+
+use crate::endpoint::Endpoint;
+use crate::exchange::reply::Reply;
+use crate::exchange::server::Ask;
+use crate::message::{Owner, Sending};
+use crate::observe::server::Phase;
+use crate::slab::Key;
+use crate::time::Instant;
+use crate::timers::TimerKey;
+use crate::values::{Event, ExchangeId, OwnedRequest, RespondError, ResponseRef};
+
+impl Endpoint {
+    /// Ends the observation that a request cancels, or replaces by asking without Observe (RFC 7641 §3.6, §4.1).
+    pub(super) fn deregister(&mut self, now: Instant, ask: &Ask, options: Options<'_>) {
+        if options.observe() == Some(1)
+            && let Some(observer) = self.observers.find(ask)
+        {
+            self.end_observation(now, observer);
+        }
+    }
+
+    /// Makes the request an observation, if it asks for one and the application accepts it (RFC 7641 §4.1).
+    pub(super) fn register(
+        &mut self,
+        now: Instant,
+        key: Key,
+        ask: &Ask,
+        response: &ResponseRef<'_>,
+        reply: &mut Reply<'_>,
+    ) -> bool {
+        let Some(topic) = response.observe.filter(|_| response.status.is_success()) else {
+            return false;
+        };
+        let Some(request) = self
+            .server
+            .exchanges
+            .get_mut(key)
+            .and_then(|serving| serving.registration.take())
+        else {
+            return false;
+        };
+        let before = self.observers.find(ask);
+        let sequence = before.and_then(|before| {
+            let serving = self.server.exchanges.get(before)?;
+            serving.observer.as_ref().map(|observer| observer.sequence())
+        });
+        if let Some(before) = before {
+            self.end_observation(now, before);
+        }
+        if !self.observers.has_room(&self.context, &ask.path.peer()) {
+            return false;
+        }
+        let mut observer = self.observers.register(now, key, ask, topic, *request, response);
+        if let Some(sequence) = sequence {
+            observer.continue_after(sequence);
+        }
+        reply.set_uint(OptionNumber::OBSERVE, u64::from(observer.next_sequence()));
+        if !ask.confirmable {
+            observer.phase = Phase::Pausing;
+            context_pause(self, now, key);
+        }
+        if let Some(serving) = self.server.exchanges.get_mut(key) {
+            serving.observer = Some(Box::new(observer));
+        }
+        true
+    }
+
+    /// What has to be kept of a request that may become an observation: the request itself, to run it again.
+    pub(super) fn registration(
+        &self,
+        ask: &Ask,
+        options: Options<'_>,
+        payload: &[u8],
+    ) -> Option<Box<OwnedRequest>> {
+        // RFC 7641 §2, RFC 8132 §2.4: GET and FETCH can be observed.
+        let observable = ask.method == Method::GET || ask.method == Method::FETCH;
+        if !observable || options.observe() != Some(0) || ask.path.multicast {
+            return None;
+        }
+        let mut options = OptionsBuf::from(options);
+        for number in [
+            OptionNumber::BLOCK1,
+            OptionNumber::BLOCK2,
+            OptionNumber::SIZE1,
+            OptionNumber::ETAG,
+        ] {
+            options.remove(number);
+        }
+        Some(Box::new(OwnedRequest {
+            method: ask.method,
+            options,
+            payload: Vec::from(payload),
+            path: ask.path,
+            confirmable: ask.confirmable,
+        }))
+    }
+
+    /// Sends the new state to an observer: stages 3 to 8 of the way out.
+    pub(super) fn notify(
+        &mut self,
+        now: Instant,
+        key: Key,
+        response: &ResponseRef<'_>,
+    ) -> Result<(), RespondError> {
+        let serving = self.server.exchanges.get_mut(key).ok_or(RespondError::Unknown)?;
+        let observer = serving
+            .observer
+            .as_mut()
+            .filter(|observer| observer.phase == Phase::Refreshing);
+        let observer = observer.ok_or(RespondError::Unknown)?;
+        let mut reply = Reply::of(response);
+        // RFC 7641 §4.2: a state that cannot be shown as it was before ends the observation.
+        if response.status.is_success() && !observer.keeps_format(response) {
+            reply = Reply::new(Status::NOT_ACCEPTABLE, &[]);
+        }
+        let goes_on = reply.status.is_success() && response.observe.is_some();
+        if goes_on {
+            reply.set_uint(OptionNumber::OBSERVE, u64::from(observer.next_sequence()));
+        }
+        let confirmable = !goes_on || observer.wants_confirmation(&self.context, now, response);
+        let (asked, path, token) = (observer.asked(), observer.path, observer.token.clone());
+        let sending = Sending {
+            path,
+            confirmable,
+            owner: if goes_on {
+                Owner::Notification(key)
+            } else {
+                Owner::Response
+            },
+            parameters: self.context.config.transmission,
+            resume: observer.resume.take(),
+        };
+        if let Some(before) = observer.outgoing.take() {
+            self.messages.cancel(&mut self.context, now, before);
+        }
+        // 4 block
+        self.bodies
+            .outbound(&mut self.context, now, &asked, &mut reply, response.window);
+        let message = Message {
+            message_type: if confirmable {
+                MessageType::Confirmable
+            } else {
+                MessageType::NonConfirmable
+            },
+            code: Code::from(reply.status),
+            message_id: MessageId(0),
+            token: token.as_bytes(),
+            options: reply.options(),
+            payload: reply.payload,
+        };
+        // 7 message, 8 wire
+        let outgoing = self.messages.send(&mut self.context, now, sending, &message).ok();
+        self.context.stats.notifications += 1;
+        if !goes_on || outgoing.is_none() {
+            self.end_observation(now, key);
+            return Ok(());
+        }
+        if let Some(observer) = self
+            .server
+            .exchanges
+            .get_mut(key)
+            .and_then(|serving| serving.observer.as_mut())
+        {
+            observer.outgoing = outgoing;
+            observer.phase = if confirmable { Phase::Sent } else { Phase::Pausing };
+        }
+        if !confirmable {
+            context_pause(self, now, key);
+        }
+        Ok(())
+    }
+
+    /// A confirmable notification was acknowledged: the client is interested (RFC 7641 §4.5).
+    pub(super) fn notified(&mut self, now: Instant, key: Key) {
+        let Some(serving) = self.server.exchanges.get_mut(key) else {
+            return;
+        };
+        let Some(observer) = serving.observer.as_mut() else {
+            return;
+        };
+        observer.confirmed(now);
+        observer.outgoing = None;
+        if observer.phase == Phase::Sent {
+            self.observers.released(key, observer);
+        }
+    }
+
+    /// The pause after a non-confirmable notification is over (RFC 7641 §4.5.1).
+    pub(super) fn pause_over(&mut self, _now: Instant, key: Key) {
+        let Some(serving) = self.server.exchanges.get_mut(key) else {
+            return;
+        };
+        if let Some(observer) = serving
+            .observer
+            .as_mut()
+            .filter(|observer| observer.phase == Phase::Pausing)
+        {
+            self.observers.released(key, observer);
+        }
+    }
+
+    /// Gives up an unacknowledged notification in favour of the newer state; `false` when there is none, or when it
+    /// was the last attempt.
+    pub(super) fn supersede(&mut self, now: Instant, outgoing: Key, key: Key) -> bool {
+        let Some(serving) = self.server.exchanges.get_mut(key) else {
+            return false;
+        };
+        let Some(observer) = serving
+            .observer
+            .as_mut()
+            .filter(|observer| observer.is_outdated())
+        else {
+            return false;
+        };
+        let Some(attempt) = self.messages.supersede(&mut self.context, now, outgoing) else {
+            return false;
+        };
+        observer.outgoing = None;
+        observer.resume = Some(attempt);
+        self.observers.released(key, observer);
+        true
+    }
+
+    /// Takes an observer off the list, and tells the application (RFC 7641 §4.5).
+    pub(super) fn end_observation(&mut self, now: Instant, key: Key) {
+        let Some(serving) = self.server.exchanges.get_mut(key) else {
+            return;
+        };
+        let Some(observer) = serving.observer.take() else {
+            return;
+        };
+        if let Some(outgoing) = observer.outgoing {
+            self.messages.cancel(&mut self.context, now, outgoing);
+        }
+        self.observers.unregister(&mut self.context, key, &observer);
+        self.server.exchanges.remove(key);
+        self.context.events.push_back(Event::Ended {
+            id: ExchangeId::server(key),
+        });
+    }
+}
+
+/// The next notification waits (RFC 7641 §4.5.1).
+fn context_pause(endpoint: &mut Endpoint, now: Instant, key: Key) {
+    let at = now + endpoint.context.config.notification_interval;
+    endpoint.context.timers.arm(TimerKey::Notify(key), at);
+}

@@ -1,0 +1,134 @@
+//! What timers, acknowledgements and resets lead to.
+
+use core::net::SocketAddr;
+
+use crate::endpoint::Endpoint;
+use crate::exchange::server::Ask;
+use crate::limits;
+use crate::message::{Owner, TimedOut};
+use crate::slab::Key;
+use crate::time::Instant;
+use crate::timers::TimerKey;
+use crate::values::{Event, ExchangeError, ExchangeId};
+
+impl Endpoint {
+    /// Does what is due. Bounded: what is left after a few hundred timers is due at once, as
+    /// [`poll_deadline`](Self::poll_deadline) then tells.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.messages.sweep(&self.context, now);
+        self.server
+            .acknowledge_due(&mut self.context, &mut self.messages, now);
+        for _ in 0..limits::TIMERS_PER_CALL {
+            let Some(timer) = self.context.timers.pop_due(now) else {
+                return;
+            };
+            match timer {
+                TimerKey::Outgoing(key) => self.retransmit(now, key),
+                TimerKey::Leisure(key) => self.messages.leisure_over(&mut self.context, now, key),
+                TimerKey::Peer(key) => self.messages.peer_due(&mut self.context, now, key),
+                TimerKey::Request(key) => {
+                    self.client
+                        .timed_out(&mut self.context, &mut self.messages, now, key);
+                }
+                TimerKey::Stale(key) => self.client.stale(&mut self.context, &mut self.messages, now, key),
+                TimerKey::Notify(key) => self.pause_over(now, key),
+                TimerKey::Assembly(key) => {
+                    if let Some(exchange) = self.assemblies.remove(&mut self.context, key) {
+                        self.end(exchange);
+                    }
+                }
+                TimerKey::Body(key) => self.bodies.remove(&mut self.context, key),
+            }
+        }
+    }
+
+    /// The network reports that nothing sent to `remote` arrives (an ICMP error): requests to it fail at once
+    /// (RFC 7252 §4.2). The caller has vetted that the report is about a datagram of this endpoint.
+    pub fn handle_unreachable(&mut self, now: Instant, remote: SocketAddr) {
+        for (_, owner) in self.messages.owners_towards(remote) {
+            self.lost(now, owner, ExchangeError::Unreachable);
+        }
+    }
+
+    /// A confirmable message was not acknowledged in time.
+    fn retransmit(&mut self, now: Instant, key: Key) {
+        // An outdated notification makes way for the newer one (RFC 7641 §4.5.2).
+        if let Some(Owner::Notification(observer)) = self.messages.owner(key)
+            && self.supersede(now, key, observer)
+        {
+            return;
+        }
+        if let TimedOut::GivenUp {
+            owner,
+            retransmissions,
+        } = self.messages.timed_out(&mut self.context, now, key)
+        {
+            self.lost(now, owner, ExchangeError::NoAnswer { retransmissions });
+        }
+    }
+
+    /// A message of ours arrived.
+    pub(super) fn acknowledged(&mut self, now: Instant, owner: Owner) {
+        match owner {
+            Owner::Request(key) => self.client.acknowledged(&mut self.context, now, key),
+            // RFC 7252 §4.3 asks for a Reset, but an acknowledgement is a sign of life too.
+            Owner::Ping(key) => self.client.ping_ended(&mut self.context, key, None),
+            Owner::Notification(key) => self.notified(now, key),
+            Owner::Response => {}
+        }
+    }
+
+    /// A message of ours was rejected.
+    pub(super) fn was_reset(&mut self, now: Instant, owner: Owner) {
+        match owner {
+            Owner::Ping(key) => self.client.ping_ended(&mut self.context, key, None),
+            owner => self.lost(now, owner, ExchangeError::Reset),
+        }
+    }
+
+    /// A message of ours was rejected or did not arrive.
+    fn lost(&mut self, now: Instant, owner: Owner, error: ExchangeError) {
+        match owner {
+            Owner::Request(key) => self
+                .client
+                .fail(&mut self.context, &mut self.messages, now, key, error),
+            Owner::Ping(key) => self.client.ping_ended(&mut self.context, key, Some(error)),
+            // RFC 7641 §4.5: the client is no longer interested.
+            Owner::Notification(key) => self.end_observation(now, key),
+            Owner::Response => {}
+        }
+    }
+
+    /// Tells the application that nobody waits for an exchange any more.
+    pub(super) fn end(&mut self, exchange: Key) {
+        if self.server.exchanges.remove(exchange).is_some() {
+            self.context.events.push_back(Event::Ended {
+                id: ExchangeId::server(exchange),
+            });
+        }
+    }
+
+    /// Forgets an exchange that was answered, and the body it streams.
+    pub(super) fn close_exchange(&mut self, key: Key) {
+        if let Some(serving) = self.server.exchanges.remove(key)
+            && let Some(stream) = serving.stream
+        {
+            self.assemblies.remove(&mut self.context, stream);
+        }
+    }
+
+    /// A part of a streamed body came again under another message ID: it was taken before, so either its consumer
+    /// still works on it, or the answer to it was lost.
+    pub(super) fn repeat_part(&mut self, now: Instant, ask: Ask, exchange: Key) {
+        let works = self
+            .server
+            .exchanges
+            .get(exchange)
+            .is_some_and(|serving| serving.ask.is_some());
+        if works {
+            self.server.replace_ask(&self.context, now, exchange, ask);
+        } else {
+            self.continue_with(now, &ask);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Requests and the responses that answer them (RFC 7252 §5).
+
+pub(crate) mod admission;
+pub(crate) mod client;
+pub(crate) mod reply;
+pub(crate) mod server;

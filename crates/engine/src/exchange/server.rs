@@ -1,0 +1,280 @@
+//! Requests of peers: from their arrival to their answer.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
+use coracle_wire::{Code, Message, MessageId, MessageType, Method, OptionNumber, Status, Token};
+
+use crate::context::Context;
+use crate::exchange::admission::{Blocks, Refusal};
+use crate::exchange::reply::Reply;
+use crate::limits;
+use crate::message::{MessageLayer, Owner, Sending};
+use crate::observe::server::Observer;
+use crate::path::Path;
+use crate::slab::{Key, Slab};
+use crate::stats::DropReason;
+use crate::time::Instant;
+use crate::values::OwnedRequest;
+
+/// A token of a peer's choice: usually up to 8 bytes, longer as RFC 8974 allows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum PeerToken {
+    Short(Token),
+    Long(Box<[u8]>),
+}
+
+impl PeerToken {
+    pub(crate) fn new(bytes: &[u8]) -> PeerToken {
+        Token::new(bytes).map_or_else(|| PeerToken::Long(Box::from(bytes)), PeerToken::Short)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            PeerToken::Short(token) => token.as_bytes(),
+            PeerToken::Long(bytes) => bytes,
+        }
+    }
+}
+
+/// A request that waits for its answer: all that the answer's way back needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) path: Path,
+    pub(crate) token: PeerToken,
+    pub(crate) method: Method,
+    pub(crate) confirmable: bool,
+    pub(crate) blocks: Blocks,
+    /// What identifies the resource and the request, for block-wise transfer.
+    pub(crate) cache_key: u64,
+    /// The content of No-Response (RFC 7967 §2.1).
+    no_response: u8,
+    id: MessageId,
+    acknowledged: bool,
+    seen: Option<Key>,
+}
+
+impl Ask {
+    pub(crate) fn new(path: &Path, method: Method, message: &Message<'_>, seen: Option<Key>) -> Ask {
+        let no_response = message.options.get_uint(OptionNumber::NO_RESPONSE).unwrap_or(0);
+        Ask {
+            path: *path,
+            token: PeerToken::new(message.token),
+            method,
+            confirmable: message.message_type == MessageType::Confirmable,
+            blocks: Blocks::default(),
+            cache_key: 0,
+            no_response: u8::try_from(no_response).unwrap_or(0),
+            id: message.message_id,
+            acknowledged: false,
+            seen,
+        }
+    }
+
+    /// Whether an answer of this class is not to be sent (RFC 7967 §2.1; RFC 7252 §8.2 for groups).
+    fn is_unwanted(&self, status: Status, empty: bool) -> bool {
+        let class = status.class();
+        let bit = class.checked_sub(1).map_or(0, |shift| 1_u8 << shift);
+        if self.no_response & bit != 0 {
+            return true;
+        }
+        self.path.multicast && (!status.is_success() || empty)
+    }
+}
+
+/// One request of a peer as the application knows it.
+#[derive(Default)]
+pub(crate) struct Serving {
+    /// The message that waits for an answer. Missing when the application answered, or between two blocks.
+    pub(crate) ask: Option<Ask>,
+    /// The assembly that streams the body.
+    pub(crate) stream: Option<Key>,
+    /// The request itself, if it asks to observe.
+    pub(crate) registration: Option<Box<OwnedRequest>>,
+    /// The observation that the request became.
+    pub(crate) observer: Option<Box<Observer>>,
+}
+
+/// All requests of peers that are worked on.
+pub(crate) struct Server {
+    pub(crate) exchanges: Slab<Serving>,
+    /// When to acknowledge, in order; entries that are answered are passed over.
+    acknowledgements: VecDeque<(Instant, Key, MessageId)>,
+}
+
+impl Server {
+    pub(crate) fn new(context: &Context) -> Server {
+        Server {
+            exchanges: Slab::new(context.config.max_exchanges),
+            acknowledgements: VecDeque::new(),
+        }
+    }
+
+    /// Takes a request on. `None`: as many as allowed are worked on.
+    pub(crate) fn open(&mut self, context: &Context, now: Instant, ask: Ask) -> Option<Key> {
+        let later = (ask.confirmable, ask.id);
+        let key = self
+            .exchanges
+            .insert(Serving {
+                ask: Some(ask),
+                ..Serving::default()
+            })
+            .ok()?;
+        self.acknowledge_later(context, now, key, later);
+        Some(key)
+    }
+
+    /// The next block of a streamed request takes the place of the one before.
+    pub(crate) fn replace_ask(&mut self, context: &Context, now: Instant, key: Key, ask: Ask) {
+        let later = (ask.confirmable, ask.id);
+        if let Some(serving) = self.exchanges.get_mut(key) {
+            serving.ask = Some(ask);
+            self.acknowledge_later(context, now, key, later);
+        }
+    }
+
+    fn acknowledge_later(
+        &mut self,
+        context: &Context,
+        now: Instant,
+        key: Key,
+        (confirmable, id): (bool, MessageId),
+    ) {
+        self.pass_answered();
+        if confirmable {
+            self.acknowledgements
+                .push_back((now + context.config.acknowledge_after, key, id));
+        }
+    }
+
+    /// Drops from the front what was answered in time.
+    fn pass_answered(&mut self) {
+        while let Some((_, key, id)) = self.acknowledgements.front() {
+            let waits = |serving: &Serving| {
+                serving
+                    .ask
+                    .as_ref()
+                    .is_some_and(|ask| ask.id == *id && !ask.acknowledged)
+            };
+            if self.exchanges.get(*key).is_some_and(waits) {
+                return;
+            }
+            self.acknowledgements.pop_front();
+        }
+    }
+
+    /// When the next request has to be acknowledged.
+    pub(crate) fn next_acknowledgement(&self) -> Option<Instant> {
+        self.acknowledgements.front().map(|(at, ..)| *at)
+    }
+
+    /// Acknowledges requests that take long (RFC 7252 §5.2.2).
+    pub(crate) fn acknowledge_due(
+        &mut self,
+        context: &mut Context,
+        messages: &mut MessageLayer,
+        now: Instant,
+    ) {
+        self.pass_answered();
+        while let Some(&(at, key, _)) = self.acknowledgements.front() {
+            if at > now {
+                return;
+            }
+            if let Some(ask) = self
+                .exchanges
+                .get_mut(key)
+                .and_then(|serving| serving.ask.as_mut())
+            {
+                ask.acknowledged = true;
+                messages.acknowledge(context, &ask.path, ask.id, ask.seen);
+            }
+            self.pass_answered();
+        }
+    }
+
+    /// No request waits for an answer.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.exchanges.iter().all(|(_, serving)| serving.ask.is_none())
+    }
+}
+
+/// Stages 5 to 8 of a response: to its request, by the kind of message that suits it.
+pub(crate) fn answer(
+    context: &mut Context,
+    messages: &mut MessageLayer,
+    now: Instant,
+    ask: &Ask,
+    reply: &Reply<'_>,
+) {
+    if ask.is_unwanted(reply.status, reply.payload.is_empty()) {
+        context.stats.drop_for(DropReason::Suppressed);
+        if ask.confirmable && !ask.acknowledged {
+            messages.acknowledge(context, &ask.path, ask.id, ask.seen);
+        }
+        return;
+    }
+    let piggybacked = ask.confirmable && !ask.acknowledged;
+    let message = Message {
+        message_type: match (piggybacked, ask.confirmable) {
+            (true, _) => MessageType::Acknowledgement,
+            (false, true) => MessageType::Confirmable,
+            (false, false) => MessageType::NonConfirmable,
+        },
+        code: Code::from(reply.status),
+        message_id: ask.id,
+        token: ask.token.as_bytes(),
+        options: reply.options(),
+        payload: reply.payload,
+    };
+    if piggybacked {
+        messages.reply(context, &ask.path, ask.seen, &message);
+        return;
+    }
+    let sending = Sending {
+        path: ask.path.back(),
+        confirmable: ask.confirmable,
+        owner: Owner::Response,
+        parameters: context.config.transmission,
+        resume: None,
+    };
+    let sent = if ask.path.multicast {
+        let leisure = context.random_within(context.config.transmission.default_leisure);
+        messages.send_at(context, now + leisure, sending, &message)
+    } else {
+        messages.send(context, now, sending, &message).map(|_| ())
+    };
+    if sent.is_err() {
+        context.stats.drop_for(DropReason::Busy);
+    }
+}
+
+/// A response to a request with Block1 carries it too: the block it answers (RFC 7959 §2.3).
+pub(crate) fn echo_block1(ask: &Ask, reply: &mut Reply<'_>) {
+    if let Some(block1) = ask.blocks.block1 {
+        reply.set(OptionNumber::BLOCK1, &block1.encode());
+    }
+}
+
+/// Answers a request that the engine refuses.
+pub(crate) fn refuse(
+    context: &mut Context,
+    messages: &mut MessageLayer,
+    now: Instant,
+    ask: &Ask,
+    refusal: &Refusal,
+) {
+    context.stats.drop_for(refusal.reason);
+    context.stats.refuse(refusal.status);
+    let end = refusal.diagnostic.floor_char_boundary(limits::MAX_DIAGNOSTIC);
+    let diagnostic = refusal.diagnostic.get(..end).unwrap_or_default();
+    let mut reply = Reply::new(refusal.status, diagnostic.as_bytes());
+    if refusal.status == Status::SERVICE_UNAVAILABLE {
+        // RFC 7252 §5.9.3.4: when to try again.
+        reply.set_uint(OptionNumber::MAX_AGE, u64::from(limits::BUSY_MAX_AGE));
+    }
+    if let Some(limit) = refusal.size1 {
+        reply.set_uint(OptionNumber::SIZE1, limit as u64);
+    }
+    echo_block1(ask, &mut reply);
+    answer(context, messages, now, ask, &reply);
+}

@@ -1,0 +1,43 @@
+//! Every bound of the engine by name, with its reason. Sizes that depend on the machine are in
+//! [`Config`](crate::Config); these do not.
+
+/// The longest datagram that the engine sends, in bytes: a block of 1,024 with its header, and the space for
+/// options that RFC 7252 §4.6 leaves (1,152), or a message without blocks whose options are longer than usual.
+pub const MAX_DATAGRAM: usize = 2048;
+
+/// The longest body that is sent without block-wise transfer, in bytes: the largest block (RFC 7252 §4.6).
+pub const MAX_PAYLOAD: usize = 1024;
+
+/// The longest token that a request may carry, in bytes. A longer one is answered 4.00 (RFC 8974 §2.2.2).
+pub const MAX_TOKEN: usize = 256;
+
+/// Message IDs are tracked in runs of this many (see `message/ids.rs`).
+pub(crate) const MESSAGE_ID_RUN: u16 = 1024;
+
+/// How many timers one call of `handle_timeout` runs, so that a call has an end; the rest is due at once.
+pub(crate) const TIMERS_PER_CALL: usize = 256;
+
+/// How many remembered message IDs one call forgets when their lifetime is over.
+pub(crate) const FORGET_PER_CALL: usize = 256;
+
+/// What a remembered message ID costs beside its answer, in bytes: the entry, its place in the index and in a queue.
+pub(crate) const SEEN_OVERHEAD: usize = 192;
+
+/// What the bookkeeping of a stored body costs beside its bytes.
+pub(crate) const BODY_OVERHEAD: usize = 256;
+
+/// How often a download starts anew because the representation changed under it (RFC 7959 §2.4).
+pub(crate) const MAX_RESTARTS: u8 = 4;
+
+/// The longest diagnostic payload of ours, in bytes.
+pub(crate) const MAX_DIAGNOSTIC: usize = 128;
+
+/// Seconds that a client is asked to stay away when a bound is reached (RFC 7252 §5.9.3.4).
+pub(crate) const BUSY_MAX_AGE: u32 = 5;
+
+/// Options of one message that the engine adds itself, in bytes: Observe, Block1, Block2, Size, ETag.
+pub(crate) const ADDED_OPTIONS: usize = 40;
+
+const _: () = assert!(MAX_PAYLOAD + MAX_TOKEN + ADDED_OPTIONS + 64 < MAX_DATAGRAM);
+const _: () = assert!(65_536 % MESSAGE_ID_RUN as usize == 0);
+const _: () = assert!(MAX_DIAGNOSTIC < MAX_PAYLOAD);

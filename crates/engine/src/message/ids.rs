@@ -1,0 +1,103 @@
+//! Message IDs that are never used twice towards a peer within EXCHANGE_LIFETIME (RFC 7252 §4.4).
+//!
+//! IDs are given in order from a random start. The 65,536 numbers are cut into runs of 1,024; a run may be entered
+//! again when all its numbers are old enough. This keeps 64 times per peer instead of 65,536, and only for a peer
+//! that is sent more than a run; it gives up to 63 runs in 247 s, about 261 messages a second towards one peer,
+//! where the limit of the numbers themselves is 265. Beyond that messages are held back, never sent with a used ID.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use coracle_wire::MessageId;
+
+use crate::limits::MESSAGE_ID_RUN;
+use crate::time::Instant;
+
+const RUNS: usize = 65_536 / MESSAGE_ID_RUN as usize;
+
+pub(crate) struct MessageIds {
+    next: u16,
+    /// When each run may be entered again; missing until the first run is left.
+    free_at: Option<Box<[Instant; RUNS]>>,
+}
+
+impl MessageIds {
+    pub(crate) fn new(start: u16) -> MessageIds {
+        MessageIds {
+            next: start,
+            free_at: None,
+        }
+    }
+
+    /// The next ID, or the time when there will be one.
+    pub(crate) fn allocate(&mut self, now: Instant, lifetime: Duration) -> Result<MessageId, Instant> {
+        let run = usize::from(self.next / MESSAGE_ID_RUN);
+        let enters = self.next.is_multiple_of(MESSAGE_ID_RUN);
+        if enters {
+            let before = usize::from(self.next.wrapping_sub(1) / MESSAGE_ID_RUN);
+            let free_at = self
+                .free_at
+                .get_or_insert_with(|| Box::new([Instant::ZERO; RUNS]));
+            if let Some(at) = free_at.get(run)
+                && *at > now
+            {
+                return Err(*at);
+            }
+            if let Some(at) = free_at.get_mut(before) {
+                *at = (*at).max(now + lifetime);
+            }
+        }
+        if let Some(at) = self.free_at.as_mut().and_then(|free_at| free_at.get_mut(run)) {
+            *at = now + lifetime;
+        }
+        let id = MessageId(self.next);
+        self.next = self.next.wrapping_add(1);
+        Ok(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    const LIFETIME: Duration = Duration::from_secs(247);
+
+    /// A fat peer: as fast as it goes for half an hour, no ID twice within its lifetime, and close to the limit.
+    #[test]
+    fn no_id_twice_within_its_lifetime() {
+        for start in [0, 1, 1023, 1024, 40_000, 65_535] {
+            let mut ids = MessageIds::new(start);
+            let mut used: vec::Vec<Option<Instant>> = vec![None; 65_536];
+            let mut now = Instant::from_micros(1);
+            let mut given = 0_u32;
+            let end = now + Duration::from_secs(1800);
+            while now < end {
+                match ids.allocate(now, LIFETIME) {
+                    Ok(MessageId(id)) => {
+                        if let Some(last) = used[usize::from(id)] {
+                            assert!(now - last >= LIFETIME, "ID {id} again after {:?}", now - last);
+                        }
+                        used[usize::from(id)] = Some(now);
+                        given += 1;
+                        now = now + Duration::from_micros(500);
+                    }
+                    Err(at) => {
+                        assert!(at > now, "held back until a time that has passed");
+                        now = at;
+                    }
+                }
+            }
+            assert!(given / 1800 >= 255, "{given} IDs in 1800 s");
+        }
+    }
+
+    #[test]
+    fn a_peer_that_is_sent_little_costs_no_table() {
+        let mut ids = MessageIds::new(2000);
+        for _ in 2000..2048 {
+            ids.allocate(Instant::ZERO, LIFETIME).unwrap();
+        }
+        assert!(ids.free_at.is_none());
+    }
+}

@@ -1,0 +1,582 @@
+//! The message layer (RFC 7252 §4): types, message IDs, acknowledgement, retransmission, de-duplication.
+//!
+//! ```text
+//!            send                 acknowledged, reset
+//!  Waiting ────────▶ InFlight ───────────────────────▶ gone, the owner is told
+//!     ▲                │  ▲
+//!     │ NSTART, no ID  │  │ timeout, attempts left: sent again
+//!     └── queued       ▼  │
+//!                   timeout ── no attempts left ──▶ gone, the owner is told
+//! ```
+
+mod ids;
+mod peers;
+mod seen;
+
+use alloc::boxed::Box;
+use core::time::Duration;
+use hashbrown::HashMap;
+
+use coracle_wire::{CodeKind, Message, MessageId, MessageType, Method};
+
+use crate::config::TransmissionParameters;
+use crate::context::{Context, earliest};
+use crate::limits;
+use crate::message::peers::{PeerState, Peers};
+use crate::message::seen::{Seen, Sight};
+use crate::path::{Path, Peer};
+use crate::slab::{Key, Slab};
+use crate::stats::DropReason;
+use crate::time::Instant;
+use crate::timers::TimerKey;
+
+/// Who is told what became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A request of ours.
+    Request(Key),
+    /// A ping of ours.
+    Ping(Key),
+    /// A notification to an observer.
+    Notification(Key),
+    /// A separate response: nobody waits for its acknowledgement.
+    Response,
+}
+
+/// What the message layer made of a message.
+pub(crate) enum Verdict {
+    /// It ends here.
+    Absorbed,
+    /// A request that was not seen before.
+    Request { seen: Option<Key>, room: bool },
+    /// A response that was not seen before, and the message of ours that it acknowledges.
+    Response {
+        seen: Option<Key>,
+        acknowledges: Option<Owner>,
+    },
+    /// A message of ours arrived.
+    Acknowledged(Owner),
+    /// A message of ours was rejected.
+    Reset(Owner),
+}
+
+/// What a retransmission timer led to.
+pub(crate) enum TimedOut {
+    Again,
+    GivenUp { owner: Owner, retransmissions: u8 },
+}
+
+/// A message to send under a message ID of ours.
+#[derive(Clone, Copy)]
+pub(crate) struct Sending {
+    pub(crate) path: Path,
+    pub(crate) confirmable: bool,
+    pub(crate) owner: Owner,
+    pub(crate) parameters: TransmissionParameters,
+    /// Takes up the retransmission of a message it supersedes (RFC 7641 §4.5.2).
+    pub(crate) resume: Option<Attempt>,
+}
+
+/// How far retransmission has come.
+#[derive(Clone, Copy)]
+pub(crate) struct Attempt {
+    retransmissions: u8,
+    timeout: Duration,
+}
+
+struct Outgoing {
+    sending: Sending,
+    peer: Key,
+    /// The encoded message; its ID is written when it leaves.
+    datagram: Box<[u8]>,
+    id: Option<MessageId>,
+    attempt: Option<Attempt>,
+}
+
+pub(crate) struct MessageLayer {
+    peers: Peers,
+    seen: Seen,
+    outgoing: Slab<Outgoing>,
+    at_leisure: Slab<(Sending, Box<[u8]>)>,
+    in_flight: HashMap<(Key, MessageId), Key, foldhash::fast::FixedState>,
+}
+
+/// There is no room for another message.
+#[derive(Debug)]
+pub(crate) struct Full;
+
+impl MessageLayer {
+    pub(crate) fn new(context: &mut Context) -> MessageLayer {
+        let lifetime = context.config.transmission.exchange_lifetime();
+        let max_exchanges = context.config.max_exchanges;
+        let outgoing = context.config.max_requests.saturating_add(max_exchanges);
+        let (seen_bytes, max_peers) = (context.config.seen_bytes, context.config.max_peers);
+        let mut seed = || context.random_u64();
+        MessageLayer {
+            peers: Peers::new(max_peers, seed()),
+            seen: Seen::new(seen_bytes, lifetime, seed()),
+            outgoing: Slab::new(outgoing),
+            at_leisure: Slab::new(max_exchanges),
+            in_flight: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed())),
+        }
+    }
+
+    /// Stage 2 of the way in.
+    pub(crate) fn inbound(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        path: &Path,
+        message: &Message<'_>,
+    ) -> Verdict {
+        self.heard(context, now, &path.peer());
+        match (message.message_type, message.code.kind()) {
+            (MessageType::Confirmable, _) if path.multicast => {
+                context.stats.drop_for(DropReason::ConfirmableMulticast);
+                Verdict::Absorbed
+            }
+            (MessageType::Confirmable, CodeKind::Empty) => {
+                context.transmit_empty(path.back(), MessageType::Reset, message.message_id);
+                Verdict::Absorbed
+            }
+            (MessageType::Confirmable | MessageType::NonConfirmable, CodeKind::Request(method)) => {
+                self.inbound_request(context, now, path, message, method)
+            }
+            (MessageType::Confirmable | MessageType::NonConfirmable, CodeKind::Response(_)) => {
+                match self.note(context, now, path, message, false) {
+                    Some(Noted::New(seen)) => Verdict::Response {
+                        seen: Some(seen),
+                        acknowledges: None,
+                    },
+                    Some(Noted::NoRoom) => Verdict::Response {
+                        seen: None,
+                        acknowledges: None,
+                    },
+                    None => Verdict::Absorbed,
+                }
+            }
+            (MessageType::Acknowledgement, CodeKind::Empty) => {
+                self.outcome(context, now, path, message.message_id, Verdict::Acknowledged)
+            }
+            (MessageType::Acknowledgement, CodeKind::Response(_)) => {
+                self.outcome(context, now, path, message.message_id, |owner| {
+                    Verdict::Response {
+                        seen: None,
+                        acknowledges: Some(owner),
+                    }
+                })
+            }
+            (MessageType::Reset, _) => self.outcome(context, now, path, message.message_id, Verdict::Reset),
+            _ => {
+                context.stats.drop_for(DropReason::TypeCode);
+                Verdict::Absorbed
+            }
+        }
+    }
+
+    fn inbound_request(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        path: &Path,
+        message: &Message<'_>,
+        method: Method,
+    ) -> Verdict {
+        // RFC 7252 §4.5: idempotent requests may be run again when the memory of them is needed.
+        let keep = !method.is_idempotent();
+        match self.note(context, now, path, message, keep) {
+            Some(Noted::New(seen)) => Verdict::Request {
+                seen: Some(seen),
+                room: true,
+            },
+            Some(Noted::NoRoom) => Verdict::Request {
+                seen: None,
+                room: !keep,
+            },
+            None => Verdict::Absorbed,
+        }
+    }
+
+    /// De-duplication (RFC 7252 §4.5). `None`: it was seen before, and its answer is sent again.
+    fn note(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        path: &Path,
+        message: &Message<'_>,
+        keep: bool,
+    ) -> Option<Noted> {
+        match self.seen.note(now, path, message.message_id, keep) {
+            Sight::New(key) => Some(Noted::New(key)),
+            Sight::NoRoom => Some(Noted::NoRoom),
+            Sight::Again(reply) => {
+                context.stats.drop_for(DropReason::Duplicate);
+                if let Some(datagram) = reply {
+                    context.out.push(path.back(), datagram);
+                }
+                None
+            }
+        }
+    }
+
+    /// An acknowledgement or reset ends the message of ours that it names.
+    fn outcome(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        path: &Path,
+        id: MessageId,
+        verdict: impl FnOnce(Owner) -> Verdict,
+    ) -> Verdict {
+        let matched = self
+            .peers
+            .find(&path.peer())
+            .and_then(|peer| self.in_flight.get(&(peer, id)).copied());
+        let Some(outgoing) = matched.and_then(|key| self.remove(context, now, key)) else {
+            context.stats.drop_for(DropReason::UnmatchedAcknowledgement);
+            return Verdict::Absorbed;
+        };
+        verdict(outgoing.sending.owner)
+    }
+
+    /// Acknowledges a confirmable message with an empty message, now and for each duplicate to come.
+    pub(crate) fn acknowledge(
+        &mut self,
+        context: &mut Context,
+        path: &Path,
+        id: MessageId,
+        seen: Option<Key>,
+    ) {
+        self.reply(
+            context,
+            path,
+            seen,
+            &Message::empty(MessageType::Acknowledgement, id),
+        );
+    }
+
+    /// Rejects a message with a reset, now and for each duplicate to come.
+    pub(crate) fn reset(&mut self, context: &mut Context, path: &Path, id: MessageId, seen: Option<Key>) {
+        self.reply(context, path, seen, &Message::empty(MessageType::Reset, id));
+    }
+
+    /// Answers a message under its own ID, now and for each duplicate to come.
+    pub(crate) fn reply(
+        &mut self,
+        context: &mut Context,
+        path: &Path,
+        seen: Option<Key>,
+        message: &Message<'_>,
+    ) {
+        context.transmit(path.back(), message);
+        if let Some(key) = seen {
+            self.seen.answer(key, context.out.last());
+        }
+    }
+
+    /// Sends a message under an ID of ours, now or when its turn comes.
+    ///
+    /// The key lives until the message is acknowledged, rejected, given up or cancelled; a non-confirmable message
+    /// of a [`Owner::Response`] has none once it has left.
+    pub(crate) fn send(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        sending: Sending,
+        message: &Message<'_>,
+    ) -> Result<Key, Full> {
+        let datagram = encode(message).ok_or(Full)?;
+        self.enqueue(context, now, sending, datagram)
+    }
+
+    /// Sends a message under an ID of ours when its leisure is over (RFC 7252 §8.2).
+    pub(crate) fn send_at(
+        &mut self,
+        context: &mut Context,
+        at: Instant,
+        sending: Sending,
+        message: &Message<'_>,
+    ) -> Result<(), Full> {
+        let datagram = encode(message).ok_or(Full)?;
+        let key = self.at_leisure.insert((sending, datagram)).map_err(|_| Full)?;
+        context.timers.arm(TimerKey::Leisure(key), at);
+        Ok(())
+    }
+
+    /// The leisure of a message is over.
+    pub(crate) fn leisure_over(&mut self, context: &mut Context, now: Instant, key: Key) {
+        let Some((sending, datagram)) = self.at_leisure.remove(key) else {
+            return;
+        };
+        if self.enqueue(context, now, sending, datagram).is_err() {
+            context.stats.drop_for(DropReason::Busy);
+        }
+    }
+
+    fn enqueue(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        sending: Sending,
+        datagram: Box<[u8]>,
+    ) -> Result<Key, Full> {
+        let first_id = context.random_u16();
+        let Some(peer) = self.peers.enter(now, &sending.path.peer(), first_id) else {
+            return Err(Full);
+        };
+        let waiting = self.peers.get_mut(peer).map_or(0, |state| state.queue.len());
+        if waiting >= context.config.max_queue_per_peer {
+            return Err(Full);
+        }
+        let outgoing = Outgoing {
+            sending,
+            peer,
+            datagram,
+            id: None,
+            attempt: sending.resume,
+        };
+        let key = self.outgoing.insert(outgoing).map_err(|_| Full)?;
+        // A response that needs no acknowledgement does not wait behind requests.
+        let passes = !sending.confirmable && !self.is_request(key);
+        if let Some(state) = self.peers.get_mut(peer) {
+            if passes {
+                state.queue.push_front(key)
+            } else {
+                state.queue.push_back(key)
+            }
+        }
+        self.dispatch(context, now, peer);
+        Ok(key)
+    }
+
+    /// Sends what may leave to `peer`, in order.
+    fn dispatch(&mut self, context: &mut Context, now: Instant, peer: Key) {
+        while let Some(state) = self.peers.get_mut(peer) {
+            let Some(&key) = state.queue.front() else { break };
+            let Some(outgoing) = self.outgoing.get_mut(key) else {
+                state.queue.pop_front();
+                continue;
+            };
+            let lifetime = context.config.transmission.exchange_lifetime();
+            let turn = turn(state, &outgoing.sending, now);
+            let id = turn.and_then(|()| state.ids.allocate(now, lifetime).map_err(Some));
+            let id = match id {
+                Ok(id) => id,
+                Err(Some(at)) => return context.timers.arm(TimerKey::Peer(peer), at),
+                Err(None) => return,
+            };
+            state.queue.pop_front();
+            depart(state, &outgoing.sending, now, outgoing.datagram.len());
+            outgoing.id = Some(id);
+            let [_, _, high, low, ..] = &mut *outgoing.datagram else {
+                continue;
+            };
+            [*high, *low] = id.0.to_be_bytes();
+            context.out.push(outgoing.sending.path, &outgoing.datagram);
+            self.left(context, now, key);
+        }
+    }
+
+    /// A message has left: a confirmable one waits for its acknowledgement, another for its rejection.
+    fn left(&mut self, context: &mut Context, now: Instant, key: Key) {
+        let Some(outgoing) = self.outgoing.get_mut(key) else {
+            return;
+        };
+        let (sending, id) = (outgoing.sending, outgoing.id);
+        if let Some(id) = id {
+            self.in_flight.insert((outgoing.peer, id), key);
+        }
+        if sending.confirmable {
+            let attempt = outgoing
+                .attempt
+                .unwrap_or_else(|| first_attempt(context, &sending.parameters));
+            outgoing.attempt = Some(attempt);
+            context.timers.arm(TimerKey::Outgoing(key), now + attempt.timeout);
+        } else if sending.owner == Owner::Response {
+            self.remove(context, now, key);
+        }
+    }
+
+    fn is_request(&self, key: Key) -> bool {
+        self.outgoing
+            .get(key)
+            .is_some_and(|outgoing| matches!(outgoing.sending.owner, Owner::Request(_)))
+    }
+
+    /// A retransmission timer fired.
+    pub(crate) fn timed_out(&mut self, context: &mut Context, now: Instant, key: Key) -> TimedOut {
+        let Some(outgoing) = self.outgoing.get_mut(key) else {
+            return TimedOut::Again;
+        };
+        let Some(attempt) = &mut outgoing.attempt else {
+            return TimedOut::Again;
+        };
+        if attempt.retransmissions < outgoing.sending.parameters.max_retransmit {
+            attempt.retransmissions += 1;
+            attempt.timeout = attempt.timeout.saturating_mul(2);
+            context.timers.arm(TimerKey::Outgoing(key), now + attempt.timeout);
+            context.stats.retransmissions += 1;
+            context.out.push(outgoing.sending.path, &outgoing.datagram);
+            return TimedOut::Again;
+        }
+        let (owner, retransmissions) = (outgoing.sending.owner, attempt.retransmissions);
+        context.stats.given_up += 1;
+        self.remove(context, now, key);
+        TimedOut::GivenUp {
+            owner,
+            retransmissions,
+        }
+    }
+
+    /// Whose message this is.
+    pub(crate) fn owner(&self, key: Key) -> Option<Owner> {
+        self.outgoing.get(key).map(|outgoing| outgoing.sending.owner)
+    }
+
+    /// Ends a message whose attempt timed out, so that a newer one can take up its retransmission; `None` when it
+    /// was the last attempt (RFC 7641 §4.5.2).
+    pub(crate) fn supersede(&mut self, context: &mut Context, now: Instant, key: Key) -> Option<Attempt> {
+        let outgoing = self.outgoing.get(key)?;
+        let attempt = outgoing.attempt?;
+        if attempt.retransmissions >= outgoing.sending.parameters.max_retransmit {
+            return None;
+        }
+        self.remove(context, now, key);
+        context.stats.retransmissions += 1;
+        Some(Attempt {
+            retransmissions: attempt.retransmissions + 1,
+            timeout: attempt.timeout.saturating_mul(2),
+        })
+    }
+
+    /// Forgets a message, whether it has left or not.
+    pub(crate) fn cancel(&mut self, context: &mut Context, now: Instant, key: Key) {
+        self.remove(context, now, key);
+    }
+
+    fn remove(&mut self, context: &mut Context, now: Instant, key: Key) -> Option<Outgoing> {
+        let outgoing = self.outgoing.remove(key)?;
+        context.timers.disarm(TimerKey::Outgoing(key));
+        let Some(state) = self.peers.get_mut(outgoing.peer) else {
+            return Some(outgoing);
+        };
+        match outgoing.id {
+            Some(id) => {
+                self.in_flight.remove(&(outgoing.peer, id));
+                if outgoing.sending.confirmable {
+                    state.in_flight = state.in_flight.saturating_sub(1);
+                    self.dispatch(context, now, outgoing.peer);
+                }
+            }
+            None => state.queue.retain(|waiting| *waiting != key),
+        }
+        Some(outgoing)
+    }
+
+    /// A peer's turn has come: an ID is free again, or PROBING_RATE allows another message.
+    pub(crate) fn peer_due(&mut self, context: &mut Context, now: Instant, peer: Key) {
+        self.dispatch(context, now, peer);
+    }
+
+    /// A peer that is heard answers: it may be sent to again (RFC 7252 §4.7).
+    fn heard(&mut self, context: &mut Context, now: Instant, peer: &Peer) {
+        let Some(key) = self.peers.find(peer) else { return };
+        let Some(state) = self.peers.get_mut(key) else {
+            return;
+        };
+        if state.unanswered > 0 {
+            state.unanswered = 0;
+            state.probe_at = now;
+            self.dispatch(context, now, key);
+        }
+    }
+
+    /// Forgets what is older than its lifetime.
+    pub(crate) fn sweep(&mut self, context: &Context, now: Instant) {
+        self.seen.forget(now);
+        self.peers
+            .sweep(now, context.config.transmission.exchange_lifetime());
+    }
+
+    pub(crate) fn next_sweep(&self, context: &Context) -> Option<Instant> {
+        let lifetime = context.config.transmission.exchange_lifetime();
+        earliest(self.seen.next_expiry(), self.peers.next_sweep(lifetime))
+    }
+
+    /// Nothing is remembered or under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.seen.is_empty() && self.peers.is_empty() && self.is_quiet()
+    }
+
+    /// Nothing is under way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.outgoing.is_empty() && self.at_leisure.is_empty()
+    }
+
+    /// The messages that are under way to `remote`.
+    pub(crate) fn owners_towards(&self, remote: core::net::SocketAddr) -> alloc::vec::Vec<(Key, Owner)> {
+        let towards = |outgoing: &Outgoing| outgoing.sending.path.remote == remote;
+        self.outgoing
+            .iter()
+            .filter(|(_, o)| towards(o))
+            .map(|(key, o)| (key, o.sending.owner))
+            .collect()
+    }
+}
+
+fn encode(message: &Message<'_>) -> Option<Box<[u8]>> {
+    let len = message.encoded_len();
+    let mut datagram = alloc::vec![0; len];
+    let fits = len <= limits::MAX_DATAGRAM && message.encode(&mut datagram).is_ok();
+    fits.then(|| datagram.into_boxed_slice())
+}
+
+enum Noted {
+    New(Key),
+    NoRoom,
+}
+
+/// Whether a message may leave now. `Err` tells when it may, or `None` when another message has to end first.
+fn turn(state: &PeerState, sending: &Sending, now: Instant) -> Result<(), Option<Instant>> {
+    let nstart = sending.parameters.nstart;
+    if sending.confirmable {
+        // RFC 7252 §4.7: at most NSTART interactions are outstanding.
+        return if state.in_flight < nstart {
+            Ok(())
+        } else {
+            Err(None)
+        };
+    }
+    if !matches!(sending.owner, Owner::Request(_)) || sending.path.multicast {
+        return Ok(());
+    }
+    // RFC 7252 §4.7: a peer that does not answer is sent PROBING_RATE bytes a second.
+    if state.unanswered >= nstart && state.probe_at > now {
+        return Err(Some(state.probe_at));
+    }
+    Ok(())
+}
+
+/// Counts a message that leaves against NSTART and PROBING_RATE.
+fn depart(state: &mut PeerState, sending: &Sending, now: Instant, len: usize) {
+    if sending.confirmable {
+        state.in_flight = state.in_flight.saturating_add(1);
+    } else if matches!(sending.owner, Owner::Request(_)) && !sending.path.multicast {
+        state.unanswered = state.unanswered.saturating_add(1);
+        let rate = u64::from(sending.parameters.probing_rate.max(1));
+        let pause = Duration::from_micros((len as u64).saturating_mul(1_000_000) / rate);
+        state.probe_at = state.probe_at.max(now) + pause;
+    }
+}
+
+/// RFC 7252 §4.2: a random wait between ACK_TIMEOUT and ACK_TIMEOUT times ACK_RANDOM_FACTOR.
+fn first_attempt(context: &mut Context, parameters: &TransmissionParameters) -> Attempt {
+    let spread = parameters
+        .ack_timeout
+        .mul_f32((parameters.ack_random_factor - 1.0).max(0.0));
+    let timeout = parameters.ack_timeout + context.random_within(spread);
+    Attempt {
+        retransmissions: 0,
+        timeout,
+    }
+}

@@ -1,0 +1,4 @@
+//! Observation of resources (RFC 7641), as server and as client.
+
+pub(crate) mod client;
+pub(crate) mod server;

@@ -1,0 +1,259 @@
+//! Observers of our resources.
+//!
+//! ```text
+//!              changed             polled               respond
+//!   ┌─▶ Current ──────▶ queued ──────────▶ Refreshing ──────────▶ Sent ─┐
+//!   │                     ▲                                             │
+//!   │      changed meanwhile (only the latest state is sent)            │
+//!   └──────┴── acknowledged, or the pause after a non-confirmable one ──┘
+//!  Reset, the last attempt, an error or Observe 1: gone
+//! ```
+
+use alloc::collections::{BTreeSet, VecDeque};
+use hashbrown::HashMap;
+
+use coracle_wire::ContentFormat;
+
+use crate::block::bodies::Asked;
+use crate::context::Context;
+use crate::exchange::admission::Blocks;
+use crate::exchange::server::Serving;
+use crate::exchange::server::{Ask, PeerToken};
+use crate::message::Attempt;
+use crate::path::{Path, Peer};
+use crate::slab::{Key, Slab};
+use crate::time::Instant;
+use crate::timers::TimerKey;
+use crate::values::{Event, ExchangeId, OwnedRequest, ResponseRef, Topic};
+
+/// Where an observer is in the cycle above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing is under way.
+    Current,
+    /// The application is asked for the new state.
+    Refreshing,
+    /// A confirmable notification waits for its acknowledgement.
+    Sent,
+    /// A non-confirmable notification has left; the next waits (RFC 7641 §4.5.1).
+    Pausing,
+}
+
+pub(crate) struct Observer {
+    pub(crate) topic: Topic,
+    pub(crate) request: OwnedRequest,
+    pub(crate) path: Path,
+    pub(crate) token: PeerToken,
+    pub(crate) phase: Phase,
+    /// The state changed since it was last asked for.
+    changed: bool,
+    /// The notification that was sent last, as long as the message layer knows it.
+    pub(crate) outgoing: Option<Key>,
+    /// The retransmission that the next notification takes up.
+    pub(crate) resume: Option<Attempt>,
+    /// The last confirmable sign of life.
+    last_confirmed: Instant,
+    confirmable: bool,
+    sequence: u32,
+    content_format: Option<ContentFormat>,
+    blocks: Blocks,
+    cache_key: u64,
+}
+
+impl Observer {
+    /// What the block stage needs to cut a notification.
+    pub(crate) fn asked(&self) -> Asked {
+        Asked {
+            peer: self.path.peer(),
+            cache_key: self.cache_key,
+            block2: self.blocks.block2,
+        }
+    }
+
+    /// The next value of the Observe option: 24 bits, going up (RFC 7641 §4.4).
+    pub(crate) fn next_sequence(&mut self) -> u32 {
+        self.sequence = (self.sequence + 1) & 0x00ff_ffff;
+        self.sequence
+    }
+
+    /// Notifications keep the content-format of the first response (RFC 7641 §4.2).
+    pub(crate) fn keeps_format(&self, response: &ResponseRef<'_>) -> bool {
+        self.content_format == response.options.content_format()
+    }
+
+    /// Whether the next notification is confirmable.
+    pub(crate) fn wants_confirmation(
+        &self,
+        context: &Context,
+        now: Instant,
+        response: &ResponseRef<'_>,
+    ) -> bool {
+        let due = now - self.last_confirmed >= context.config.confirmable_notification_every;
+        due || self.resume.is_some() || response.confirmable.unwrap_or(self.confirmable)
+    }
+
+    pub(crate) fn confirmed(&mut self, now: Instant) {
+        self.last_confirmed = now;
+    }
+}
+
+/// The observers by topic and by token, and those whose state has to be asked for.
+pub(crate) struct Observers {
+    by_topic: BTreeSet<(Topic, Key)>,
+    by_token: HashMap<(Peer, PeerToken), Key, foldhash::fast::FixedState>,
+    per_peer: HashMap<Peer, usize, foldhash::fast::FixedState>,
+    refresh: VecDeque<Key>,
+}
+
+impl Observers {
+    pub(crate) fn new(context: &mut Context) -> Observers {
+        let hasher = foldhash::fast::FixedState::with_seed(context.random_u64());
+        Observers {
+            by_topic: BTreeSet::new(),
+            by_token: HashMap::with_hasher(hasher.clone()),
+            per_peer: HashMap::with_hasher(hasher),
+            refresh: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_token.is_empty()
+    }
+
+    /// The observation that a request of this peer with this token renews or cancels (RFC 7641 §4.1).
+    pub(crate) fn find(&self, ask: &Ask) -> Option<Key> {
+        self.by_token.get(&(ask.path.peer(), ask.token.clone())).copied()
+    }
+
+    /// Whether this peer may observe one more thing.
+    pub(crate) fn has_room(&self, context: &Context, peer: &Peer) -> bool {
+        self.per_peer.get(peer).copied().unwrap_or(0) < context.config.max_observers_per_peer
+    }
+
+    /// Registers the request of `ask` under `key` and gives the observer back, to be kept with the exchange.
+    pub(crate) fn register(
+        &mut self,
+        now: Instant,
+        key: Key,
+        ask: &Ask,
+        topic: Topic,
+        request: OwnedRequest,
+        response: &ResponseRef<'_>,
+    ) -> Observer {
+        let peer = ask.path.peer();
+        self.by_topic.insert((topic, key));
+        self.by_token.insert((peer, ask.token.clone()), key);
+        *self.per_peer.entry(peer).or_insert(0) += 1;
+        Observer {
+            topic,
+            request,
+            path: ask.path.back(),
+            token: ask.token.clone(),
+            phase: Phase::Current,
+            changed: false,
+            outgoing: None,
+            resume: None,
+            last_confirmed: now,
+            confirmable: ask.confirmable,
+            sequence: first_sequence(now),
+            content_format: response.options.content_format(),
+            blocks: ask.blocks,
+            cache_key: ask.cache_key,
+        }
+    }
+
+    /// Takes an observer off all lists, and tells when it was the last of its topic.
+    pub(crate) fn unregister(&mut self, context: &mut Context, key: Key, observer: &Observer) {
+        let peer = observer.path.peer();
+        self.by_topic.remove(&(observer.topic, key));
+        self.by_token.remove(&(peer, observer.token.clone()));
+        if let Some(count) = self.per_peer.get_mut(&peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_peer.remove(&peer);
+            }
+        }
+        context.timers.disarm(TimerKey::Notify(key));
+        if !self.is_observed(observer.topic) {
+            context.events.push_back(Event::TopicIdle {
+                topic: observer.topic,
+            });
+        }
+    }
+
+    pub(crate) fn is_observed(&self, topic: Topic) -> bool {
+        self.by_topic
+            .range((topic, Key::FIRST)..=(topic, Key::LAST))
+            .next()
+            .is_some()
+    }
+
+    /// The state of a topic changed: each of its observers is due, now or when its turn comes.
+    pub(crate) fn changed(&mut self, exchanges: &mut Slab<Serving>, topic: Topic) {
+        for (_, key) in self.by_topic.range((topic, Key::FIRST)..=(topic, Key::LAST)) {
+            let Some(observer) = exchanges
+                .get_mut(*key)
+                .and_then(|serving| serving.observer.as_mut())
+            else {
+                continue;
+            };
+            if !observer.changed {
+                observer.changed = true;
+                if observer.phase == Phase::Current {
+                    self.refresh.push_back(*key);
+                }
+            }
+        }
+    }
+
+    /// An observer may be notified again.
+    pub(crate) fn released(&mut self, key: Key, observer: &mut Observer) {
+        observer.phase = Phase::Current;
+        if observer.changed {
+            self.refresh.push_back(key);
+        }
+    }
+
+    /// The next observer whose state has to be asked for.
+    pub(crate) fn next_refresh(&mut self, exchanges: &mut Slab<Serving>) -> Option<Event> {
+        while let Some(key) = self.refresh.pop_front() {
+            let Some(observer) = exchanges
+                .get_mut(key)
+                .and_then(|serving| serving.observer.as_mut())
+            else {
+                continue;
+            };
+            if observer.changed && observer.phase == Phase::Current {
+                observer.changed = false;
+                observer.phase = Phase::Refreshing;
+                return Some(Event::Refresh {
+                    id: ExchangeId::server(key),
+                    request: observer.request.clone(),
+                });
+            }
+        }
+        None
+    }
+}
+
+/// Numbers start at the time in units of 16 ms, so that they go on after a restart or a renewed registration
+/// (RFC 7641 §4.4) as long as an observer gets fewer than 60 notifications a second.
+fn first_sequence(now: Instant) -> u32 {
+    u32::try_from((now.as_micros() >> 14) & 0x00ff_ffff).unwrap_or(0)
+}
+
+impl Observer {
+    /// A renewed registration goes on with the numbers of the one before.
+    pub(crate) fn continue_after(&mut self, sequence: u32) {
+        self.sequence = sequence;
+    }
+
+    pub(crate) fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// The state changed since the notification under way was made.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.changed
+    }
+}

@@ -1,0 +1,159 @@
+//! What happened, as plain counters that others read.
+
+use coracle_wire::Status;
+
+/// Why a message was dropped, rejected or refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// A version other than 1 (RFC 7252 §3).
+    Version,
+    /// A message format error (RFC 7252 §3, §4.2, §4.3).
+    Format,
+    /// A code of a reserved class (RFC 7252 §4.2).
+    ReservedClass,
+    /// A message type and a code that do not go together (RFC 7252 §4.3, table 1).
+    TypeCode,
+    /// A message that was seen before (RFC 7252 §4.5).
+    Duplicate,
+    /// An acknowledgement or reset of nothing that is outstanding (RFC 7252 §4.2).
+    UnmatchedAcknowledgement,
+    /// A response to nothing that was asked (RFC 7252 §5.3.2).
+    UnmatchedResponse,
+    /// A confirmable message to a group (RFC 7252 §8.1).
+    ConfirmableMulticast,
+    /// A critical option that nobody understands (RFC 7252 §5.4.1).
+    CriticalOption,
+    /// A request to proxy (RFC 7252 §5.10.2).
+    Proxying,
+    /// A Block option that breaks its rules (RFC 7959 §2.2).
+    BlockOption,
+    /// A block without those before it (RFC 7959 §2.9.2).
+    BlockOrder,
+    /// A body that is too large (RFC 7959 §2.9.3).
+    BodySize,
+    /// A token longer than is handled (RFC 8974 §2.2.2).
+    TokenLength,
+    /// A request that a bound left no room for (RFC 7252 §5.9.3.4).
+    Busy,
+    /// A notification that is older than one before it (RFC 7641 §3.4).
+    StaleNotification,
+    /// An answer that is not sent: to a group, or not wanted (RFC 7252 §8.2, RFC 7967 §2).
+    Suppressed,
+    /// A message of ours that is too long to send.
+    Oversize,
+}
+
+impl DropReason {
+    /// All reasons, in the order of their counters.
+    pub const ALL: [DropReason; 18] = [
+        DropReason::Version,
+        DropReason::Format,
+        DropReason::ReservedClass,
+        DropReason::TypeCode,
+        DropReason::Duplicate,
+        DropReason::UnmatchedAcknowledgement,
+        DropReason::UnmatchedResponse,
+        DropReason::ConfirmableMulticast,
+        DropReason::CriticalOption,
+        DropReason::Proxying,
+        DropReason::BlockOption,
+        DropReason::BlockOrder,
+        DropReason::BodySize,
+        DropReason::TokenLength,
+        DropReason::Busy,
+        DropReason::StaleNotification,
+        DropReason::Suppressed,
+        DropReason::Oversize,
+    ];
+
+    /// A short name with the section that asks for it, for people and exporters.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            DropReason::Version => "version (RFC 7252 §3)",
+            DropReason::Format => "format error (RFC 7252 §3)",
+            DropReason::ReservedClass => "reserved class (RFC 7252 §4.2)",
+            DropReason::TypeCode => "type and code (RFC 7252 §4.3)",
+            DropReason::Duplicate => "duplicate (RFC 7252 §4.5)",
+            DropReason::UnmatchedAcknowledgement => "unmatched acknowledgement (RFC 7252 §4.2)",
+            DropReason::UnmatchedResponse => "unmatched response (RFC 7252 §5.3.2)",
+            DropReason::ConfirmableMulticast => "confirmable multicast (RFC 7252 §8.1)",
+            DropReason::CriticalOption => "critical option (RFC 7252 §5.4.1)",
+            DropReason::Proxying => "proxying (RFC 7252 §5.10.2)",
+            DropReason::BlockOption => "block option (RFC 7959 §2.2)",
+            DropReason::BlockOrder => "block order (RFC 7959 §2.9.2)",
+            DropReason::BodySize => "body size (RFC 7959 §2.9.3)",
+            DropReason::TokenLength => "token length (RFC 8974 §2.2.2)",
+            DropReason::Busy => "busy (RFC 7252 §5.9.3.4)",
+            DropReason::StaleNotification => "stale notification (RFC 7641 §3.4)",
+            DropReason::Suppressed => "suppressed (RFC 7252 §8.2, RFC 7967 §2)",
+            DropReason::Oversize => "oversize",
+        }
+    }
+}
+
+/// Counters since the endpoint was made. They wrap after 2^64.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Datagrams taken in.
+    pub datagrams_in: u64,
+    /// Datagrams given out.
+    pub datagrams_out: u64,
+    /// Bytes taken in.
+    pub bytes_in: u64,
+    /// Bytes given out.
+    pub bytes_out: u64,
+    /// Requests handed to the application.
+    pub requests: u64,
+    /// Responses handed to the application.
+    pub responses: u64,
+    /// Confirmable messages that were sent again.
+    pub retransmissions: u64,
+    /// Confirmable messages that were given up.
+    pub given_up: u64,
+    /// Requests answered 4.xx and 5.xx by the engine itself.
+    pub refused: u64,
+    /// Notifications sent.
+    pub notifications: u64,
+    dropped: [u64; DropReason::ALL.len()],
+}
+
+impl Stats {
+    /// How many messages were dropped for `reason`.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn drop_for(&mut self, reason: DropReason) {
+        if let Some(counter) = self.dropped.get_mut(reason as usize) {
+            *counter = counter.wrapping_add(1);
+        }
+    }
+
+    pub(crate) fn refuse(&mut self, status: Status) {
+        if !status.is_success() {
+            self.refused = self.refused.wrapping_add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_own_counter() {
+        let mut stats = Stats::default();
+        for (times, reason) in DropReason::ALL.into_iter().enumerate() {
+            for _ in 0..times {
+                stats.drop_for(reason);
+            }
+        }
+        for (times, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(stats.dropped(reason), times as u64, "{}", reason.name());
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! What crosses the boundary: requests, responses, events and errors.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use coracle_wire::{Method, Options, OptionsBuf, Status};
+
+use crate::config::TransmissionParameters;
+use crate::path::Path;
+use crate::slab::Key;
+
+/// Names one exchange of an endpoint: a request and all that answers it. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeId {
+    pub(crate) key: Key,
+    pub(crate) role: Role,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Role {
+    Client,
+    Ping,
+    Server,
+}
+
+impl ExchangeId {
+    pub(crate) const fn client(key: Key) -> ExchangeId {
+        ExchangeId {
+            key,
+            role: Role::Client,
+        }
+    }
+
+    pub(crate) const fn ping(key: Key) -> ExchangeId {
+        ExchangeId {
+            key,
+            role: Role::Ping,
+        }
+    }
+
+    pub(crate) const fn server(key: Key) -> ExchangeId {
+        ExchangeId {
+            key,
+            role: Role::Server,
+        }
+    }
+}
+
+/// Names one state of the application that can be observed; the application chooses the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Topic(pub u64);
+
+/// What a datagram turned out to be.
+#[derive(Debug)]
+#[must_use]
+pub enum Received<'d> {
+    /// A request to answer with [`Endpoint::respond`](crate::Endpoint::respond); it lies in the datagram.
+    Request(ExchangeId, Request<'d>),
+    /// A request whose body came in blocks and is now whole.
+    Assembled(ExchangeId, OwnedRequest),
+    /// The next part of a request that is streamed.
+    Body(ExchangeId, BodyPart<'d>),
+    /// Nothing for the application; there may be transmissions and events.
+    Nothing,
+}
+
+/// A request of a peer.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Request<'d> {
+    /// The method.
+    pub method: Method,
+    /// The options.
+    pub options: Options<'d>,
+    /// The body, or its first part.
+    pub payload: &'d [u8],
+    /// The way it came.
+    pub path: Path,
+    /// It came in a confirmable message.
+    pub confirmable: bool,
+    /// More parts follow, each as [`Received::Body`], when
+    /// [`Endpoint::continue_body`](crate::Endpoint::continue_body) asks for them.
+    pub more: bool,
+}
+
+/// A part of a streamed body.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyPart<'d> {
+    /// The bytes, following those of the part before.
+    pub payload: &'d [u8],
+    /// More parts follow.
+    pub more: bool,
+}
+
+/// A request that owns its bytes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OwnedRequest {
+    /// The method.
+    pub method: Method,
+    /// The options.
+    pub options: OptionsBuf,
+    /// The whole body.
+    pub payload: Vec<u8>,
+    /// The way it came.
+    pub path: Path,
+    /// It came in a confirmable message.
+    pub confirmable: bool,
+}
+
+/// A request to send.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RequestRef<'a> {
+    /// The method.
+    pub method: Method,
+    /// The options. An Observe option of 0 makes it an observation; Block1 and Size1 are the engine's.
+    pub options: Options<'a>,
+    /// The whole body; it is cut into blocks when it is longer than one.
+    pub payload: &'a [u8],
+    /// Send it in a confirmable message. Not heeded towards a group (RFC 7252 §8.1).
+    pub confirmable: bool,
+    /// Transmission parameters in place of the endpoint's.
+    pub parameters: Option<TransmissionParameters>,
+    /// How long to wait for the end of the exchange; `None`: as long as RFC 7252 §4.8.2 gives it. Observations
+    /// count from request to first answer.
+    pub timeout: Option<Duration>,
+    /// The longest body of the answer, in bytes; `None`: the endpoint's bound.
+    pub max_body: Option<usize>,
+}
+
+impl<'a> RequestRef<'a> {
+    /// A confirmable request without a body.
+    #[must_use]
+    pub fn new(method: Method, options: Options<'a>) -> RequestRef<'a> {
+        RequestRef {
+            method,
+            options,
+            payload: &[],
+            confirmable: true,
+            parameters: None,
+            timeout: None,
+            max_body: None,
+        }
+    }
+
+    /// With this body.
+    #[must_use]
+    pub fn with_payload(mut self, payload: &'a [u8]) -> Self {
+        self.payload = payload;
+        self
+    }
+
+    /// In a confirmable message, or not.
+    #[must_use]
+    pub fn with_confirmable(mut self, confirmable: bool) -> Self {
+        self.confirmable = confirmable;
+        self
+    }
+
+    /// With transmission parameters of its own.
+    #[must_use]
+    pub fn with_parameters(mut self, parameters: Option<TransmissionParameters>) -> Self {
+        self.parameters = parameters;
+        self
+    }
+
+    /// With a time after which it is given up.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// With a bound on the answer's body, in bytes.
+    #[must_use]
+    pub fn with_max_body(mut self, max_body: Option<usize>) -> Self {
+        self.max_body = max_body;
+        self
+    }
+}
+
+/// The answer to a request of a peer.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ResponseRef<'a> {
+    /// The response code.
+    pub status: Status,
+    /// The options; Block1, Block2, Size2 and Observe are the engine's.
+    pub options: Options<'a>,
+    /// The whole body, or with `window` a part of it.
+    pub payload: &'a [u8],
+    /// What part of the body `payload` is.
+    pub window: Option<Window>,
+    /// Accepts the observation, if the request asks for one; [`Endpoint::changed`](crate::Endpoint::changed) with
+    /// this topic then leads to notifications.
+    pub observe: Option<Topic>,
+    /// Whether notifications are confirmable; `None`: as the registration was.
+    pub confirmable: Option<bool>,
+}
+
+impl<'a> ResponseRef<'a> {
+    /// An answer with a body and these options.
+    #[must_use]
+    pub fn new(status: Status, options: Options<'a>, payload: &'a [u8]) -> ResponseRef<'a> {
+        ResponseRef {
+            status,
+            options,
+            payload,
+            window: None,
+            observe: None,
+            confirmable: None,
+        }
+    }
+
+    /// The payload is only a part of the body.
+    #[must_use]
+    pub fn with_window(mut self, window: Option<Window>) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// Accepts an observation.
+    #[must_use]
+    pub fn with_observe(mut self, topic: Option<Topic>) -> Self {
+        self.observe = topic;
+        self
+    }
+
+    /// Decides the type of notifications.
+    #[must_use]
+    pub fn with_confirmable(mut self, confirmable: Option<bool>) -> Self {
+        self.confirmable = confirmable;
+        self
+    }
+}
+
+/// The part of a body that a response carries, for bodies that are read piecemeal.
+///
+/// The part must hold what the request's Block2 asks for: from its offset on, a whole block or up to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Where the part begins in the body, in bytes.
+    pub offset: u64,
+    /// The length of the whole body, in bytes.
+    pub total: u64,
+}
+
+/// An answer to a request of ours, with its whole body.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Response {
+    /// The response code.
+    pub status: Status,
+    /// The options, without Block1 and Block2.
+    pub options: OptionsBuf,
+    /// The body.
+    pub payload: Vec<u8>,
+    /// The way it came; of a request to a group its `remote` tells who answered.
+    pub path: Path,
+}
+
+/// Something that happened. See [`Endpoint::poll_event`](crate::Endpoint::poll_event).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// An answer to a request of ours.
+    Response {
+        /// The request.
+        id: ExchangeId,
+        /// The answer.
+        response: Response,
+        /// The exchange goes on: an observation, or a request to a group.
+        more: bool,
+    },
+    /// A peer answered a ping (RFC 7252 §4.3). The exchange is over.
+    Pong {
+        /// The ping.
+        id: ExchangeId,
+    },
+    /// A part of a body came or went.
+    Progress {
+        /// The request.
+        id: ExchangeId,
+        /// Bytes of the request's body that the peer has.
+        sent: u64,
+        /// Bytes of the answer's body that have come.
+        received: u64,
+        /// Bytes of the body under way, as far as it is known (RFC 7959 §4).
+        total: Option<u64>,
+    },
+    /// What was last observed is older than its Max-Age; the engine registers anew by itself (RFC 7641 §3.3.1).
+    Stale {
+        /// The observation.
+        id: ExchangeId,
+    },
+    /// A request of ours ended without an answer, or with a last one that an error cut off.
+    Failed {
+        /// The request.
+        id: ExchangeId,
+        /// Why.
+        error: ExchangeError,
+    },
+    /// An observed state changed: run the stored request again and give the outcome to
+    /// [`Endpoint::respond`](crate::Endpoint::respond).
+    Refresh {
+        /// The exchange of the registration.
+        id: ExchangeId,
+        /// The registration.
+        request: OwnedRequest,
+    },
+    /// Nobody waits any more for the answer to a request of a peer, or its observation ended.
+    Ended {
+        /// The exchange.
+        id: ExchangeId,
+    },
+    /// The last observer of a topic is gone.
+    TopicIdle {
+        /// The topic.
+        topic: Topic,
+    },
+}
+
+/// Why a request of ours ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// No acknowledgement came, however often the message was sent (RFC 7252 §4.2).
+    NoAnswer {
+        /// How often it was sent again.
+        retransmissions: u8,
+    },
+    /// The time for the exchange passed.
+    Timeout,
+    /// The peer rejected the message with a Reset (RFC 7252 §4.2).
+    Reset,
+    /// The network said that nobody listens there, or that there is no way (RFC 7252 §4.2).
+    Unreachable,
+    /// The answer carries a critical option that is not understood (RFC 7252 §5.4.1).
+    CriticalOption(u16),
+    /// A block of the answer breaks the rules of RFC 7959.
+    BlockOption,
+    /// The body changed again and again while it was transferred (RFC 7959 §2.4).
+    BodyChanged,
+    /// The body of the answer is longer than the bound, in bytes.
+    BodyTooLong {
+        /// The bound.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for ExchangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExchangeError::NoAnswer { retransmissions } => {
+                write!(f, "no answer after {retransmissions} retransmissions")
+            }
+            ExchangeError::Timeout => f.write_str("no answer in time"),
+            ExchangeError::Reset => {
+                f.write_str("the peer reset the message: it does not know what to do with it")
+            }
+            ExchangeError::Unreachable => {
+                f.write_str("unreachable: nobody listens there, or no way leads there")
+            }
+            ExchangeError::CriticalOption(number) => {
+                write!(
+                    f,
+                    "the answer has critical option {number}, which is not understood (RFC 7252 §5.4.1)"
+                )
+            }
+            ExchangeError::BlockOption => f.write_str("a block of the answer breaks the rules (RFC 7959 §2)"),
+            ExchangeError::BodyChanged => f.write_str("the body kept changing while it was transferred"),
+            ExchangeError::BodyTooLong { limit } => write!(f, "the answer is longer than {limit} bytes"),
+        }
+    }
+}
+
+impl core::error::Error for ExchangeError {}
+
+/// Why a request was not sent. The fault is the caller's, or a bound was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// As many requests as the endpoint's bound are under way, or wait for this peer.
+    TooMany,
+    /// Options (and a payload that is not cut) are longer than a datagram of
+    /// [`MAX_DATAGRAM`](crate::limits::MAX_DATAGRAM).
+    TooLong,
+    /// A body that is longer than one block cannot go to a group (RFC 7959 §2.8).
+    BodyToGroup,
+    /// The endpoint is closing.
+    Closed,
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RequestError::TooMany => "too many requests are under way",
+            RequestError::TooLong => "the options do not fit into a datagram",
+            RequestError::BodyToGroup => "a request to a group cannot be cut into blocks (RFC 7959 §2.8)",
+            RequestError::Closed => "the endpoint is closed",
+        })
+    }
+}
+
+impl core::error::Error for RequestError {}
+
+/// Why an answer was not taken. The peer that asked is told 5.00 where it still waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RespondError {
+    /// The exchange is over, or was answered already.
+    Unknown,
+    /// Options do not fit into a datagram.
+    TooLong,
+}
+
+impl fmt::Display for RespondError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RespondError::Unknown => "nobody waits for this answer",
+            RespondError::TooLong => "the options of the answer do not fit into a datagram",
+        })
+    }
+}
+
+impl core::error::Error for RespondError {}
+
+/// A datagram to send.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Transmit {
+    /// Its way.
+    pub path: Path,
+    /// Its length in the buffer, in bytes.
+    pub len: usize,
+}
