@@ -7,7 +7,8 @@ use core::panic::PanicInfo;
 use core::ptr;
 use core::slice;
 
-use coracle_engine::{Instant, Path};
+use coracle_engine::limits::MAX_DATAGRAM;
+use coracle_engine::{Config, Endpoint, Instant, Path, Received};
 use coracle_formats::link_format::Links;
 use coracle_wire::Message;
 
@@ -36,12 +37,22 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 /// # Safety
 /// `datagram` points to `length` bytes that can be read.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn probe(datagram: *const u8, length: usize, micros: u64) -> u64 {
+pub unsafe extern "C" fn probe(datagram: *const u8, length: usize, micros: u64) -> usize {
     // SAFETY: the caller vouches for the pointer and the length.
     let datagram = unsafe { slice::from_raw_parts(datagram, length) };
-    let payload = Message::parse(datagram).map_or(&[][..], |message| message.payload);
-    let links = Links::from_bytes(payload).map_or(0, |links| links.iter().count());
-    let path = Path::to(([127, 0, 0, 1], 5683).into());
+    let mut endpoint = Endpoint::new(Config::default(), [0; 32]);
     let now = Instant::from_micros(micros);
-    now.as_micros() + u64::from(path.remote.port()) + links as u64
+    let path = Path::to(([127, 0, 0, 1], 5683).into());
+    let links = match endpoint.handle_datagram(now, path, datagram) {
+        Received::Request(_, request) => {
+            Links::from_bytes(request.payload).map_or(0, |links| links.iter().count())
+        }
+        _ => Message::parse(datagram).map_or(0, |message| message.payload.len()),
+    };
+    endpoint.handle_timeout(now);
+    let mut buffer = [0; MAX_DATAGRAM];
+    let sent = endpoint
+        .poll_transmit(now, &mut buffer)
+        .map_or(0, |transmit| transmit.len);
+    links + sent
 }
