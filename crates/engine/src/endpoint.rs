@@ -470,6 +470,12 @@ impl Endpoint {
         self.observers.changed(&mut self.server.exchanges, topic);
     }
 
+    /// Whether a topic has observers.
+    #[must_use]
+    pub fn is_observed(&self, topic: Topic) -> bool {
+        self.observers.is_observed(topic)
+    }
+
     /// Copies the next datagram to send into `buf`, which has to hold [`limits::MAX_DATAGRAM`] bytes; one that does
     /// not fit is lost.
     pub fn poll_transmit(&mut self, _now: Instant, buf: &mut [u8]) -> Option<Transmit> {
