@@ -66,7 +66,7 @@ impl Context {
     /// A random time from zero to `most`.
     pub(crate) fn random_within(&mut self, most: Duration) -> Duration {
         let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
-        let share = u128::from(self.random.next_u64()) * u128::from(micros) >> 64;
+        let share = (u128::from(self.random.next_u64()) * u128::from(micros)) >> 64;
         Duration::from_micros(u64::try_from(share).unwrap_or(micros))
     }
 }

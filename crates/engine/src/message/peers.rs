@@ -166,7 +166,7 @@ mod tests {
         peers.enter(start, &peer(1), 0).unwrap();
         let busy = peers.enter(start, &peer(2), 0).unwrap();
         peers.get_mut(busy).unwrap().in_flight = 1;
-        peers.sweep(start + LIFETIME - Duration::from_micros(1), LIFETIME);
+        peers.sweep(start + (LIFETIME - Duration::from_micros(1)), LIFETIME);
         assert!(peers.find(&peer(1)).is_some());
         peers.sweep(start + LIFETIME, LIFETIME);
         assert!(peers.find(&peer(1)).is_none());

@@ -217,7 +217,7 @@ mod tests {
             Sight::Again(None)
         ));
         seen.answer(key, b"ack");
-        let last = now + LIFETIME - Duration::from_micros(1);
+        let last = now + (LIFETIME - Duration::from_micros(1));
         assert!(matches!(
             seen.note(last, &path(), MessageId(7), true),
             Sight::Again(Some(b"ack"))

@@ -1,0 +1,36 @@
+//! A network of CoAP endpoints that runs on a virtual clock and comes out the same for the same seed.
+//!
+//! Nodes are [`Endpoint`](coracle_engine::Endpoint)s, each with a small application: a closure that takes what its
+//! endpoint hands out. Datagrams travel over a [`Link`] that loses, doubles, delays and so reorders them. Every
+//! datagram is kept in a log, which is printed as a ladder, with the seed, when a test fails.
+//!
+//! ```
+//! use coracle_engine::{Event, RequestRef, ResponseRef};
+//! use coracle_sim::{Input, Link, Network};
+//! use coracle_wire::{Method, Options, Status};
+//! use std::time::Duration;
+//!
+//! let mut network = Network::new(7);
+//! network.set_link(Link::perfect().with_loss(0.3).with_jitter(Duration::from_millis(80)));
+//! let server = network.add_server(|io, input| {
+//!     if let Input::Request { id, .. } = input {
+//!         let _ = io.respond(id, ResponseRef::new(Status::CONTENT, Options::empty(), b"21.5"));
+//!     }
+//! });
+//! let client = network.add_client();
+//! let id = network.request(client, server, RequestRef::new(Method::GET, Options::empty()))?;
+//! network.run_for(Duration::from_secs(100));
+//! let answered = |event: &Event| matches!(event, Event::Response { id: of, .. } if *of == id);
+//! assert!(network.take_events(client).iter().any(answered));
+//! # Ok::<(), coracle_engine::RequestError>(())
+//! ```
+
+mod ladder;
+mod link;
+mod network;
+mod node;
+
+pub use ladder::{Fate, Record};
+pub use link::Link;
+pub use network::{Network, Verdict};
+pub use node::{Input, Io, NodeId};

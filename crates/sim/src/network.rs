@@ -1,0 +1,420 @@
+//! The network: nodes, datagrams under way, and the clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use coracle_engine::{
+    Config, Endpoint, Event, ExchangeId, Instant, Path, RequestError, RequestRef, Stats, limits,
+};
+use coracle_wire::Message;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use crate::ladder::{Fate, Ladder, Record};
+use crate::link::Link;
+use crate::node::{Application, Input, Io, Node, NodeId};
+
+/// What a filter decides about a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The link decides.
+    Pass,
+    /// It is lost.
+    Lose,
+}
+
+type Filter = Box<dyn FnMut(&Record, Option<&Message<'_>>) -> Verdict>;
+
+/// A node that never lets time go on has a busy loop: it is stopped after this many rounds at one instant.
+const ROUNDS_AT_ONE_INSTANT: usize = 20_000;
+
+/// The port of every node.
+const PORT: u16 = 5683;
+
+struct Datagram {
+    from: SocketAddr,
+    to: SocketAddr,
+    multicast: bool,
+    bytes: Vec<u8>,
+}
+
+/// What the network does at a time.
+enum Due {
+    Arrival(Datagram),
+    /// The sender is told that nobody has the address.
+    Unreachable(NodeId, SocketAddr),
+}
+
+/// A deterministic network of endpoints.
+///
+/// Call [`request`](Self::request) or use [`endpoint`](Self::endpoint), then let time pass by a `run_*` method. When
+/// it is dropped by a panic it prints its seed and the end of its log.
+pub struct Network {
+    seed: u64,
+    now: Instant,
+    random: ChaCha8Rng,
+    link: Link,
+    nodes: Vec<Node>,
+    by_address: BTreeMap<SocketAddr, usize>,
+    groups: BTreeMap<IpAddr, BTreeSet<usize>>,
+    under_way: BTreeMap<(Instant, u64), Due>,
+    sent: u64,
+    filter: Option<Filter>,
+    ladder: Ladder,
+    rounds: usize,
+}
+
+impl Network {
+    /// A network without nodes, with a perfect link. All its chance comes from `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Network {
+        Network {
+            seed,
+            // Not at zero, so that nothing depends on the clock's beginning.
+            now: Instant::from_micros(1_000_000_000),
+            random: ChaCha8Rng::seed_from_u64(seed),
+            link: Link::perfect(),
+            nodes: Vec::new(),
+            by_address: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            sent: 0,
+            filter: None,
+            ladder: Ladder::default(),
+            rounds: 0,
+        }
+    }
+
+    /// Sets how datagrams are treated from now on.
+    pub fn set_link(&mut self, link: Link) {
+        self.link = link;
+    }
+
+    /// Decides about single datagrams, before the link does; the message is there when it can be parsed.
+    pub fn set_filter(&mut self, filter: impl FnMut(&Record, Option<&Message<'_>>) -> Verdict + 'static) {
+        self.filter = Some(Box::new(filter));
+    }
+
+    /// The link decides alone again.
+    pub fn clear_filter(&mut self) {
+        self.filter = None;
+    }
+
+    /// A node whose events and requests are kept until [`take_events`](Self::take_events) or
+    /// [`take_inbox`](Self::take_inbox).
+    pub fn add_client(&mut self) -> NodeId {
+        self.add_node(Config::default(), None)
+    }
+
+    /// A node with an application.
+    pub fn add_server(&mut self, application: impl FnMut(&mut Io<'_>, Input) + 'static) -> NodeId {
+        self.add_node(Config::default(), Some(Box::new(application)))
+    }
+
+    /// A node with settings of its own.
+    pub fn add_node(&mut self, config: Config, application: Option<Application>) -> NodeId {
+        let index = self.nodes.len();
+        let host = u16::try_from(index + 1).unwrap_or(u16::MAX).to_be_bytes();
+        let [high, low] = host;
+        let address = SocketAddr::from(([10, 0, high, low], PORT));
+        let mut seed = [0; 32];
+        self.random.fill_bytes(&mut seed);
+        self.nodes
+            .push(Node::new(address, Endpoint::new(config, seed), application));
+        self.by_address.insert(address, index);
+        NodeId(index)
+    }
+
+    /// Lets a node receive what is sent to a group.
+    pub fn join(&mut self, node: NodeId, group: IpAddr) {
+        self.groups.entry(group).or_default().insert(node.0);
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// All datagrams so far, as far as they are kept.
+    pub fn log(&self) -> impl DoubleEndedIterator<Item = &Record> + ExactSizeIterator {
+        self.ladder.records()
+    }
+
+    /// The end of the log for people.
+    #[must_use]
+    pub fn ladder(&self) -> String {
+        self.ladder.print()
+    }
+
+    #[allow(clippy::expect_used, reason = "the name of a node comes from this network")]
+    fn node(&self, node: NodeId) -> &Node {
+        self.nodes.get(node.0).expect("a node of this network")
+    }
+
+    #[allow(clippy::expect_used, reason = "the name of a node comes from this network")]
+    fn node_mut(&mut self, node: NodeId) -> &mut Node {
+        self.nodes.get_mut(node.0).expect("a node of this network")
+    }
+
+    /// The address of a node.
+    #[must_use]
+    pub fn address(&self, node: NodeId) -> SocketAddr {
+        self.node(node).address
+    }
+
+    /// The way to a node.
+    #[must_use]
+    pub fn path_to(&self, node: NodeId) -> Path {
+        Path::to(self.address(node))
+    }
+
+    /// The endpoint of a node; what is done to it takes effect when time goes on.
+    pub fn endpoint(&mut self, node: NodeId) -> &mut Endpoint {
+        &mut self.node_mut(node).endpoint
+    }
+
+    /// The counters of a node.
+    #[must_use]
+    pub fn stats(&self, node: NodeId) -> &Stats {
+        self.node(node).endpoint.stats()
+    }
+
+    /// Sends a request from one node to another.
+    ///
+    /// # Errors
+    /// As [`Endpoint::request`].
+    pub fn request(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        request: RequestRef<'_>,
+    ) -> Result<ExchangeId, RequestError> {
+        let (now, path) = (self.now, self.path_to(to));
+        self.endpoint(from).request(now, &path, request)
+    }
+
+    /// What a node without an application was given since the last call.
+    pub fn take_inbox(&mut self, node: NodeId) -> Vec<Input> {
+        self.settle();
+        self.node_mut(node).inbox.drain(..).collect()
+    }
+
+    /// The events of a node without an application since the last call; anything else is dropped.
+    pub fn take_events(&mut self, node: NodeId) -> Vec<Event> {
+        let event = |input| match input {
+            Input::Event(event) => Some(event),
+            _ => None,
+        };
+        self.take_inbox(node).into_iter().filter_map(event).collect()
+    }
+
+    /// Puts a datagram on its way as if `from` had sent it; it need not be an address of a node.
+    pub fn inject(&mut self, from: SocketAddr, to: NodeId, bytes: &[u8]) {
+        let to = self.address(to);
+        self.send(None, from, Path::to(to), bytes.to_vec());
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, time: Duration) {
+        self.run_until(self.now + time);
+    }
+
+    /// Lets time pass up to a point.
+    pub fn run_until(&mut self, until: Instant) {
+        self.settle();
+        while self.next_due().is_some_and(|at| at <= until) {
+            self.step();
+        }
+        self.advance(until.max(self.now));
+    }
+
+    /// Lets time pass until nothing is under way and nobody waits for anything, for at most `limit`; whether that
+    /// came to pass.
+    pub fn run_to_silence(&mut self, limit: Duration) -> bool {
+        let until = self.now + limit;
+        self.settle();
+        while let Some(at) = self.next_due() {
+            if at > until {
+                return false;
+            }
+            self.step();
+        }
+        true
+    }
+
+    /// Goes to the next point in time at which something happens, and lets it happen; `false` when nothing will.
+    pub fn step(&mut self) -> bool {
+        self.settle();
+        let Some(at) = self.next_due() else {
+            return false;
+        };
+        self.advance(at.max(self.now));
+        self.deliver();
+        for node in &mut self.nodes {
+            node.tick(self.now);
+        }
+        self.settle();
+        true
+    }
+
+    #[allow(clippy::panic, reason = "a busy loop is a failure of the test")]
+    fn advance(&mut self, to: Instant) {
+        self.rounds = if to > self.now { 0 } else { self.rounds + 1 };
+        if self.rounds > ROUNDS_AT_ONE_INSTANT {
+            let due: Vec<_> = self
+                .nodes
+                .iter()
+                .map(|node| node.endpoint.poll_deadline())
+                .collect();
+            panic!("time stands still: {due:?}");
+        }
+        self.now = to;
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let under_way = self.under_way.first_key_value().map(|((at, _), _)| *at);
+        let nodes = self.nodes.iter().filter_map(Node::next_due);
+        nodes.chain(under_way).min()
+    }
+
+    /// Takes out all that the nodes have to send and to tell.
+    fn settle(&mut self) {
+        let mut buf = [0; limits::MAX_DATAGRAM];
+        for index in 0..self.nodes.len() {
+            loop {
+                let now = self.now;
+                let Some(node) = self.nodes.get_mut(index) else {
+                    break;
+                };
+                let any = node.drain_events(now);
+                let from = node.address;
+                let Some(transmit) = node.endpoint.poll_transmit(now, &mut buf) else {
+                    if any { continue } else { break }
+                };
+                let bytes = buf.get(..transmit.len).unwrap_or_default().to_vec();
+                self.send(Some(NodeId(index)), from, transmit.path, bytes);
+            }
+        }
+    }
+
+    fn send(&mut self, sender: Option<NodeId>, from: SocketAddr, path: Path, bytes: Vec<u8>) {
+        let members = self.groups.get(&path.remote.ip()).cloned().unwrap_or_default();
+        let one = self.by_address.get(&path.remote).copied();
+        if members.is_empty() && one.is_none() {
+            if let Some(sender) = sender {
+                let due = Due::Unreachable(sender, path.remote);
+                self.put(self.now + 2 * self.link.latency, due);
+            }
+            return self.record(from, path.remote, bytes, Fate::NoSuchAddress);
+        }
+        let multicast = !members.is_empty();
+        for to in members.into_iter().chain(one) {
+            let Some(address) = self.nodes.get(to).map(|node| node.address) else {
+                continue;
+            };
+            self.travel(from, address, multicast.then_some(path.remote), &bytes);
+        }
+    }
+
+    /// Sends a datagram to one receiver.
+    fn travel(&mut self, from: SocketAddr, to: SocketAddr, group: Option<SocketAddr>, bytes: &[u8]) {
+        let [first, second] = self.link.travel(&mut self.random);
+        let fate = match (first, second) {
+            (Some(first), Some(second)) => Fate::Doubled(self.now + first, self.now + second),
+            (Some(first), None) => Fate::Arrives(self.now + first),
+            (None, _) => Fate::Lost,
+        };
+        let mut record = Record {
+            at: self.now,
+            from,
+            to,
+            datagram: bytes.to_vec(),
+            fate,
+        };
+        if let Some(filter) = &mut self.filter {
+            let message = Message::parse(bytes).ok();
+            if filter(&record, message.as_ref()) == Verdict::Lose {
+                record.fate = Fate::Lost;
+            }
+        }
+        let arrivals = match record.fate {
+            Fate::Arrives(at) => [Some(at), None],
+            Fate::Doubled(first, second) => [Some(first), Some(second)],
+            Fate::Lost | Fate::NoSuchAddress => [None, None],
+        };
+        self.ladder.push(record);
+        for at in arrivals.into_iter().flatten() {
+            let datagram = Datagram {
+                from,
+                to,
+                multicast: group.is_some(),
+                bytes: bytes.to_vec(),
+            };
+            self.put(at, Due::Arrival(datagram));
+        }
+    }
+
+    fn put(&mut self, at: Instant, due: Due) {
+        self.sent += 1;
+        self.under_way.insert((at, self.sent), due);
+    }
+
+    fn record(&mut self, from: SocketAddr, to: SocketAddr, datagram: Vec<u8>, fate: Fate) {
+        let at = self.now;
+        self.ladder.push(Record {
+            at,
+            from,
+            to,
+            datagram,
+            fate,
+        });
+    }
+
+    /// Gives the datagrams that arrive now to their receivers.
+    fn deliver(&mut self) {
+        while let Some(entry) = self.under_way.first_entry() {
+            if entry.key().0 > self.now {
+                return;
+            }
+            match entry.remove() {
+                Due::Arrival(datagram) => self.arrive(&datagram),
+                Due::Unreachable(node, remote) => {
+                    let now = self.now;
+                    self.endpoint(node).handle_unreachable(now, remote);
+                }
+            }
+            self.settle();
+        }
+    }
+
+    fn arrive(&mut self, datagram: &Datagram) {
+        let now = self.now;
+        let index = self.by_address.get(&datagram.to).copied();
+        let Some(node) = index.and_then(|index| self.nodes.get_mut(index)) else {
+            return;
+        };
+        let path = Path {
+            local: Some(datagram.to.ip()),
+            interface: 1,
+            multicast: datagram.multicast,
+            ..Path::to(datagram.from)
+        };
+        node.receive(now, path, &datagram.bytes);
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the network of seed {}:\n{}", self.seed, self.ladder());
+        }
+    }
+}
