@@ -1,0 +1,247 @@
+//! `coracle decode`: what a datagram says, or what is wrong with it.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Read};
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::console::{Console, Painter, Style};
+use crate::error::{CliError, Exit};
+use crate::hex::{self, HexError};
+use crate::json::{self, OptionJson, PayloadJson};
+use crate::show::message;
+use crate::wire::{HeaderStart, Message, MessageError, Reaction};
+
+/// The longest input, in bytes; a datagram has at most 65,535, twelve times that as `\x00, ` and the like.
+const MAX_INPUT: u64 = 1 << 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  coracle decode 41017d3520bb74656d7065726174757265
+  coracle decode 60 45 7d 34 ff 32 32 2e 33
+  coracle decode message.bin
+  tshark -r coap.pcap -T fields -e udp.payload | head -1 | coracle decode --json
+
+Hexadecimal may have blanks, line breaks, `:`, `,`, `0x` and `\\x` in it. A file or standard input holds either the
+bytes themselves or hexadecimal. Of a message that is malformed the place is marked, and the exit status is 1.";
+
+/// Show what a CoAP message (UDP framing) says, or what is wrong with it.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct DecodeArgs {
+    /// The message in hexadecimal, or a file with it, or `-` for standard input
+    #[arg(value_name = "HEX|FILE|-")]
+    input: Vec<String>,
+
+    /// Take a file or standard input as bytes, even if it looks like hexadecimal
+    #[arg(short, long)]
+    binary: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Decodes and prints one message.
+pub(crate) fn run(args: &DecodeArgs, console: &Console) -> Result<Exit, CliError> {
+    let datagram = read_input(args)?;
+    match Message::parse(&datagram) {
+        Ok(message) if args.json => console.write(json::line(&MessageJson::new(&message))?.as_bytes())?,
+        Ok(message) => console.write(message::describe(&message, console.out).as_bytes())?,
+        Err(error) => {
+            let shown = match args.json {
+                true => json::line(&ErrorJson::new(&error))?,
+                false => describe_error(&error, &datagram, console.out),
+            };
+            console.write(shown.as_bytes())?;
+            return Err(CliError::new(format_args!("not a CoAP message: {error}")));
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn read_input(args: &DecodeArgs) -> Result<Vec<u8>, CliError> {
+    match args.input.as_slice() {
+        [] if io::stdin().is_terminal() => {
+            Err(CliError::usage("nothing to decode").with_hint("give hexadecimal, a file, or pipe it in"))
+        }
+        [] => read_stdin(args.binary),
+        [dash] if dash == "-" => read_stdin(args.binary),
+        [name] if args.binary => read_file(name, true),
+        words => match hex::parse(&words.join(" ")) {
+            Ok(bytes) => Ok(bytes),
+            Err(error) => read_named(words, &error, args.binary),
+        },
+    }
+}
+
+/// What is no hexadecimal may be the name of a file.
+fn read_named(words: &[String], error: &HexError, binary: bool) -> Result<Vec<u8>, CliError> {
+    match words {
+        [name] if std::path::Path::new(name).exists() => read_file(name, binary),
+        _ => Err(CliError::usage(error).with_hint("there is no file of that name either")),
+    }
+}
+
+fn read_file(name: &str, binary: bool) -> Result<Vec<u8>, CliError> {
+    let what = format!("cannot read {name}");
+    let file = std::fs::File::open(name).map_err(|error| CliError::io(&what, &error))?;
+    read_all(file, &what, binary)
+}
+
+fn read_stdin(binary: bool) -> Result<Vec<u8>, CliError> {
+    read_all(io::stdin().lock(), "cannot read standard input", binary)
+}
+
+fn read_all(source: impl Read, what: &str, binary: bool) -> Result<Vec<u8>, CliError> {
+    let mut content = Vec::new();
+    source
+        .take(MAX_INPUT + 1)
+        .read_to_end(&mut content)
+        .map_err(|error| CliError::io(what, &error))?;
+    if content.len() as u64 > MAX_INPUT {
+        return Err(CliError::new(format_args!(
+            "{what}: more than {MAX_INPUT} bytes are no message"
+        )));
+    }
+    let text = std::str::from_utf8(&content).ok().filter(|_| !binary);
+    Ok(text.and_then(|text| hex::parse(text).ok()).unwrap_or(content))
+}
+
+/// What could be read, where it goes wrong, and what a receiver does about it.
+fn describe_error(error: &MessageError, datagram: &[u8], painter: Painter) -> String {
+    let mut out = String::new();
+    if let Some(header) = error.header {
+        let code = message::code(header.code);
+        let kind = message::message_type(header.message_type);
+        let _ = writeln!(out, "{kind}, {code}, message ID {}", header.message_id);
+    }
+    out.push_str(&hex::dump(datagram, Some(error.offset), painter));
+    let _ = writeln!(out, "{}", painter.paint(Style::Bad, &error.to_string()));
+    let _ = writeln!(out, "{}", reaction(error));
+    out
+}
+
+fn reaction(error: &MessageError) -> String {
+    match error.reaction() {
+        Reaction::Reset(id) => {
+            format!("A receiver rejects it with a Reset of message ID {id} (RFC 7252 §4.2).")
+        }
+        _ => "A receiver ignores it silently (RFC 7252 §3, §4.2, §4.3).".to_owned(),
+    }
+}
+
+#[derive(Serialize)]
+struct MessageJson {
+    version: u8,
+    r#type: String,
+    code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'static str>,
+    message_id: u16,
+    token: String,
+    options: Vec<OptionJson>,
+    #[serde(flatten)]
+    payload: Option<PayloadJson>,
+}
+
+impl MessageJson {
+    fn new(message: &Message<'_>) -> MessageJson {
+        MessageJson {
+            version: 1,
+            r#type: message.message_type.to_string(),
+            code: message.code.to_string(),
+            name: message.code.name(),
+            message_id: message.message_id.0,
+            token: hex::digits(message.token),
+            options: json::options(message.options),
+            payload: PayloadJson::new(message.options.content_format(), message.payload),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorJson {
+    error: String,
+    offset: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    option: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    header: Option<HeaderJson>,
+    reaction: &'static str,
+}
+
+#[derive(Serialize)]
+struct HeaderJson {
+    r#type: String,
+    code: String,
+    message_id: u16,
+}
+
+impl ErrorJson {
+    fn new(error: &MessageError) -> ErrorJson {
+        ErrorJson {
+            error: error.to_string(),
+            offset: error.offset,
+            option: error.option,
+            header: error.header.map(HeaderJson::new),
+            reaction: match error.reaction() {
+                Reaction::Reset(_) => "reset",
+                _ => "ignore",
+            },
+        }
+    }
+}
+
+impl HeaderJson {
+    fn new(header: HeaderStart) -> HeaderJson {
+        HeaderJson {
+            r#type: header.message_type.to_string(),
+            code: header.code.to_string(),
+            message_id: header.message_id.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(datagram: &[u8]) -> String {
+        describe_error(&Message::parse(datagram).unwrap_err(), datagram, Painter::PLAIN)
+    }
+
+    #[test]
+    fn the_place_of_a_fault_is_marked() {
+        // A CON GET whose second option has a delta of 15.
+        let expected = "\
+CON (confirmable), 0.01 GET, message ID 0x849e
+0000  44 01 84 9e 51 55 77 e8  b2 48 69 f4 54 65 73 74  D...QUw..Hi.Test
+                                        ^^ byte 11
+option 2 (at byte 11): delta nibble 15 is reserved (RFC 7252 §3.1)
+A receiver rejects it with a Reset of message ID 0x849e (RFC 7252 §4.2).
+";
+        assert_eq!(error_of(b"\x44\x01\x84\x9eQUw\xe8\xb2Hi\xf4Test"), expected);
+    }
+
+    #[test]
+    fn what_has_no_header_is_told_without_one() {
+        let expected = "\
+0000  80 01                                             ..
+      ^^ byte 0
+at byte 0: version 2 is not 1 (RFC 7252 §3)
+A receiver ignores it silently (RFC 7252 §3, §4.2, §4.3).
+";
+        assert_eq!(error_of(b"\x80\x01"), expected);
+    }
+
+    #[test]
+    fn input_is_hexadecimal_if_it_looks_like_it() {
+        let read = |content: &[u8], binary| read_all(content, "x", binary).unwrap();
+        assert_eq!(read(b"40 01\n00 01\n", false), b"\x40\x01\x00\x01");
+        assert_eq!(read(b"40010001", true), b"40010001");
+        assert_eq!(read(b"\x60\x45\x7d\x34", false), b"\x60\x45\x7d\x34");
+        assert!(read_all(io::repeat(b'4'), "x", false).is_err());
+    }
+}

@@ -1,0 +1,215 @@
+//! Messages for people.
+
+use std::fmt::Write;
+
+use super::payload;
+use crate::console::{Painter, Style};
+use crate::hex;
+use crate::wire::{
+    Code, ContentFormat, Message, MessageType, OptionNumber, OptionRef, Options, check_option,
+};
+
+/// A code with its name: `2.05 Content`.
+pub(crate) fn code(code: Code) -> String {
+    match code.name() {
+        Some(name) => format!("{code} {name}"),
+        None if code.is_empty() => format!("{code} Empty"),
+        None => code.to_string(),
+    }
+}
+
+/// A type with its name: `CON (confirmable)`.
+pub(crate) fn message_type(message_type: MessageType) -> String {
+    let name = match message_type {
+        MessageType::Confirmable => "confirmable",
+        MessageType::NonConfirmable => "non-confirmable",
+        MessageType::Acknowledgement => "acknowledgement",
+        MessageType::Reset => "reset",
+    };
+    format!("{message_type} ({name})")
+}
+
+/// All of a message, field by field.
+pub(crate) fn describe(message: &Message<'_>, painter: Painter) -> String {
+    let mut out = String::new();
+    let mut field = |name: &str, value: &str| {
+        let name = painter.paint(Style::Dim, &format!("{name:<11}"));
+        let _ = writeln!(out, "{name} {value}");
+    };
+    field("Type", &message_type(message.message_type));
+    field("Code", &painter.paint(Style::Strong, &code(message.code)));
+    let id = message.message_id;
+    field("Message ID", &format!("{id} ({})", id.0));
+    field("Token", &token(message.token));
+    field("Options", &count(message.options));
+    out.push_str(&options(message.options, painter));
+    let format = message.options.content_format();
+    let payload = describe_payload(format, message.payload, painter);
+    let name = painter.paint(Style::Dim, "Payload    ");
+    let _ = writeln!(out, "{name} {payload}");
+    out
+}
+
+fn token(token: &[u8]) -> String {
+    match token.len() {
+        0 => "none".to_owned(),
+        1 => format!("{} (1 byte)", hex::digits(token)),
+        len => format!("{} ({len} bytes)", hex::digits(token)),
+    }
+}
+
+fn count(options: Options<'_>) -> String {
+    match options.iter().count() {
+        0 => "none".to_owned(),
+        count => count.to_string(),
+    }
+}
+
+/// Number, name, properties and value of each option, a line each.
+fn options(options: Options<'_>, painter: Painter) -> String {
+    let width = options.iter().map(|option| name(option.number).len()).max();
+    let width = width.unwrap_or_default();
+    let mut out = String::new();
+    let mut previous = None;
+    for option in options {
+        let name = painter.paint(Style::Name, &format!("{:<width$}", name(option.number)));
+        let properties = painter.paint(Style::Dim, &format!("{:<16}", properties(option.number)));
+        let line = format!("{:>7}  {name}  {properties}  {}", option.number.0, value(option));
+        let _ = write!(out, "{}", line.trim_end());
+        if let Some(fault) = fault(option, previous) {
+            let _ = write!(out, "  {}", painter.paint(Style::Bad, &fault));
+        }
+        out.push('\n');
+        previous = Some(option.number);
+    }
+    out
+}
+
+fn name(number: OptionNumber) -> &'static str {
+    number.name().unwrap_or("(unregistered)")
+}
+
+fn properties(number: OptionNumber) -> String {
+    let critical = if number.is_critical() {
+        "critical"
+    } else {
+        "elective"
+    };
+    if number.is_unsafe() {
+        format!("{critical}, unsafe")
+    } else if number.is_no_cache_key() {
+        format!("{critical}, no key")
+    } else {
+        critical.to_owned()
+    }
+}
+
+/// The value alone, as the option's format says.
+fn value(option: OptionRef<'_>) -> String {
+    let whole = option.to_string();
+    match whole.split_once(": ") {
+        Some((_name, value)) => value.to_owned(),
+        None => String::new(),
+    }
+}
+
+/// What a receiver dislikes about the option (RFC 7252 §5.4.3, §5.4.5).
+fn fault(option: OptionRef<'_>, previous: Option<OptionNumber>) -> Option<String> {
+    if let Err(error) = check_option(option.number, option.value) {
+        return Some(error.to_string());
+    }
+    let repeated = previous == Some(option.number);
+    let once = option
+        .number
+        .definition()
+        .is_some_and(|definition| !definition.repeatable);
+    (repeated && once).then(|| "must not be repeated (RFC 7252 §5.4.5)".to_owned())
+}
+
+fn describe_payload(format: Option<ContentFormat>, payload: &[u8], painter: Painter) -> String {
+    let len = match payload.len() {
+        0 => return "none".to_owned(),
+        1 => "1 byte".to_owned(),
+        len => format!("{len} bytes"),
+    };
+    let format_name = match format {
+        Some(format) => format!(", {format}"),
+        None => String::new(),
+    };
+    let shown =
+        payload::pretty(format, payload, painter).unwrap_or_else(|| hex::dump(payload, None, painter));
+    format!("{len}{format_name}\n{}", shown.trim_end_matches('\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(bytes: &[u8]) -> String {
+        describe(&Message::parse(bytes).unwrap(), Painter::PLAIN)
+    }
+
+    #[test]
+    fn a_request_is_told_field_by_field() {
+        // CON GET, token 20, Uri-Path temperature (RFC 7252 figure 17).
+        let expected = "\
+Type        CON (confirmable)
+Code        0.01 GET
+Message ID  0x7d35 (32053)
+Token       20 (1 byte)
+Options     1
+     11  Uri-Path  critical, unsafe  \"temperature\"
+Payload     none
+";
+        assert_eq!(described(b"\x41\x01\x7d\x35\x20\xbbtemperature"), expected);
+    }
+
+    #[test]
+    fn a_response_is_told_with_its_payload() {
+        let expected = "\
+Type        ACK (acknowledgement)
+Code        2.05 Content
+Message ID  0x7d34 (32052)
+Token       none
+Options     3
+      4  ETag            elective          0x0a0b
+     12  Content-Format  elective          50 (application/json)
+     14  Max-Age         elective, unsafe  30
+Payload     8 bytes, 50 (application/json)
+{
+  \"t\": 21
+}
+";
+        let bytes = b"\x60\x45\x7d\x34\x42\x0a\x0b\x81\x32\x21\x1e\xff{\"t\":21}";
+        assert_eq!(described(bytes), expected);
+    }
+
+    #[test]
+    fn odd_options_are_marked() {
+        // Uri-Port of 3 bytes, Max-Age twice, an unregistered one; a payload of bytes.
+        let bytes = b"\x40\x01\x00\x01\x73\x01\x02\x03\x71\x05\x01\x06\xe1\xfc\xcd\x00\xff\x00\xff";
+        let expected = "\
+Type        CON (confirmable)
+Code        0.01 GET
+Message ID  0x0001 (1)
+Token       none
+Options     4
+      7  Uri-Port        critical, unsafe  0x010203  Uri-Port has 0 to 2 bytes, not 3 (RFC 7252 §5.4.3)
+     14  Max-Age         elective, unsafe  5
+     14  Max-Age         elective, unsafe  6  must not be repeated (RFC 7252 §5.4.5)
+  65000  (unregistered)  elective          0x00
+Payload     2 bytes
+0000  00 ff                                             ..
+";
+        assert_eq!(described(bytes), expected);
+    }
+
+    #[test]
+    fn an_empty_message_has_a_name() {
+        let text = described(b"\x70\x00\x7d\x34");
+        assert!(
+            text.starts_with("Type        RST (reset)\nCode        0.00 Empty\n"),
+            "{text}"
+        );
+    }
+}
