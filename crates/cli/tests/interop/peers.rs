@@ -1,0 +1,159 @@
+//! The other implementations: where they are, and what to do when they are not there.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::process::{Finished, Running, START_LIMIT, run};
+
+/// The longest scenario is an observation of a clock that ticks every second; the peers' own limit is 60 s.
+const SCENARIO_LIMIT: Duration = Duration::from_secs(75);
+
+/// Says that a peer is not there: a failure if `COAP_INTEROP=required`, a line on standard error otherwise.
+pub(crate) fn missing(what: &str) {
+    assert!(!required(), "COAP_INTEROP=required, but not found: {what}");
+    // Written past the test runner, which hides what a passing test prints with `eprintln!`.
+    let _ = writeln!(io::stderr(), "\nskipped, not found: {what}");
+}
+
+fn required() -> bool {
+    std::env::var_os("COAP_INTEROP").is_some_and(|value| value == "required")
+}
+
+/// A program of the system, found by PATH.
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file());
+    if found.is_none() {
+        missing(name);
+    }
+    found
+}
+
+/// A peer whose client and server are programs of this suite.
+pub(crate) struct Scripts {
+    name: &'static str,
+    interpreter: PathBuf,
+    modules: PathBuf,
+    client: PathBuf,
+    server: PathBuf,
+}
+
+/// aiocoap, in the virtual environment that `.ci/peers` makes.
+pub(crate) fn aiocoap() -> Option<Scripts> {
+    let interpreter = installed("aiocoap", "venv/bin/python")?;
+    Some(Scripts::new("aiocoap", interpreter, "py"))
+}
+
+/// npm's coap, in the folder that `.ci/peers` fills.
+pub(crate) fn node() -> Option<Scripts> {
+    installed("npm's coap", "node_modules/coap/package.json")?;
+    Some(Scripts::new("node", tool("node")?, "js"))
+}
+
+/// npm's coap-cli.
+pub(crate) fn coap_cli() -> Option<PathBuf> {
+    installed("npm's coap-cli", "node_modules/coap-cli/index.js")
+}
+
+fn installed(what: &str, file: &str) -> Option<PathBuf> {
+    let path = folder().join(file);
+    if !path.is_file() {
+        missing(&format!("{what} in target/peers (run .ci/peers)"));
+        return None;
+    }
+    Some(path)
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers")
+}
+
+impl Scripts {
+    fn new(name: &'static str, interpreter: PathBuf, extension: &str) -> Scripts {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
+        Scripts {
+            name,
+            interpreter,
+            modules: folder().join("node_modules"),
+            client: scripts.join(format!("{name}_client.{extension}")),
+            server: scripts.join(format!("{name}_server.{extension}")),
+        }
+    }
+
+    fn command(&self, script: &Path) -> Command {
+        let mut command = Command::new(&self.interpreter);
+        command
+            .arg(script)
+            .env("NODE_PATH", &self.modules)
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+
+    /// Starts the peer's server; it listens on the port that this gives.
+    pub(crate) fn serve(&self) -> (Running, u16) {
+        let server = Running::start(&format!("{} server", self.name), &mut self.command(&self.server));
+        let ready = |line: &str| line.strip_prefix("READY ").and_then(|port| port.parse().ok());
+        let port = server
+            .wait_for(START_LIMIT, ready)
+            .expect("the peer's server listens");
+        (server, port)
+    }
+
+    /// Runs one scenario of the peer's client against a server on `port`, which has to succeed.
+    pub(crate) fn run(&self, scenario: &str, port: u16) {
+        let mut command = self.command(&self.client);
+        command.args([scenario, &format!("coap://127.0.0.1:{port}")]);
+        let finished = run(&mut command, SCENARIO_LIMIT);
+        assert!(finished.stdout_text().starts_with("OK "), "{finished}");
+        finished.expect_status(0);
+    }
+}
+
+/// libcoap's example programs; those without TLS do not open the second port.
+pub(crate) struct Libcoap {
+    client: PathBuf,
+    server: PathBuf,
+}
+
+/// libcoap's programs of Debian's libcoap3-bin.
+pub(crate) fn libcoap() -> Option<Libcoap> {
+    Some(Libcoap {
+        client: tool("coap-client-notls")?,
+        server: tool("coap-server-notls")?,
+    })
+}
+
+impl Libcoap {
+    /// Starts coap-server, which makes up to 100 resources on PUT.
+    pub(crate) fn serve(&self) -> (Running, u16) {
+        let mut command = Command::new(&self.server);
+        command.args(["-A", "127.0.0.1", "-p", "0", "-d", "100", "-v", "7"]);
+        let server = Running::start("coap-server", &mut command);
+        let created = |line: &str| {
+            line.split_once("created UDP  endpoint 127.0.0.1:")
+                .and_then(|(_, port)| port.parse().ok())
+        };
+        let port = server
+            .wait_for(START_LIMIT, created)
+            .expect("coap-server listens");
+        (server, port)
+    }
+
+    /// Runs coap-client with the messages printed. Its exit status is 0 whatever happens.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
+        let mut command = Command::new(&self.client);
+        command.args(["-B", "30", "-v", "7"]).args(arguments);
+        run(&mut command, SCENARIO_LIMIT)
+    }
+
+    /// As `run`, with nothing but the body in standard output.
+    pub(crate) fn run_quietly(&self, arguments: &[&str]) -> Finished {
+        let mut command = Command::new(&self.client);
+        command.args(["-B", "30"]).args(arguments);
+        run(&mut command, SCENARIO_LIMIT)
+    }
+}
