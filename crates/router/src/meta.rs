@@ -1,0 +1,145 @@
+//! What a route declares about itself, and what follows for requests before any handler runs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use coracle_engine::Body;
+use coracle_formats::link_format::Link;
+use coracle_wire::{ContentFormat, Method, OptionNumber, Options, check_option};
+
+use crate::rejection::Rejection;
+use crate::request::DEFAULT_BODY_LIMIT;
+
+pub(crate) type LinkSource = Arc<dyn Fn(&str) -> Vec<Link> + Send + Sync>;
+
+/// The declarations of a route.
+#[derive(Clone, Default)]
+pub(crate) struct Meta {
+    pub(crate) methods: Vec<Handles>,
+    /// A handler for all other methods.
+    pub(crate) any: Option<Handles>,
+    /// Formats of representations; empty: not declared.
+    pub(crate) produces: Vec<ContentFormat>,
+    /// Formats of payloads; empty: not declared.
+    pub(crate) consumes: Vec<ContentFormat>,
+    /// Critical options that the handlers understand.
+    pub(crate) options: Vec<OptionNumber>,
+    /// The handlers evaluate If-Match and If-None-Match.
+    pub(crate) conditional: bool,
+    pub(crate) body_limit: Option<usize>,
+    /// Link attributes in their order; `None` for bare ones.
+    pub(crate) attributes: Vec<(String, Option<String>)>,
+    pub(crate) hidden: bool,
+    pub(crate) links: Option<LinkSource>,
+}
+
+/// A method and how its handler takes bodies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handles {
+    pub(crate) method: Method,
+    pub(crate) streams: bool,
+}
+
+impl Meta {
+    /// What can be said against a request by its options alone, the most severe first.
+    pub(crate) fn admit(&self, method: Method, options: Options<'_>) -> Result<Handles, Rejection> {
+        self.check_options(options)?;
+        let handles = self
+            .methods
+            .iter()
+            .find(|handles| handles.method == method)
+            .or(self.any.as_ref());
+        let handles = handles.ok_or_else(|| Rejection::Method {
+            allowed: self.allowed(),
+        })?;
+        if let Some(accept) = options.accept()
+            && !declares(&self.produces, accept)
+        {
+            return Err(Rejection::NotAcceptable { accept });
+        }
+        if let Some(found) = options.content_format()
+            && !matches!(method, Method::GET | Method::DELETE)
+            && !declares(&self.consumes, found)
+        {
+            return Err(Rejection::ContentFormat { found });
+        }
+        Ok(*handles)
+    }
+
+    /// A request that is refused is streamed: it is answered on its first block and not assembled in vain.
+    pub(crate) fn body(&self, method: Method, options: Options<'_>) -> Body {
+        match self.admit(method, options) {
+            Ok(Handles { streams: false, .. }) => Body::Collect {
+                limit: self.body_limit.unwrap_or(DEFAULT_BODY_LIMIT),
+            },
+            _ => Body::Stream,
+        }
+    }
+
+    /// The format of a representation that does not say it.
+    pub(crate) fn only_format(&self) -> Option<ContentFormat> {
+        match self.produces[..] {
+            [format] => Some(format),
+            _ => None,
+        }
+    }
+
+    /// RFC 7252 §5.4.1: critical options must be understood; §5.4.3, §5.4.5: a value of a wrong form and one too many
+    /// of a kind count as not understood.
+    fn check_options(&self, options: Options<'_>) -> Result<(), Rejection> {
+        let mut previous = None;
+        for option in options.iter().filter(|option| option.number.is_critical()) {
+            let number = option.number;
+            let known = is_of_the_stack(number) || self.options.contains(&number);
+            let repeated = previous.replace(number) == Some(number);
+            if !known || check_option(number, option.value).is_err() || repeated && !is_repeatable(number) {
+                return Err(Rejection::Option(number));
+            }
+        }
+        Ok(())
+    }
+
+    fn allowed(&self) -> String {
+        let names: Vec<String> = self
+            .methods
+            .iter()
+            .map(|handles| handles.method.to_string())
+            .collect();
+        names.join(", ")
+    }
+}
+
+impl fmt::Debug for Meta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meta")
+            .field("methods", &self.methods)
+            .field("any", &self.any)
+            .field("attributes", &self.attributes)
+            .finish_non_exhaustive()
+    }
+}
+
+fn declares(declared: &[ContentFormat], format: ContentFormat) -> bool {
+    declared.is_empty() || declared.contains(&format)
+}
+
+/// Critical options that the engine or the router understands for every route.
+fn is_of_the_stack(number: OptionNumber) -> bool {
+    matches!(
+        number,
+        OptionNumber::IF_MATCH
+            | OptionNumber::URI_HOST
+            | OptionNumber::IF_NONE_MATCH
+            | OptionNumber::URI_PORT
+            | OptionNumber::URI_PATH
+            | OptionNumber::URI_QUERY
+            | OptionNumber::ACCEPT
+            | OptionNumber::BLOCK2
+            | OptionNumber::BLOCK1
+    )
+}
+
+/// Unregistered options say nothing of how often they may occur: that is the route's to judge.
+fn is_repeatable(number: OptionNumber) -> bool {
+    number.definition().is_none_or(|definition| definition.repeatable)
+}

@@ -1,0 +1,133 @@
+//! The built handlers of one path, and the order in which a request is examined.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use coracle_wire::{ContentFormat, Method, OptionNumber};
+
+use crate::finish::Finish;
+use crate::meta::Meta;
+use crate::preconditions::Preconditions;
+use crate::rejection::Rejection;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+use crate::route::{Answer, Call, Route};
+
+/// Options (4.02), method (4.05), Accept (4.06), Content-Format (4.15), preconditions (4.12), the handler, and at
+/// last what [`Finish`] does.
+pub(crate) struct Resource {
+    handlers: Vec<(Method, Route)>,
+    any: Option<Route>,
+    meta: Arc<Meta>,
+}
+
+impl Resource {
+    pub(crate) fn new(handlers: Vec<(Method, Route)>, any: Option<Route>, meta: Arc<Meta>) -> Resource {
+        Resource { handlers, any, meta }
+    }
+
+    fn handler(&self, method: Method) -> Option<&Route> {
+        self.handlers
+            .iter()
+            .find(|(handled, _)| *handled == method)
+            .map(|(_, route)| route)
+            .or(self.any.as_ref())
+    }
+
+    fn admit(&self, request: &Request) -> Result<&Route, Rejection> {
+        self.meta.admit(request.method, request.options.as_options())?;
+        self.handler(request.method).ok_or(Rejection::NotFound)
+    }
+
+    fn call_if(
+        &self,
+        conditions: Preconditions,
+        finish: Finish,
+        handler: &Route,
+        request: Request,
+    ) -> Answer {
+        let current = self.handlers.iter().find(|(method, _)| *method == Method::GET);
+        let Some((_, current)) = current else {
+            return Answer::ready(Rejection::Precondition.into_response());
+        };
+        let (current, handler, meta) = (current.clone(), handler.clone(), self.meta.clone());
+        Answer::later(Box::pin(async move {
+            match hold(&conditions, &current, &request, &meta).await {
+                true => finish.apply(handler.answer(request).await),
+                false => Rejection::Precondition.into_response(),
+            }
+        }))
+    }
+}
+
+impl Call for Resource {
+    fn call(&self, request: Request) -> Answer {
+        let handler = match self.admit(&request) {
+            Ok(handler) => handler,
+            Err(rejection) => return Answer::ready(rejection.into_response()),
+        };
+        let finish = Finish::new(request.method, &request.options, self.meta.only_format());
+        if self.meta.conditional {
+            return handler.answer(request).finished_by(finish);
+        }
+        let conditions = Preconditions::of(request.options.as_options());
+        if conditions.is_empty() {
+            handler.answer(request).finished_by(finish)
+        } else if request.method.is_safe() {
+            handler
+                .answer(request)
+                .finished_by(finish.with_preconditions(conditions))
+        } else {
+            self.call_if(conditions, finish, handler, request)
+        }
+    }
+}
+
+/// Holds conditions against the current representation, or if there are several against any of them
+/// (RFC 7252 §5.10.8.1).
+async fn hold(conditions: &Preconditions, current: &Route, request: &Request, meta: &Meta) -> bool {
+    let others = if meta.produces.len() > 1 {
+        &meta.produces[..]
+    } else {
+        &[]
+    };
+    for accept in std::iter::once(None).chain(others.iter().map(|format| Some(*format))) {
+        if conditions.hold_for(&representation(current, request, accept).await) {
+            return true;
+        }
+    }
+    false
+}
+
+async fn representation(current: &Route, request: &Request, accept: Option<ContentFormat>) -> Response {
+    let mut question = request.without_stream();
+    question.method = Method::GET;
+    question.payload = Bytes::new();
+    question
+        .options
+        .retain(|option| !is_of_one_request(option.number));
+    if let Some(accept) = accept {
+        question = question.with_accept(accept);
+    }
+    let finish = Finish::new(Method::GET, &question.options, None);
+    current.answer(question).finished_by(finish).await
+}
+
+/// Options that speak of a request's own payload, conditions and transfer rather than of the resource.
+fn is_of_one_request(number: OptionNumber) -> bool {
+    matches!(
+        number,
+        OptionNumber::IF_MATCH
+            | OptionNumber::IF_NONE_MATCH
+            | OptionNumber::ETAG
+            | OptionNumber::OBSERVE
+            | OptionNumber::CONTENT_FORMAT
+            | OptionNumber::ACCEPT
+            | OptionNumber::BLOCK1
+            | OptionNumber::BLOCK2
+            | OptionNumber::SIZE1
+            | OptionNumber::SIZE2
+            | OptionNumber::NO_RESPONSE
+            | OptionNumber::REQUEST_TAG
+    )
+}

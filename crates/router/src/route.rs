@@ -1,0 +1,211 @@
+//! What stands at the end of a path: a service that answers, and its future.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use coracle_wire::Status;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::finish::Finish;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// Something that answers requests; any number at once.
+pub(crate) trait Call: Send + Sync + 'static {
+    fn call(&self, request: Request) -> Answer;
+}
+
+/// A response, now or later.
+pub(crate) struct Answer {
+    state: State,
+    /// What the framework does to a response that comes later.
+    finish: Option<Finish>,
+}
+
+enum State {
+    Ready(Response),
+    Later(BoxFuture),
+    Done,
+}
+
+impl Answer {
+    pub(crate) fn ready(response: Response) -> Answer {
+        Answer {
+            state: State::Ready(response),
+            finish: None,
+        }
+    }
+
+    pub(crate) fn later(future: BoxFuture) -> Answer {
+        Answer {
+            state: State::Later(future),
+            finish: None,
+        }
+    }
+
+    /// Applies `finish` to the response of a handler, whenever it comes.
+    pub(crate) fn finished_by(self, finish: Finish) -> Answer {
+        match self.state {
+            State::Ready(response) => Answer::ready(finish.apply(response)),
+            state => Answer {
+                state,
+                finish: Some(finish),
+            },
+        }
+    }
+}
+
+impl Future for Answer {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        let response = match std::mem::replace(&mut self.state, State::Done) {
+            State::Ready(response) => response,
+            State::Later(mut future) => match future.as_mut().poll(cx) {
+                Poll::Ready(response) => response,
+                Poll::Pending => {
+                    self.state = State::Later(future);
+                    return Poll::Pending;
+                }
+            },
+            // Polled after its end, which the contract of futures forbids: there is nothing to give.
+            State::Done => return Poll::Pending,
+        };
+        let response = match self.finish.take() {
+            Some(finish) => finish.apply(response),
+            None => response,
+        };
+        Poll::Ready(response)
+    }
+}
+
+/// The response of [`Router::call`](crate::Router::call), now or later.
+///
+/// A handler that answers at once is one allocation; what the router itself answers is none. A panic of a handler or
+/// layer is caught and becomes 5.00: one bad request does not end a driver.
+#[must_use = "futures do nothing unless polled"]
+pub struct RouteFuture {
+    answer: Answer,
+}
+
+impl RouteFuture {
+    pub(crate) fn ready(response: Response) -> RouteFuture {
+        RouteFuture {
+            answer: Answer::ready(response),
+        }
+    }
+}
+
+impl Future for RouteFuture {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.answer).poll(cx)));
+        polled.unwrap_or_else(|_| Poll::Ready(panicked()))
+    }
+}
+
+impl fmt::Debug for RouteFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteFuture").finish_non_exhaustive()
+    }
+}
+
+fn panicked() -> Response {
+    Response::diagnostic(Status::INTERNAL_SERVER_ERROR, "the handler failed")
+}
+
+/// A route as layers see it: a service that cannot fail and is always ready.
+#[derive(Clone)]
+pub struct Route(Arc<dyn Call>);
+
+impl Route {
+    pub(crate) fn new(call: impl Call) -> Route {
+        Route(Arc::new(call))
+    }
+
+    pub(crate) fn answer(&self, request: Request) -> Answer {
+        self.0.call(request)
+    }
+
+    /// Answers with panics caught, one within the call itself too.
+    pub(crate) fn run(&self, request: Request) -> RouteFuture {
+        let called = catch_unwind(AssertUnwindSafe(|| self.answer(request)));
+        RouteFuture {
+            answer: called.unwrap_or_else(|_| Answer::ready(panicked())),
+        }
+    }
+
+    /// This route behind a layer.
+    pub(crate) fn layered<L>(self, layer: &L) -> Route
+    where
+        L: Layer<Route>,
+        L::Service: Service<Request, Error: Into<Infallible>> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request>>::Response: IntoResponse,
+        <L::Service as Service<Request>>::Future: Send,
+    {
+        Route::new(Layered(layer.layer(self)))
+    }
+}
+
+impl Service<Request> for Route {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = ServiceFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> ServiceFuture {
+        ServiceFuture(self.run(request))
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route").finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Route`] and [`Router`](crate::Router) as tower services: a [`RouteFuture`] that cannot fail.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct ServiceFuture(pub(crate) RouteFuture);
+
+impl Future for ServiceFuture {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(Ok)
+    }
+}
+
+/// A service that a layer made. It is cloned for each request, as tower has it.
+struct Layered<V>(V);
+
+impl<V> Call for Layered<V>
+where
+    V: Service<Request, Error: Into<Infallible>> + Clone + Send + Sync + 'static,
+    V::Response: IntoResponse,
+    V::Future: Send,
+{
+    fn call(&self, request: Request) -> Answer {
+        let mut service = self.0.clone();
+        Answer::later(Box::pin(async move {
+            let Ok(()) = poll_fn(|cx| service.poll_ready(cx))
+                .await
+                .map_err(Into::<Infallible>::into);
+            let Ok(response) = service.call(request).await.map_err(Into::<Infallible>::into);
+            response.into_response()
+        }))
+    }
+}
