@@ -161,6 +161,7 @@ impl Capture {
                 return;
             }
             assert!(Instant::now() < deadline, "the capture does not reach its end");
+            // tidy: looks again at a file that grows, with a bound.
             thread::sleep(10 * POLL);
         }
     }

@@ -183,6 +183,7 @@ fn end_of(name: &str, child: &mut Child, limit: Duration) -> Option<i32> {
             let _ = child.wait();
             panic!("`{name}` did not end within {limit:?}");
         }
+        // tidy: the standard library waits for a child without a bound only; this looks again until the limit.
         thread::sleep(POLL);
     }
 }
