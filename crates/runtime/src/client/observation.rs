@@ -1,0 +1,188 @@
+//! Observations as clients see them: a stream of states that survives its server's silence.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+use tokio::time::Sleep;
+
+use crate::client::request::{begin, is_failure};
+use crate::client::{Client, Response};
+use crate::command::{Outgoing, Underway};
+use crate::error::Error;
+use crate::mailbox::Notice;
+
+/// How long a lost observation waits before it is registered anew: at first, and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+
+/// What an observation tells.
+#[derive(Clone, Debug)]
+pub enum Notification {
+    /// A state of the resource, fresh for its Max-Age.
+    State(Response),
+    /// What came last is no longer known to be true: Max-Age is over, or the server does not answer. It is registered
+    /// anew by itself; the next state tells that it is fresh again (RFC 7641 §3.3.1).
+    Stale,
+}
+
+/// An observation (RFC 7641): a stream of states, until the server ends it.
+///
+/// States may be left out, but the latest one comes (RFC 7641 §1.3). Dropping it cancels the observation at the
+/// server; [`cancel`](Observation::cancel) waits for that.
+#[derive(Debug)]
+pub struct Observation {
+    client: Client,
+    outgoing: Outgoing,
+    remote: SocketAddr,
+    phase: Phase,
+    first: Option<Response>,
+    observed: bool,
+    backoff: Duration,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The engine keeps the registration.
+    Registered(Underway),
+    /// It was lost, and this is told next.
+    Lost,
+    /// The wait before it is registered anew.
+    Waiting(Pin<Box<Sleep>>),
+    /// The server ended it.
+    Ended,
+}
+
+impl Observation {
+    pub(crate) async fn begin(
+        client: Client,
+        outgoing: Outgoing,
+        remote: SocketAddr,
+    ) -> Result<Observation, Error> {
+        let underway = begin(&client, &outgoing, remote)?;
+        loop {
+            match underway.mailbox.next().await {
+                Some(Notice::Response { response, more }) => {
+                    let phase = if more {
+                        Phase::Registered(underway)
+                    } else {
+                        Phase::Ended
+                    };
+                    let (first, backoff) = (Some(response.into()), BACKOFF.0);
+                    return Ok(Observation {
+                        client,
+                        outgoing,
+                        remote,
+                        phase,
+                        first,
+                        observed: more,
+                        backoff,
+                    });
+                }
+                Some(Notice::Failed(error)) => return Err(error.into()),
+                Some(Notice::Refused(error)) => return Err(error.into()),
+                Some(_) => {}
+                None => return Err(Error::Closed),
+            }
+        }
+    }
+
+    /// Whether the server took the registration. If not, there is one answer only.
+    #[must_use]
+    pub fn is_observed(&self) -> bool {
+        self.observed
+    }
+
+    /// The server's address.
+    #[must_use]
+    pub fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// The next state or its absence; `None` after the server ended the observation.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the client is gone. Everything else is healed by registering anew.
+    pub async fn next(&mut self) -> Option<Result<Notification, Error>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// Cancels the observation at the server (RFC 7641 §3.6), and waits until that has arrived, for up to 5 s.
+    pub async fn cancel(self) {
+        let client = self.client.clone();
+        drop(self);
+        client.drain().await;
+    }
+
+    /// Takes a notice of the engine; `None` when there is nothing to tell about it.
+    fn take(&mut self, notice: Option<Notice>) -> Option<Result<Notification, Error>> {
+        match notice {
+            Some(Notice::Response { response, more }) => {
+                self.backoff = BACKOFF.0;
+                if !more {
+                    // A failure ends the observation, a state without Observe does too (RFC 7641 §4.2).
+                    self.phase = if is_failure(response.status) || !self.observed {
+                        Phase::Ended
+                    } else {
+                        Phase::Lost
+                    };
+                }
+                Some(Ok(Notification::State(response.into())))
+            }
+            Some(Notice::Stale) => Some(Ok(Notification::Stale)),
+            Some(Notice::Failed(_)) => {
+                self.phase = Phase::Lost;
+                None
+            }
+            Some(Notice::Refused(error)) => {
+                self.phase = Phase::Ended;
+                Some(Err(error.into()))
+            }
+            Some(Notice::Progress { .. } | Notice::Pong) => None,
+            None => {
+                self.phase = Phase::Ended;
+                Some(Err(Error::Closed))
+            }
+        }
+    }
+
+    fn register_anew(&mut self) {
+        match begin(&self.client, &self.outgoing, self.remote) {
+            Ok(underway) => self.phase = Phase::Registered(underway),
+            Err(_) => self.phase = Phase::Ended,
+        }
+    }
+}
+
+impl Stream for Observation {
+    type Item = Result<Notification, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Notification::State(first))));
+        }
+        loop {
+            match &mut self.phase {
+                Phase::Ended => return Poll::Ready(None),
+                Phase::Lost => {
+                    let wait = self.backoff;
+                    self.backoff = (wait * 2).min(BACKOFF.1);
+                    self.phase = Phase::Waiting(Box::pin(tokio::time::sleep(wait)));
+                    return Poll::Ready(Some(Ok(Notification::Stale)));
+                }
+                Phase::Waiting(sleep) => {
+                    std::task::ready!(sleep.as_mut().poll(cx));
+                    self.register_anew();
+                }
+                Phase::Registered(underway) => {
+                    let notice = std::task::ready!(underway.mailbox.poll_next(cx));
+                    if let Some(told) = self.take(notice) {
+                        return Poll::Ready(Some(told));
+                    }
+                }
+            }
+        }
+    }
+}

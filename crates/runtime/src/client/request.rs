@@ -1,0 +1,346 @@
+//! Requests in the making.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use coracle_engine::{ExchangeError, Path, TransmissionParameters};
+use coracle_wire::{ContentFormat, Method, OptionNumber, OptionsBuf, Status};
+use serde::Serialize;
+
+use crate::client::{Client, Observation, Response, Responses, Target};
+use crate::command::{Outgoing, Underway};
+use crate::error::Error;
+use crate::mailbox::Notice;
+
+/// How far a transfer has come, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Of the request's body, what the peer has.
+    pub sent: u64,
+    /// Of the answer's body, what has come.
+    pub received: u64,
+    /// The length of the body under way, if it is known (RFC 7959 §4).
+    pub total: Option<u64>,
+}
+
+/// A request in the making; [`send`](RequestBuilder::send) sends it.
+#[must_use]
+pub struct RequestBuilder {
+    client: Client,
+    target: Result<Target, Error>,
+    method: Method,
+    options: Result<OptionsBuf, Error>,
+    payload: Result<Bytes, Error>,
+    confirmable: bool,
+    parameters: Option<TransmissionParameters>,
+    timeout: Option<Duration>,
+    max_body: Option<usize>,
+    interface: u32,
+    progress: Option<Box<dyn FnMut(Progress) + Send>>,
+}
+
+/// A request as it goes out, for those who show it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SentRequest {
+    /// The method.
+    pub method: Method,
+    /// The options, without those of block-wise transfer.
+    pub options: OptionsBuf,
+    /// The whole body.
+    pub payload: Bytes,
+    /// In a confirmable message.
+    pub confirmable: bool,
+}
+
+impl fmt::Debug for RequestBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBuilder")
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RequestBuilder {
+    pub(crate) fn new(client: Client, method: Method, uri: &str) -> RequestBuilder {
+        RequestBuilder {
+            client,
+            target: Target::parse(uri),
+            method,
+            options: Ok(OptionsBuf::new()),
+            payload: Ok(Bytes::new()),
+            confirmable: true,
+            parameters: None,
+            timeout: None,
+            max_body: None,
+            interface: 0,
+            progress: None,
+        }
+    }
+
+    pub(crate) fn with_default_path(mut self, path: &str) -> Self {
+        self.target = self
+            .target
+            .and_then(|mut target| target.default_path(path).map(|()| target));
+        self
+    }
+
+    /// Adds an option. Those of block-wise transfer are added by the engine.
+    pub fn option(mut self, number: OptionNumber, value: impl AsRef<[u8]>) -> Self {
+        self.options = self.options.and_then(|mut options| {
+            let added = options.insert(number, value.as_ref());
+            added
+                .map(|()| options)
+                .map_err(|error| Error::Uri(error.to_string()))
+        });
+        self
+    }
+
+    /// Adds an option whose value is a number.
+    pub fn option_uint(mut self, number: OptionNumber, value: u64) -> Self {
+        if let Ok(options) = &mut self.options {
+            options.push_uint(number, value);
+        }
+        self
+    }
+
+    /// Adds a query to those of the URI (RFC 7252 §5.10.1).
+    pub fn query(self, query: impl AsRef<str>) -> Self {
+        self.option(OptionNumber::URI_QUERY, query.as_ref())
+    }
+
+    /// Asks for an answer in this format (RFC 7252 §5.10.4).
+    pub fn accept(self, format: ContentFormat) -> Self {
+        self.option_uint(OptionNumber::ACCEPT, u64::from(format.0))
+    }
+
+    /// Says what the body is (RFC 7252 §5.10.3).
+    pub fn content_format(self, format: ContentFormat) -> Self {
+        self.option_uint(OptionNumber::CONTENT_FORMAT, u64::from(format.0))
+    }
+
+    /// Takes the request only if the resource has this ETag, or with an empty one if it exists (RFC 7252 §5.10.8.1).
+    pub fn if_match(self, etag: impl AsRef<[u8]>) -> Self {
+        self.option(OptionNumber::IF_MATCH, etag)
+    }
+
+    /// Takes the request only if the resource does not exist (RFC 7252 §5.10.8.2).
+    pub fn if_none_match(self) -> Self {
+        self.option(OptionNumber::IF_NONE_MATCH, [])
+    }
+
+    /// Sets the body; one that is longer than a block goes block-wise.
+    pub fn payload(mut self, payload: impl Into<Bytes>) -> Self {
+        self.payload = Ok(payload.into());
+        self
+    }
+
+    /// Sets the body to a value as JSON, and says so.
+    pub fn json(mut self, value: &impl Serialize) -> Self {
+        self.payload = serde_json::to_vec(value)
+            .map(Bytes::from)
+            .map_err(|error| Error::Payload(error.to_string()));
+        self.content_format(ContentFormat::JSON)
+    }
+
+    /// Sets the body to a value as CBOR, and says so.
+    pub fn cbor(mut self, value: &impl Serialize) -> Self {
+        self.payload = minicbor_serde::to_vec(value)
+            .map(Bytes::from)
+            .map_err(|error| Error::Payload(error.to_string()));
+        self.content_format(ContentFormat::CBOR)
+    }
+
+    /// Sends it in confirmable messages, which is the default, or not (RFC 7252 §4.2, §4.3).
+    pub fn confirmable(mut self, confirmable: bool) -> Self {
+        self.confirmable = confirmable;
+        self
+    }
+
+    /// Uses transmission parameters of its own (RFC 7252 §4.8).
+    pub fn retransmission(mut self, parameters: TransmissionParameters) -> Self {
+        self.parameters = Some(parameters);
+        self
+    }
+
+    /// Gives up after this time, however the exchange stands. Of an observation: if the first answer takes longer.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Takes no answer whose body is longer, in bytes.
+    pub fn max_body(mut self, limit: usize) -> Self {
+        self.max_body = Some(limit);
+        self
+    }
+
+    /// Sends to a group by this interface, by its index in the system; 0 lets the system choose.
+    pub fn interface(mut self, index: u32) -> Self {
+        self.interface = index;
+        self
+    }
+
+    /// Calls `report` whenever a part of a body came or went.
+    pub fn progress(mut self, mut report: impl FnMut(u64, u64, Option<u64>) + Send + 'static) -> Self {
+        self.progress = Some(Box::new(move |at: Progress| {
+            report(at.sent, at.received, at.total)
+        }));
+        self
+    }
+
+    /// What will be sent, for those who show it.
+    ///
+    /// # Errors
+    /// What `send` would tell about URI, options and payload.
+    pub fn preview(&self) -> Result<SentRequest, Error> {
+        let copy = |error: &Error| Error::Uri(error.to_string());
+        let target = self.target.as_ref().map_err(copy)?;
+        let options = self.options.as_ref().map_err(copy)?;
+        let payload = self
+            .payload
+            .as_ref()
+            .map_err(|error| Error::Payload(error.to_string()))?;
+        Ok(SentRequest {
+            method: self.method,
+            options: merged(&target.options, options),
+            payload: payload.clone(),
+            confirmable: self.confirmable,
+        })
+    }
+
+    /// Sends the request and waits for its answer, whatever its code. Dropping the future cancels the request.
+    ///
+    /// # Errors
+    /// [`Error::Exchange`] when no answer comes, and see [`Error`].
+    pub async fn send(mut self) -> Result<Response, Error> {
+        let mut progress = self.progress.take();
+        let (client, target, outgoing) = self.finish()?;
+        let mut last = Error::Closed;
+        for remote in target.resolve(client.family).await? {
+            let underway = begin(&client, &outgoing, remote)?;
+            match answer(&underway, &mut progress).await {
+                Err(error) if may_try_another(&error) => last = error,
+                outcome => return outcome,
+            }
+        }
+        Err(last)
+    }
+
+    /// Registers an observation (RFC 7641 §3.1), and waits for the first answer, which is the first notification.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send). A server that does not allow to observe answers all the same:
+    /// [`Observation::is_observed`] tells.
+    pub async fn observe(mut self) -> Result<Observation, Error> {
+        self.progress = None;
+        if let Ok(options) = &mut self.options {
+            options.set_uint(OptionNumber::OBSERVE, 0);
+        }
+        let (client, target, outgoing) = self.finish()?;
+        let mut last = Error::Closed;
+        for remote in target.resolve(client.family).await? {
+            match Observation::begin(client.clone(), outgoing.clone(), remote).await {
+                Err(error) if may_try_another(&error) => last = error,
+                outcome => return outcome,
+            }
+        }
+        Err(last)
+    }
+
+    /// Sends the request to a group (RFC 7252 §8), or to one peer, and gives all answers as they come until the
+    /// time is over: `timeout`, or else twice the leisure of the members.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn send_to_all(mut self) -> Result<Responses, Error> {
+        self.progress = None;
+        let (client, target, outgoing) = self.finish()?;
+        let remote = target.resolve(client.family).await?;
+        let remote = remote.first().copied().ok_or(Error::Closed)?;
+        let underway = begin(&client, &outgoing, remote)?;
+        Ok(Responses::new(client, underway, outgoing))
+    }
+
+    fn finish(self) -> Result<(Client, Target, Outgoing), Error> {
+        let target = self.target?;
+        let options = merged(&target.options, &self.options?);
+        let mut path = Path::to(SocketAddr::from(([0, 0, 0, 0], target.port)));
+        path.interface = self.interface;
+        let outgoing = Outgoing {
+            path,
+            method: self.method,
+            options,
+            payload: self.payload?,
+            confirmable: self.confirmable,
+            parameters: self.parameters,
+            timeout: self.timeout,
+            max_body: self.max_body,
+        };
+        Ok((self.client, target, outgoing))
+    }
+}
+
+/// The options of the URI and those of the caller, in order.
+fn merged(of_uri: &OptionsBuf, others: &OptionsBuf) -> OptionsBuf {
+    let mut options = of_uri.clone();
+    for option in others.iter() {
+        // It was an option before, so that it is short enough.
+        let _ = options.insert(option.number, option.value);
+    }
+    options
+}
+
+/// Sends a request on the way to `remote`.
+pub(crate) fn begin(client: &Client, outgoing: &Outgoing, remote: SocketAddr) -> Result<Underway, Error> {
+    let path = Path {
+        interface: outgoing.path.interface,
+        ..Path::to(remote)
+    };
+    Ok(client.way_to(remote)?.request(Outgoing {
+        path,
+        ..outgoing.clone()
+    }))
+}
+
+async fn answer(
+    underway: &Underway,
+    progress: &mut Option<Box<dyn FnMut(Progress) + Send>>,
+) -> Result<Response, Error> {
+    loop {
+        match underway.mailbox.next().await {
+            Some(Notice::Response { response, .. }) => return Ok(response.into()),
+            Some(Notice::Failed(error)) => return Err(error.into()),
+            Some(Notice::Refused(error)) => return Err(error.into()),
+            Some(Notice::Progress {
+                sent,
+                received,
+                total,
+            }) => {
+                if let Some(report) = progress {
+                    report(Progress {
+                        sent,
+                        received,
+                        total,
+                    });
+                }
+            }
+            Some(Notice::Pong | Notice::Stale) => {}
+            None => return Err(Error::Closed),
+        }
+    }
+}
+
+/// Whether another address of the same host is worth a try: nothing was there, so that nothing was executed.
+pub(crate) fn may_try_another(error: &Error) -> bool {
+    matches!(error, Error::Exchange(ExchangeError::Unreachable) | Error::Io(_))
+}
+
+/// Whether a response says that the request failed.
+pub(crate) fn is_failure(status: Status) -> bool {
+    !status.is_success()
+}

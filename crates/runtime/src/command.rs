@@ -1,0 +1,112 @@
+//! What handles ask of a driver.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use coracle_engine::{Path, TransmissionParameters};
+use coracle_wire::{Method, OptionsBuf};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::mailbox::{Mailbox, Sender, mailbox};
+
+/// A request as a handle gives it to a driver.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) path: Path,
+    pub(crate) method: Method,
+    pub(crate) options: OptionsBuf,
+    pub(crate) payload: Bytes,
+    pub(crate) confirmable: bool,
+    pub(crate) parameters: Option<TransmissionParameters>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) max_body: Option<usize>,
+}
+
+/// Names an exchange between a handle and its driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Ticket(u64);
+
+#[derive(Debug)]
+pub(crate) enum Command {
+    Request(Ticket, Box<Outgoing>, Sender),
+    Ping(Ticket, Path, Sender),
+    Cancel(Ticket),
+    /// Tell when all is sent and acknowledged.
+    Drain(oneshot::Sender<()>),
+    /// Answer what was accepted, then end.
+    Close(oneshot::Sender<()>),
+}
+
+/// A way to a driver. The channel has no bound of its own: every command stands for a future of the caller's, and the
+/// engine bounds how many exchanges there are.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    commands: mpsc::UnboundedSender<Command>,
+    tickets: Arc<AtomicU64>,
+}
+
+impl Handle {
+    pub(crate) fn new() -> (Handle, mpsc::UnboundedReceiver<Command>) {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        (
+            Handle {
+                commands,
+                tickets: Arc::new(AtomicU64::new(0)),
+            },
+            receiver,
+        )
+    }
+
+    pub(crate) fn request(&self, outgoing: Outgoing) -> Underway {
+        self.begin(|ticket, sender| Command::Request(ticket, Box::new(outgoing), sender))
+    }
+
+    pub(crate) fn ping(&self, path: Path) -> Underway {
+        self.begin(|ticket, sender| Command::Ping(ticket, path, sender))
+    }
+
+    fn begin(&self, command: impl FnOnce(Ticket, Sender) -> Command) -> Underway {
+        let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
+        let (sender, mailbox) = mailbox();
+        // A driver that is gone drops the sender, which the mailbox tells.
+        let _ = self.commands.send(command(ticket, sender));
+        Underway {
+            ticket,
+            mailbox,
+            handle: self.clone(),
+        }
+    }
+
+    /// Completes when all is sent and acknowledged, after some seconds, or when the driver is gone.
+    pub(crate) async fn drain(&self) {
+        self.tell(Command::Drain).await;
+    }
+
+    /// Completes when the driver has answered what it accepted, after some seconds, or when it is gone.
+    pub(crate) async fn close(&self) {
+        self.tell(Command::Close).await;
+    }
+
+    async fn tell(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
+        let (done, ended) = oneshot::channel();
+        if self.commands.send(command(done)).is_ok() {
+            let _ = ended.await;
+        }
+    }
+}
+
+/// An exchange under way; dropping it cancels it.
+#[derive(Debug)]
+pub(crate) struct Underway {
+    ticket: Ticket,
+    pub(crate) mailbox: Mailbox,
+    handle: Handle,
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        let _ = self.handle.commands.send(Command::Cancel(self.ticket));
+    }
+}

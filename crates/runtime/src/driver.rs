@@ -1,0 +1,359 @@
+//! The task that moves datagrams between a socket and an engine.
+//!
+//! ```text
+//!            ┌────────────── wait: socket, handles, changed states, handlers, deadline ──────────────┐
+//!            ▼                                                                                       │
+//!  recv_batch ─▶ handle_datagram ─▶ handler, polled once ─▶ respond ─▶ poll_event ─▶ poll_transmit ─▶ send_batch
+//! ```
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+
+use coracle_engine::{Config, Endpoint, Event, ExchangeId, Instant, Received, RequestRef};
+use coracle_net::{RecvBatch, SendBatch, UdpSocket};
+use coracle_router::Router;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::changes::Changes;
+use crate::clock::Clock;
+use crate::command::{Command, Outgoing, Ticket};
+use crate::mailbox::{Notice, Sender};
+use crate::serving::Serving;
+
+/// Batches received before the other sources are looked at, so that a flood of datagrams does not starve them.
+const BATCHES_PER_TURN: usize = 4;
+
+/// How long those wait who want all sent and acknowledged.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(5);
+
+pub(crate) struct Driver {
+    socket: UdpSocket,
+    engine: Endpoint,
+    clock: Clock,
+    serving: Option<Serving>,
+    changes: Arc<Changes>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// Whether any handle is left.
+    handles: bool,
+    waiting: HashMap<ExchangeId, (Ticket, Sender)>,
+    tickets: HashMap<Ticket, ExchangeId>,
+    /// Those who wait until all is sent and acknowledged, each up to a time.
+    draining: Vec<(Instant, oneshot::Sender<()>)>,
+    closing: bool,
+    received: RecvBatch,
+    sending: SendBatch,
+    /// The socket takes no more for now.
+    blocked: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        socket: UdpSocket,
+        mut config: Config,
+        router: Option<Router>,
+        commands: mpsc::UnboundedReceiver<Command>,
+    ) -> io::Result<Driver> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        let changes = Arc::new(Changes::default());
+        if let Some(router) = &router {
+            config.known_options.extend(router.declared_options());
+            config.body_policy = Some(Arc::new(router.clone()));
+        }
+        Ok(Driver {
+            socket,
+            engine: Endpoint::new(config, seed),
+            clock: Clock::new(),
+            serving: router.map(|router| Serving::new(router, changes.clone())),
+            changes,
+            commands,
+            handles: true,
+            waiting: HashMap::new(),
+            tickets: HashMap::new(),
+            draining: Vec::new(),
+            closing: false,
+            received: RecvBatch::new(),
+            sending: SendBatch::new(),
+            blocked: false,
+        })
+    }
+
+    /// Runs until it is told to close, or until a client's last handle is gone.
+    pub(crate) async fn run(mut self) -> io::Result<()> {
+        loop {
+            let received = self.receive()?;
+            while let Ok(command) = self.commands.try_recv() {
+                self.command(command);
+            }
+            for topic in self.changes.take() {
+                self.engine.changed(topic);
+            }
+            let now = self.clock.now();
+            if self
+                .engine
+                .poll_deadline()
+                .is_some_and(|deadline| deadline.at <= now)
+            {
+                self.engine.handle_timeout(now);
+            }
+            self.flush()?;
+            if self.is_over() {
+                return Ok(());
+            }
+            if received {
+                // More may lie in the socket: let others have a turn, then look again.
+                tokio::task::yield_now().await;
+            } else {
+                self.wait().await?;
+            }
+        }
+    }
+
+    /// Takes datagrams in and hands requests to the application. Tells whether there was anything.
+    fn receive(&mut self) -> io::Result<bool> {
+        let mut any = false;
+        for _ in 0..BATCHES_PER_TURN {
+            if self.blocked {
+                // What goes out has to leave first, or answers would pile up.
+                return Ok(any);
+            }
+            let outcome = self.socket.try_recv_batch(&mut self.received);
+            let now = self.clock.now();
+            self.unreachable(now);
+            match outcome {
+                Ok(_) => any = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(any),
+                Err(error) => return Err(error),
+            }
+            for datagram in self.received.datagrams() {
+                if datagram.truncated {
+                    tracing::debug!(from = %datagram.path.remote, "a datagram is too long");
+                    continue;
+                }
+                let received = self.engine.handle_datagram(now, datagram.path, datagram.payload);
+                serve(self.serving.as_mut(), &mut self.engine, now, received);
+            }
+            self.flush()?;
+        }
+        Ok(any)
+    }
+
+    /// Tells the engine about ICMP errors.
+    fn unreachable(&mut self, now: Instant) {
+        while let Some((remote, error)) = self.socket.try_recv_error() {
+            tracing::debug!(%remote, %error, "unreachable");
+            self.engine.handle_unreachable(now, remote);
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = self.clock.now();
+        match command {
+            Command::Request(ticket, outgoing, sender) => {
+                let Outgoing {
+                    path,
+                    method,
+                    options,
+                    payload,
+                    confirmable,
+                    parameters,
+                    timeout,
+                    max_body,
+                } = *outgoing;
+                let request = RequestRef::new(method, options.as_options())
+                    .with_payload(&payload)
+                    .with_confirmable(confirmable)
+                    .with_parameters(parameters)
+                    .with_timeout(timeout)
+                    .with_max_body(max_body);
+                match self.engine.request(now, &path, request) {
+                    Ok(id) => self.wait_for(id, ticket, sender),
+                    Err(error) => sender.send(Notice::Refused(error)),
+                }
+            }
+            Command::Ping(ticket, path, sender) => match self.engine.ping(now, &path) {
+                Ok(id) => self.wait_for(id, ticket, sender),
+                Err(error) => sender.send(Notice::Refused(error)),
+            },
+            Command::Cancel(ticket) => {
+                if let Some(id) = self.tickets.remove(&ticket) {
+                    self.waiting.remove(&id);
+                    self.engine.cancel(now, id);
+                }
+            }
+            Command::Drain(done) => self.draining.push((now + LINGER, done)),
+            Command::Close(done) => {
+                self.engine.close();
+                self.closing = true;
+                self.draining.push((now + LINGER, done));
+            }
+        }
+    }
+
+    fn wait_for(&mut self, id: ExchangeId, ticket: Ticket, sender: Sender) {
+        self.tickets.insert(ticket, id);
+        self.waiting.insert(id, (ticket, sender));
+    }
+
+    /// Events to whom they concern, datagrams to the socket, until neither is left or the socket takes no more.
+    fn flush(&mut self) -> io::Result<()> {
+        let now = self.clock.now();
+        loop {
+            while let Some(event) = self.engine.poll_event() {
+                self.event(now, event);
+            }
+            while let Some(slot) = self.sending.slot() {
+                let Some(transmit) = self.engine.poll_transmit(now, slot) else {
+                    break;
+                };
+                self.sending.push(&transmit.path, transmit.len);
+            }
+            if self.sending.is_empty() {
+                return Ok(());
+            }
+            match self.socket.try_send_batch(&mut self.sending) {
+                Ok(_) => self.blocked = false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked = true;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+            self.unreachable(now);
+        }
+    }
+
+    fn event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Response { id, response, more } => {
+                self.tell(id, Notice::Response { response, more }, !more);
+            }
+            Event::Pong { id } => self.tell(id, Notice::Pong, true),
+            Event::Progress {
+                id,
+                sent,
+                received,
+                total,
+            } => {
+                self.tell(
+                    id,
+                    Notice::Progress {
+                        sent,
+                        received,
+                        total,
+                    },
+                    false,
+                );
+            }
+            Event::Stale { id } => self.tell(id, Notice::Stale, false),
+            Event::Failed { id, error } => self.tell(id, Notice::Failed(error), true),
+            event => {
+                let Some(serving) = &mut self.serving else { return };
+                match event {
+                    Event::Refresh { id, request } => {
+                        serving.owned_request(&mut self.engine, now, id, request)
+                    }
+                    Event::Ended { id } => serving.ended(id),
+                    Event::TopicIdle { topic } => serving.topic_idle(topic),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, id: ExchangeId, notice: Notice, last: bool) {
+        if last {
+            if let Some((ticket, sender)) = self.waiting.remove(&id) {
+                self.tickets.remove(&ticket);
+                sender.send(notice);
+            }
+        } else if let Some((_, sender)) = self.waiting.get(&id) {
+            sender.send(notice);
+        }
+    }
+
+    /// Tells those who wait for it that all is sent and acknowledged; whether the driver's work is done.
+    fn is_over(&mut self) -> bool {
+        let idle = self.engine.is_idle() && self.sending.is_empty();
+        if !self.draining.is_empty() {
+            let now = self.clock.now();
+            for (_, done) in self.draining.extract_if(.., |(until, _)| idle || *until <= now) {
+                // Who no longer waits need not be told.
+                let _ = done.send(());
+            }
+        }
+        if self.closing {
+            self.draining.is_empty()
+        } else {
+            !self.handles && self.serving.is_none() && idle
+        }
+    }
+
+    /// Waits for anything to do.
+    async fn wait(&mut self) -> io::Result<()> {
+        let now = self.clock.now();
+        let drained = self.draining.iter().map(|(until, _)| *until);
+        let deadline = self
+            .engine
+            .poll_deadline()
+            .map(|deadline| deadline.at)
+            .into_iter()
+            .chain(drained)
+            .min();
+        let sleep = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(self.clock.to_tokio(at)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let (serving, engine) = (&mut self.serving, &mut self.engine);
+        let handlers = std::future::poll_fn(|cx| match serving {
+            Some(serving) => serving.poll(cx, engine, now),
+            None => Poll::Pending,
+        });
+        tokio::select! {
+            biased;
+            () = handlers => {}
+            ready = self.socket.writable(), if self.blocked => {
+                ready?;
+                self.blocked = false;
+            }
+            ready = self.socket.readable(), if !self.blocked => ready?,
+            command = self.commands.recv(), if self.handles => match command {
+                Some(command) => self.command(command),
+                None => self.handles = false,
+            },
+            () = self.changes.arrived() => {}
+            () = sleep => {}
+        }
+        Ok(())
+    }
+}
+
+/// Hands what a datagram brought to the application.
+fn serve(serving: Option<&mut Serving>, engine: &mut Endpoint, now: Instant, received: Received<'_>) {
+    let Some(serving) = serving else {
+        return not_a_server(engine, now, &received);
+    };
+    match received {
+        Received::Request(id, request) => serving.request(engine, now, id, &request),
+        Received::Assembled(id, request) => serving.owned_request(engine, now, id, request),
+        Received::Body(id, part) => serving.body(id, part.payload, part.more),
+        Received::Nothing => {}
+    }
+}
+
+/// A client is asked: it has no resources (RFC 7252 §5.8).
+fn not_a_server(engine: &mut Endpoint, now: Instant, received: &Received<'_>) {
+    if let Received::Request(id, _) | Received::Assembled(id, _) = received {
+        let answer = coracle_engine::ResponseRef::new(
+            coracle_wire::Status::NOT_FOUND,
+            coracle_wire::Options::empty(),
+            b"this is a client",
+        );
+        // It was asked just now, so that somebody waits for the answer.
+        let _ = engine.respond(now, *id, answer);
+    }
+}

@@ -1,0 +1,21 @@
+//! Drives CoAP endpoints over sockets with tokio: [`Endpoint`] serves, [`Client`] asks.
+//!
+//! Everything here runs inside the caller's tokio runtime; nothing makes one of its own.
+
+mod changes;
+mod client;
+mod clock;
+mod command;
+mod driver;
+mod endpoint;
+mod error;
+mod mailbox;
+mod serving;
+
+pub use client::{
+    Client, Family, Notification, Observation, Progress, RequestBuilder, Response, Responses, SentRequest,
+};
+pub use coracle_engine::{Config, ExchangeError, RequestError, TransmissionParameters};
+pub use coracle_net::Interface;
+pub use endpoint::{Endpoint, Serve};
+pub use error::Error;

@@ -1,0 +1,158 @@
+//! What a driver tells the one who waits for an exchange: bounded, and the latest wins.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use coracle_engine::{ExchangeError, RequestError, Response};
+
+/// Notices that wait for a slow reader, at most. Beyond it the oldest is dropped: the reader of an observation ends
+/// with the latest state (RFC 7641 §1.3), not with all states.
+const CAPACITY: usize = 64;
+
+/// Something that happened to an exchange.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// An answer; the exchange goes on if `more`.
+    Response { response: Response, more: bool },
+    /// The answer to a ping.
+    Pong,
+    /// A part of a body came or went.
+    Progress {
+        sent: u64,
+        received: u64,
+        total: Option<u64>,
+    },
+    /// What was observed is no longer fresh.
+    Stale,
+    /// The end, without an answer.
+    Failed(ExchangeError),
+    /// It was not even sent.
+    Refused(RequestError),
+}
+
+impl Notice {
+    /// Whether others may push it out.
+    fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Notice::Progress { .. } | Notice::Stale | Notice::Response { more: true, .. }
+        )
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: VecDeque<Notice>,
+    reader: Option<Waker>,
+    closed: bool,
+}
+
+/// The driver's end.
+#[derive(Debug)]
+pub(crate) struct Sender(Arc<Mutex<Shared>>);
+
+/// The reader's end.
+#[derive(Debug)]
+pub(crate) struct Mailbox(Arc<Mutex<Shared>>);
+
+pub(crate) fn mailbox() -> (Sender, Mailbox) {
+    let shared = Arc::new(Mutex::new(Shared::default()));
+    (Sender(shared.clone()), Mailbox(shared))
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sender {
+    pub(crate) fn send(&self, notice: Notice) {
+        let reader = {
+            let mut shared = lock(&self.0);
+            if matches!(notice, Notice::Progress { .. }) {
+                shared
+                    .queue
+                    .retain(|queued| !matches!(queued, Notice::Progress { .. }));
+            }
+            if shared.queue.len() >= CAPACITY
+                && let Some(oldest) = shared.queue.iter().position(Notice::is_transient)
+            {
+                shared.queue.remove(oldest);
+            }
+            shared.queue.push_back(notice);
+            shared.reader.take()
+        };
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        let reader = {
+            let mut shared = lock(&self.0);
+            shared.closed = true;
+            shared.reader.take()
+        };
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+impl Mailbox {
+    /// The next notice; `None` when the driver is gone and everything was read.
+    pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Notice>> {
+        let mut shared = lock(&self.0);
+        match shared.queue.pop_front() {
+            Some(notice) => Poll::Ready(Some(notice)),
+            None if shared.closed => Poll::Ready(None),
+            None => {
+                shared.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(crate) async fn next(&self) -> Option<Notice> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed() -> Notice {
+        Notice::Failed(ExchangeError::Timeout)
+    }
+
+    #[test]
+    fn progress_never_piles_up_and_the_end_is_never_lost() {
+        let (sender, mailbox) = mailbox();
+        for sent in 0..1000 {
+            sender.send(Notice::Progress {
+                sent,
+                received: 0,
+                total: None,
+            });
+        }
+        for _ in 0..1000 {
+            sender.send(Notice::Stale);
+        }
+        sender.send(failed());
+        drop(sender);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut read = Vec::new();
+        while let Poll::Ready(Some(notice)) = mailbox.poll_next(&mut cx) {
+            read.push(notice);
+        }
+        assert!(read.len() <= CAPACITY + 1);
+        assert!(matches!(
+            read.last(),
+            Some(Notice::Failed(ExchangeError::Timeout))
+        ));
+        assert!(matches!(mailbox.poll_next(&mut cx), Poll::Ready(None)));
+    }
+}

@@ -1,0 +1,167 @@
+//! Requests of peers on their way through the router: answered on the spot where the handler is ready, kept where it
+//! has to wait.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use coracle_engine::{
+    Endpoint, ExchangeId, Instant, OwnedRequest, Request as EngineRequest, ResponseRef, Topic,
+};
+use coracle_router::{BodySender, BodyStream, ChangeSink, Demand, Observable, Request, Response, Router};
+use coracle_wire::OptionsBuf;
+use futures_util::future::{AbortHandle, Abortable};
+use futures_util::stream::{FuturesUnordered, Stream};
+
+use crate::changes::Changes;
+
+type Work = Pin<Box<dyn Future<Output = (ExchangeId, Response)> + Send>>;
+
+/// The application's side of a driver.
+pub(crate) struct Serving {
+    router: Router,
+    /// Handlers that wait for something.
+    work: FuturesUnordered<Abortable<Work>>,
+    aborts: HashMap<ExchangeId, AbortHandle>,
+    /// Bodies that handlers take part by part.
+    bodies: HashMap<ExchangeId, BodySender>,
+    /// States that peers observe.
+    observed: HashMap<Topic, Observable>,
+    changes: Arc<Changes>,
+}
+
+impl Serving {
+    pub(crate) fn new(router: Router, changes: Arc<Changes>) -> Serving {
+        Serving {
+            router,
+            work: FuturesUnordered::new(),
+            aborts: HashMap::new(),
+            bodies: HashMap::new(),
+            observed: HashMap::new(),
+            changes,
+        }
+    }
+
+    /// A request whose body is whole, or the first part of one that is streamed.
+    pub(crate) fn request(
+        &mut self,
+        engine: &mut Endpoint,
+        now: Instant,
+        id: ExchangeId,
+        request: &EngineRequest<'_>,
+    ) {
+        let payload = Bytes::copy_from_slice(request.payload);
+        let mut call = Request::new(request.method, request.path).with_confirmable(request.confirmable);
+        call.options = OptionsBuf::from(request.options);
+        if request.more {
+            let (sender, stream) = BodyStream::new(payload);
+            self.bodies.insert(id, sender);
+            call = call.with_body(stream);
+        } else {
+            call.payload = payload;
+        }
+        self.call(engine, now, id, call);
+    }
+
+    /// A request that owns its bytes: one whose body came in blocks, or an observation to run again.
+    pub(crate) fn owned_request(
+        &mut self,
+        engine: &mut Endpoint,
+        now: Instant,
+        id: ExchangeId,
+        request: OwnedRequest,
+    ) {
+        self.call(engine, now, id, Request::from(request));
+    }
+
+    /// Calls the handler and polls it once on the spot: most are ready, and their answers go out in the same batch.
+    fn call(&mut self, engine: &mut Endpoint, now: Instant, id: ExchangeId, request: Request) {
+        let mut future = self.router.call(request);
+        match Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(response) => self.respond(engine, now, id, &response),
+            Poll::Pending => {
+                let (abort, registration) = AbortHandle::new_pair();
+                let work: Work = Box::pin(async move { (id, future.await) });
+                self.work.push(Abortable::new(work, registration));
+                self.aborts.insert(id, abort);
+            }
+        }
+    }
+
+    fn respond(&mut self, engine: &mut Endpoint, now: Instant, id: ExchangeId, response: &Response) {
+        self.bodies.remove(&id);
+        self.aborts.remove(&id);
+        let topic = response.observe.as_ref().map(Observable::topic);
+        let answer = ResponseRef::new(response.status, response.options.as_options(), &response.payload)
+            .with_window(response.window)
+            .with_observe(topic)
+            .with_confirmable(response.confirmable);
+        if let Err(error) = engine.respond(now, id, answer) {
+            tracing::debug!(%error, "an answer was not sent");
+        }
+        if let Some(observable) = response
+            .observe
+            .as_ref()
+            .filter(|o| engine.is_observed(o.topic()))
+        {
+            let sink: Arc<dyn ChangeSink> = self.changes.clone();
+            observable.subscribe(&sink);
+            self.observed
+                .entry(observable.topic())
+                .or_insert_with(|| observable.clone());
+        }
+    }
+
+    /// A further part of a streamed body.
+    pub(crate) fn body(&mut self, id: ExchangeId, payload: &[u8], more: bool) {
+        let Some(mut sender) = self.bodies.remove(&id) else {
+            return;
+        };
+        sender.send(Bytes::copy_from_slice(payload));
+        if more {
+            self.bodies.insert(id, sender);
+        } else {
+            sender.finish();
+        }
+    }
+
+    /// Nobody waits for this answer any more.
+    pub(crate) fn ended(&mut self, id: ExchangeId) {
+        self.bodies.remove(&id);
+        if let Some(abort) = self.aborts.remove(&id) {
+            abort.abort();
+        }
+    }
+
+    pub(crate) fn topic_idle(&mut self, topic: Topic) {
+        if let Some(observable) = self.observed.remove(&topic) {
+            let sink: Arc<dyn ChangeSink> = self.changes.clone();
+            observable.unsubscribe(&sink);
+        }
+    }
+
+    /// Runs handlers that can go on and asks for the parts of bodies they want. Ready when anything was done.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, engine: &mut Endpoint, now: Instant) -> Poll<()> {
+        let mut done = Poll::Pending;
+        while let Poll::Ready(Some(finished)) = Pin::new(&mut self.work).poll_next(cx) {
+            if let Ok((id, response)) = finished {
+                self.respond(engine, now, id, &response);
+            }
+            done = Poll::Ready(());
+        }
+        self.bodies.retain(|id, body| match body.poll_demand(cx) {
+            Poll::Pending => true,
+            Poll::Ready(demand) => {
+                done = Poll::Ready(());
+                if demand == Demand::Next {
+                    engine.continue_body(now, *id);
+                }
+                demand == Demand::Next
+            }
+        });
+        done
+    }
+}
