@@ -10,6 +10,7 @@ mod driver;
 mod endpoint;
 mod error;
 mod mailbox;
+mod rate_limit;
 mod serving;
 
 pub use client::{
@@ -19,3 +20,4 @@ pub use coracle_engine::{Config, ExchangeError, RequestError, TransmissionParame
 pub use coracle_net::Interface;
 pub use endpoint::{Endpoint, Serve};
 pub use error::Error;
+pub use rate_limit::{RateLimit, RateLimited};
