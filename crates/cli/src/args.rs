@@ -4,12 +4,85 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::console::ColorChoice;
 use crate::decode::DecodeArgs;
+use crate::discover::DiscoverArgs;
+use crate::observe::ObserveArgs;
 use crate::pages::{CompletionsArgs, ManArgs};
+use crate::ping::PingArgs;
+use crate::request::{PayloadRequestArgs, RequestArgs};
 
+/// What is said below the help of a command.
 const EXAMPLES: &str = "\
 Examples:
-  coracle decode 41017d3520bb74656d7065726174757265
-  coracle completions bash > ~/.local/share/bash-completion/completions/coracle";
+  coracle get coap://[fd00::1]/temp
+  coracle put localhost/store/x -d @file -f json
+  coracle observe coap://localhost/clock --json
+  coracle discover coap://[ff02::fd%eth0] --rt temperature-c
+
+`coracle help COMMAND` says more.";
+
+const GET_EXAMPLES: &str = "\
+Examples:
+  coracle get coap://[fd00::1]/temp
+  coracle get localhost/sensors -a senml+json --json | jq .payload
+  coracle get coap://localhost/firmware -o image.bin
+  coracle get localhost/temp -O etag=0x0a0b -O 65000=text:hello -v
+
+Text and JSON are laid out on a terminal, CBOR is shown in diagnostic notation. Pipes and files
+get the body as it is. What is not text is kept away from terminals.";
+
+const PUT_EXAMPLES: &str = "\
+Examples:
+  coracle put localhost/led/1 on
+  coracle put localhost/store/x -d @image.bin -f octet-stream
+  date | coracle put localhost/store/date
+  coracle put localhost/store/x --if-none-match new";
+
+const POST_EXAMPLES: &str = "\
+Examples:
+  coracle post localhost/store 'a new entry'
+  coracle post localhost/rd?ep=node1 -d '</temp>;rt=t' -f link-format
+  jq -c . config.json | coracle post localhost/config -f json";
+
+const DELETE_EXAMPLES: &str = "\
+Examples:
+  coracle delete localhost/store/x
+  coracle delete localhost/store/x --if-match 0x0a0b";
+
+const FETCH_EXAMPLES: &str = "\
+Examples:
+  coracle fetch localhost/sensors '{\"n\": \"temp\"}' -f json -a senml+json";
+
+const PATCH_EXAMPLES: &str = "\
+Examples:
+  coracle patch localhost/config '[{\"op\": \"remove\", \"path\": \"/a\"}]' -f json-patch+json";
+
+const IPATCH_EXAMPLES: &str = "\
+Examples:
+  coracle ipatch localhost/config '{\"a\": null}' -f merge-patch+json";
+
+const OBSERVE_EXAMPLES: &str = "\
+Examples:
+  coracle observe coap://localhost/clock --count 5
+  coracle observe localhost/temp --json | jq -r '[.time, .payload] | @tsv'
+  coracle observe localhost/door --exec 'notify-send \"door\" \"$(cat)\"'
+
+A command gets the payload on its standard input, and COAP_URI, COAP_CODE, COAP_OBSERVE and
+COAP_CONTENT_FORMAT (numbers, or empty) in its environment. The next state waits until it is done.
+What is not fresh any more is told on standard error and registered again by itself.";
+
+const DISCOVER_EXAMPLES: &str = "\
+Examples:
+  coracle discover
+  coracle discover coap://[ff02::fd%eth0] --rt temperature-c
+  coracle discover localhost --filter obs --filter ct=60
+  coracle discover --json | jq -r .href
+
+Filters may end in `*`. Without a URI all CoAP nodes of the link are asked.";
+
+const PING_EXAMPLES: &str = "\
+Examples:
+  coracle ping coap://[fd00::1]
+  coracle ping localhost:61616 --count 0 --interval 0.2";
 
 /// CoAP for the command line.
 ///
@@ -46,6 +119,36 @@ pub(crate) struct GlobalArgs {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Get a resource
+    #[command(after_help = GET_EXAMPLES)]
+    Get(RequestArgs),
+    /// Put a payload to a resource
+    #[command(after_help = PUT_EXAMPLES)]
+    Put(PayloadRequestArgs),
+    /// Post a payload to a resource
+    #[command(after_help = POST_EXAMPLES)]
+    Post(PayloadRequestArgs),
+    /// Delete a resource
+    #[command(after_help = DELETE_EXAMPLES)]
+    Delete(RequestArgs),
+    /// Get a part of a resource that the payload describes (RFC 8132)
+    #[command(after_help = FETCH_EXAMPLES)]
+    Fetch(PayloadRequestArgs),
+    /// Change a part of a resource (RFC 8132)
+    #[command(after_help = PATCH_EXAMPLES)]
+    Patch(PayloadRequestArgs),
+    /// Change a part of a resource, so that repeating it changes nothing more (RFC 8132)
+    #[command(after_help = IPATCH_EXAMPLES)]
+    Ipatch(PayloadRequestArgs),
+    /// Watch a resource and print its states until Ctrl-C (RFC 7641)
+    #[command(after_help = OBSERVE_EXAMPLES)]
+    Observe(ObserveArgs),
+    /// Find servers and their resources (RFC 6690)
+    #[command(after_help = DISCOVER_EXAMPLES)]
+    Discover(DiscoverArgs),
+    /// Measure round-trip times with empty messages
+    #[command(after_help = PING_EXAMPLES)]
+    Ping(PingArgs),
     /// Show what a CoAP message says, or what is wrong with it
     Decode(DecodeArgs),
     /// Print completions for a shell

@@ -55,7 +55,6 @@ pub(crate) struct Painter {
 
 impl Painter {
     /// Without colours.
-    #[cfg(test)]
     pub(crate) const PLAIN: Painter = Painter { on: false };
 
     /// The text in that style.

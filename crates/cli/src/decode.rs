@@ -23,8 +23,9 @@ Examples:
   coracle decode message.bin
   tshark -r coap.pcap -T fields -e udp.payload | head -1 | coracle decode --json
 
-Hexadecimal may have blanks, line breaks, `:`, `,`, `0x` and `\\x` in it. A file or standard input holds either the
-bytes themselves or hexadecimal. Of a message that is malformed the place is marked, and the exit status is 1.";
+Hexadecimal may have blanks, line breaks, `:`, `,`, `0x` and `\\x` in it. A file or standard input
+holds either the bytes themselves or hexadecimal. Of a message that is malformed the place is
+marked, and the exit status is 1.";
 
 /// Show what a CoAP message (UDP framing) says, or what is wrong with it.
 #[derive(Args, Debug)]

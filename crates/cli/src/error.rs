@@ -94,6 +94,12 @@ impl CliError {
         self
     }
 
+    /// Ends the program with this status.
+    pub(crate) fn with_exit(mut self, exit: Exit) -> CliError {
+        self.exit = exit;
+        self
+    }
+
     /// The exit status.
     pub(crate) fn exit(&self) -> Exit {
         self.exit

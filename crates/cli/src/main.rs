@@ -1,12 +1,18 @@
 //! The program `coracle`: CoAP client and server for the command line.
 
 mod args;
+mod client;
 mod console;
 mod decode;
+mod discover;
 mod error;
 mod hex;
 mod json;
+mod observe;
+mod option_arg;
 mod pages;
+mod ping;
+mod request;
 mod show;
 
 use std::process::ExitCode;
@@ -18,6 +24,7 @@ use coracle_wire as wire;
 use crate::args::{Cli, Command};
 use crate::console::Console;
 use crate::error::{CliError, Exit};
+use crate::wire::Method;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -36,5 +43,27 @@ fn run(command: &Command, console: &Console) -> Result<Exit, CliError> {
         Command::Decode(args) => decode::run(args, console),
         Command::Completions(args) => pages::completions(args, console),
         Command::Man(args) => pages::man(args, console),
+        asking => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| CliError::io("cannot start", &error))?
+            .block_on(ask(asking, console)),
+    }
+}
+
+/// The commands that need the network.
+async fn ask(command: &Command, console: &Console) -> Result<Exit, CliError> {
+    match command {
+        Command::Get(args) => request::run(Method::GET, args, console).await,
+        Command::Delete(args) => request::run(Method::DELETE, args, console).await,
+        Command::Put(args) => request::run_with_payload(Method::PUT, args, console).await,
+        Command::Post(args) => request::run_with_payload(Method::POST, args, console).await,
+        Command::Fetch(args) => request::run_with_payload(Method::FETCH, args, console).await,
+        Command::Patch(args) => request::run_with_payload(Method::PATCH, args, console).await,
+        Command::Ipatch(args) => request::run_with_payload(Method::IPATCH, args, console).await,
+        Command::Observe(args) => observe::run(args, console).await,
+        Command::Discover(args) => discover::run(args, console).await,
+        Command::Ping(args) => ping::run(args, console).await,
+        Command::Decode(_) | Command::Completions(_) | Command::Man(_) => Ok(Exit::Success),
     }
 }

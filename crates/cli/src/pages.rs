@@ -1,5 +1,6 @@
 //! `coracle completions` and `coracle man`: what packagers install beside the program.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Command, CommandFactory};
@@ -52,29 +53,38 @@ pub(crate) fn completions(args: &CompletionsArgs, console: &Console) -> Result<E
 /// Prints or writes manual pages.
 pub(crate) fn man(args: &ManArgs, console: &Console) -> Result<Exit, CliError> {
     match &args.out {
-        Some(directory) => write_pages(directory)?,
+        Some(directory) => write_pages(directory, console)?,
         None => console.write(&render(Cli::command())?)?,
     }
     Ok(Exit::Success)
 }
 
-fn write_pages(directory: &Path) -> Result<(), CliError> {
-    std::fs::create_dir_all(directory)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
-        .map_err(|error| {
-            CliError::io(
-                format_args!("cannot write pages to {}", directory.display()),
-                &error,
-            )
-        })
+fn write_pages(directory: &Path, console: &Console) -> Result<(), CliError> {
+    let cannot =
+        |path: &Path, error: io::Error| CliError::io(format_args!("cannot write {}", path.display()), &error);
+    std::fs::create_dir_all(directory).map_err(|error| cannot(directory, error))?;
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    for command in program.get_subcommands().chain([&program]) {
+        let path = directory.join(Man::new(command.clone()).get_filename());
+        std::fs::write(&path, render(command.clone())?).map_err(|error| cannot(&path, error))?;
+        console.detail(&path.display().to_string());
+    }
+    Ok(())
 }
 
+/// A page, with the examples and the exit statuses of the help text as sections of their own, unfilled.
 fn render(command: Command) -> Result<Vec<u8>, CliError> {
     let mut page = Vec::new();
     Man::new(command)
+        .manual("Coracle")
         .render(&mut page)
         .map_err(|error| CliError::io("cannot compose the manual page", &error))?;
-    Ok(page)
+    let page = String::from_utf8_lossy(&page)
+        .replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n.nf\n")
+        .replace("\nExit status:\n", "\n.fi\n.SH \"EXIT STATUS\"\n.nf\n")
+        .replace("\n.SH VERSION\n", "\n.fi\n.SH VERSION\n");
+    Ok(page.into_bytes())
 }
 
 #[cfg(test)]

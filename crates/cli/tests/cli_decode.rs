@@ -1,5 +1,7 @@
 //! `coracle decode` as scripts see it: output, messages and exit status.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 

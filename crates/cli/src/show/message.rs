@@ -50,6 +50,28 @@ pub(crate) fn describe(message: &Message<'_>, painter: Painter) -> String {
     out
 }
 
+/// A request or response in the manner of curl: what it is, its options, and how much it carries; each line begins
+/// with `mark`.
+pub(crate) fn outline(
+    mark: char,
+    start: &str,
+    options: Options<'_>,
+    payload: &[u8],
+    painter: Painter,
+) -> String {
+    let mark = painter.paint(Style::Dim, &mark.to_string());
+    let mut out = format!("{mark} {}\n", painter.paint(Style::Strong, start));
+    for option in options {
+        let _ = writeln!(out, "{mark}   {option}");
+    }
+    match payload.len() {
+        0 => out.truncate(out.trim_end().len()),
+        1 => drop(write!(out, "{mark}   1 byte")),
+        len => drop(write!(out, "{mark}   {len} bytes")),
+    }
+    out
+}
+
 fn token(token: &[u8]) -> String {
     match token.len() {
         0 => "none".to_owned(),

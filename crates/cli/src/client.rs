@@ -1,0 +1,333 @@
+//! The library as the commands use it: settings from the command line, errors as exit statuses.
+
+use std::fmt::Display;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use clap::Args;
+use coracle_runtime::{Config, Error, ExchangeError, Family, TransmissionParameters};
+
+use crate::console::Console;
+use crate::error::{CliError, Exit};
+use crate::option_arg::{OptionArg, parse_etag};
+use crate::wire::{ContentFormat, Status, Uri, UriErrorKind};
+
+pub(crate) use coracle_runtime::{Client, Notification, Observation, RequestBuilder, Response, SentRequest};
+
+/// The longest answer that is taken, in bytes. It is held in memory; 2^20 blocks of 1,024 bytes are all that
+/// RFC 7959 can transfer.
+const MAX_BODY: usize = 1 << 30;
+
+/// Which addresses to use.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Network")]
+pub(crate) struct FamilyArgs {
+    /// Use IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+
+    /// Use IPv6 only
+    #[arg(short = '6', long)]
+    ipv6: bool,
+}
+
+impl FamilyArgs {
+    /// Whether addresses of IPv4 and of IPv6 are wanted.
+    pub(crate) fn wants(self) -> (bool, bool) {
+        (!self.ipv6, !self.ipv4)
+    }
+
+    fn family(self) -> Family {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => Family::Ipv4,
+            (_, true) => Family::Ipv6,
+            _ => Family::Any,
+        }
+    }
+
+    /// A client with the library's settings.
+    pub(crate) fn client(self) -> Result<Client, CliError> {
+        Ok(Client::new().map_err(plain)?.with_family(self.family()))
+    }
+}
+
+/// How messages are transmitted (RFC 7252 §4.8).
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Network")]
+pub(crate) struct TransmissionArgs {
+    /// Send non-confirmable messages
+    #[arg(short = 'N', long = "non")]
+    non_confirmable: bool,
+
+    /// Give up after this time
+    #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
+    timeout: Option<Duration>,
+
+    /// Send a confirmable message again at most so often [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=20))]
+    retransmit: Option<u8>,
+
+    /// Wait this long for an acknowledgement before sending again [default: 2]
+    #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
+    ack_timeout: Option<Duration>,
+
+    /// Offer and ask for blocks of this size: 16, 32 ... 1024 bytes [default: 1024]
+    #[arg(long, value_name = "BYTES", value_parser = parse_block_size)]
+    block_size: Option<BlockSize>,
+
+    #[command(flatten)]
+    family: FamilyArgs,
+}
+
+/// A block size as its exponent (RFC 7959 §2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct BlockSize {
+    szx: u8,
+}
+
+impl TransmissionArgs {
+    /// A client for these settings.
+    pub(crate) fn client(&self) -> Result<Client, CliError> {
+        let mut config = Config::default();
+        if let Some(BlockSize { szx }) = self.block_size {
+            config.block_szx = szx;
+        }
+        let client = Client::with_config(config).map_err(plain)?;
+        Ok(client.with_family(self.family.family()))
+    }
+
+    /// The request with these settings.
+    pub(crate) fn apply(&self, mut request: RequestBuilder) -> RequestBuilder {
+        request = request.confirmable(!self.non_confirmable).max_body(MAX_BODY);
+        if let Some(timeout) = self.timeout {
+            request = request.timeout(timeout);
+        }
+        if self.retransmit.is_some() || self.ack_timeout.is_some() {
+            let mut parameters = TransmissionParameters::default();
+            if let Some(times) = self.retransmit {
+                parameters = parameters.with_max_retransmit(times);
+            }
+            if let Some(wait) = self.ack_timeout {
+                parameters = parameters.with_ack_timeout(wait);
+            }
+            request = request.retransmission(parameters);
+        }
+        request
+    }
+}
+
+/// Options of a request.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Request")]
+pub(crate) struct OptionArgs {
+    /// Ask for this content format, by name, media type or number
+    #[arg(short, long, value_name = "FORMAT")]
+    accept: Option<ContentFormat>,
+
+    /// Add an option: a value is text or a number as the option has it, 0x.. bytes, uint:5, or text:..
+    #[arg(short = 'O', long = "option", value_name = "NUMBER|NAME[=VALUE]")]
+    options: Vec<OptionArg>,
+
+    /// Only if the resource has this ETag, 0x.. or text; only if it exists, with an empty one
+    #[arg(long, value_name = "ETAG")]
+    if_match: Vec<String>,
+
+    /// Only if the resource does not exist
+    #[arg(long)]
+    if_none_match: bool,
+}
+
+impl OptionArgs {
+    /// The request with these options.
+    pub(crate) fn apply(
+        &self,
+        mut request: RequestBuilder,
+        console: &Console,
+    ) -> Result<RequestBuilder, CliError> {
+        if let Some(format) = self.accept {
+            request = request.accept(format);
+        }
+        for etag in &self.if_match {
+            request = request.if_match(parse_etag(etag).map_err(CliError::usage)?);
+        }
+        if self.if_none_match {
+            request = request.if_none_match();
+        }
+        for option in &self.options {
+            if let Some(warning) = option.warning() {
+                console.note(&format!("warning: {warning}; it is sent as given"));
+            }
+            request = request.option(option.number, &option.value);
+        }
+        Ok(request)
+    }
+}
+
+/// Checks a URI and gives it the scheme `coap` if it has none.
+pub(crate) fn parse_uri(text: &str) -> Result<String, String> {
+    let uri = match text.contains("://") {
+        true => text.to_owned(),
+        false => format!("coap://{text}"),
+    };
+    match Uri::parse(&uri) {
+        Ok(_) => Ok(uri),
+        Err(error) if error.kind == UriErrorKind::Fragment => Err(format!("{error} (`#` is written %23)")),
+        Err(error) => Err(format!("{error} (an example is coap://[::1]/temp)")),
+    }
+}
+
+/// A time in seconds, with fractions.
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok();
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let sensible =
+        duration.filter(|duration| !duration.is_zero() && *duration <= Duration::from_hours(24 * 365));
+    sensible.ok_or_else(|| "not a number of seconds above 0".to_owned())
+}
+
+fn parse_block_size(text: &str) -> Result<BlockSize, String> {
+    let sizes = (0..=6).map(|szx| (16_u32 << szx, szx));
+    let found = sizes.into_iter().find(|(size, _)| text.parse() == Ok(*size));
+    found
+        .map(|(_, szx)| BlockSize { szx })
+        .ok_or_else(|| "not one of 16, 32, 64, 128, 256, 512, 1024".to_owned())
+}
+
+/// A failure of the library, as the program tells it; `uri` is what was asked for.
+pub(crate) fn failure(uri: &str, error: Error) -> CliError {
+    match error {
+        Error::Uri(_) => CliError::usage(format_args!("{uri}: {error}")),
+        Error::Resolve { .. } => no_answer(error.to_string()),
+        Error::Exchange(error) => exchange_failure(uri, error),
+        Error::Io(error) => match error.kind() {
+            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable => {
+                no_answer(CliError::io(uri, &error))
+            }
+            _ => CliError::io(uri, &error),
+        },
+        _ => CliError::new(format_args!("{uri}: {error}")),
+    }
+}
+
+fn exchange_failure(uri: &str, error: ExchangeError) -> CliError {
+    let told = format!("{uri}: {error}");
+    match error {
+        ExchangeError::NoAnswer { .. } | ExchangeError::Timeout => {
+            no_answer(told).with_hint("--timeout, --retransmit and --ack-timeout say how long to try")
+        }
+        ExchangeError::Unreachable => {
+            no_answer(told).with_hint("is the server running, and is the port right?")
+        }
+        ExchangeError::Reset => no_answer(told),
+        _ => CliError::new(told),
+    }
+}
+
+fn no_answer(message: impl Display) -> CliError {
+    CliError::new(message).with_exit(Exit::NoAnswer)
+}
+
+/// Nobody of a group answered.
+pub(crate) fn silence(uri: &str) -> CliError {
+    no_answer(format_args!("{uri}: nobody answered"))
+}
+
+/// A failure that has to do with no URI.
+fn plain(error: Error) -> CliError {
+    CliError::new(error)
+}
+
+/// What a response code means for scripts.
+pub(crate) fn exit(status: Status) -> Exit {
+    if status.is_success() {
+        Exit::Success
+    } else if status.is_client_error() {
+        Exit::ClientError
+    } else if status.is_server_error() {
+        Exit::ServerError
+    } else {
+        Exit::Failure
+    }
+}
+
+/// Completes when the user or the system asks the program to end.
+pub(crate) async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a handler the system ends the program by itself.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_become_exit_statuses() {
+        assert_eq!(exit(Status::CONTENT), Exit::Success);
+        assert_eq!(exit(Status::NOT_FOUND), Exit::ClientError);
+        assert_eq!(exit(Status::GATEWAY_TIMEOUT), Exit::ServerError);
+    }
+
+    #[test]
+    fn failures_become_exit_statuses() {
+        let of = |error| failure("coap://a", error).exit();
+        for silent in [
+            ExchangeError::NoAnswer { retransmissions: 4 },
+            ExchangeError::Timeout,
+            ExchangeError::Reset,
+            ExchangeError::Unreachable,
+        ] {
+            assert_eq!(of(Error::Exchange(silent)), Exit::NoAnswer, "{silent:?}");
+        }
+        assert_eq!(of(Error::Exchange(ExchangeError::BlockOption)), Exit::Failure);
+        assert_eq!(
+            of(Error::Io(ErrorKind::NetworkUnreachable.into())),
+            Exit::NoAnswer
+        );
+        assert_eq!(of(Error::Io(ErrorKind::PermissionDenied.into())), Exit::Failure);
+        assert_eq!(of(Error::Uri("no".into())), Exit::Usage);
+        assert_eq!(of(Error::Closed), Exit::Failure);
+    }
+
+    #[test]
+    fn a_scheme_may_be_left_out() {
+        assert_eq!(
+            parse_uri("localhost/temp").as_deref(),
+            Ok("coap://localhost/temp")
+        );
+        assert_eq!(parse_uri("[::1]:61616").as_deref(), Ok("coap://[::1]:61616"));
+        assert_eq!(parse_uri("coaps://a/b").as_deref(), Ok("coaps://a/b"));
+        assert!(parse_uri("http://a/b").is_err());
+        assert!(parse_uri("coap://a/b#c").unwrap_err().contains("%23"));
+        assert!(parse_uri("").is_err());
+    }
+
+    #[test]
+    fn times_are_positive_seconds() {
+        assert_eq!(parse_seconds("1.5"), Ok(Duration::from_millis(1500)));
+        for text in ["0", "-1", "nan", "inf", "1e300", "soon", ""] {
+            assert!(parse_seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn block_sizes_are_powers_of_two() {
+        assert_eq!(parse_block_size("16"), Ok(BlockSize { szx: 0 }));
+        assert_eq!(parse_block_size("1024"), Ok(BlockSize { szx: 6 }));
+        for text in ["0", "100", "2048", "all"] {
+            assert!(parse_block_size(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! `coracle observe`: the states of a resource as they change.
+
+mod clock;
+mod exec;
+
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::client::{self, Notification, Observation, OptionArgs, Response, TransmissionArgs};
+use crate::console::{Console, harmless};
+use crate::error::{CliError, Exit};
+use crate::json::{self, OptionJson, PayloadJson};
+use crate::request::{answer, tell_request, tell_response};
+use crate::show::payload::{self, Kind};
+use crate::wire::Code;
+
+/// Watch a resource and print its states until Ctrl-C.
+#[derive(Args, Debug)]
+pub(crate) struct ObserveArgs {
+    /// What to watch; `coap://` may be left out
+    #[arg(value_parser = client::parse_uri)]
+    uri: String,
+
+    /// End after so many states
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// End after this time
+    #[arg(short, long, value_name = "SECS", value_parser = client::parse_seconds)]
+    duration: Option<Duration>,
+
+    /// Run this command for each state, with the payload on its standard input
+    #[arg(short, long, value_name = "COMMAND")]
+    exec: Option<String>,
+
+    /// Print one JSON object a line, with the time
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+
+    #[command(flatten)]
+    options: OptionArgs,
+
+    #[command(flatten)]
+    transmission: TransmissionArgs,
+}
+
+/// Observes until the user, the server, or a limit ends it.
+pub(crate) async fn run(args: &ObserveArgs, console: &Console) -> Result<Exit, CliError> {
+    let client = args.transmission.client()?;
+    let request = args.transmission.apply(client.observe(&args.uri));
+    let request = args.options.apply(request, console)?;
+    let failure = |error| client::failure(&args.uri, error);
+    tell_request(&args.uri, &request.preview().map_err(failure)?, console);
+    let ends_at = args.duration.map(|duration| Instant::now() + duration);
+    let mut observation = tokio::select! {
+        begun = request.observe() => begun.map_err(failure)?,
+        () = client::interrupted() => return Ok(Exit::Success),
+    };
+    if !observation.is_observed() {
+        console.note("the server does not let this be observed; this is its only answer");
+    }
+    let watched = tokio::select! {
+        watched = watch(&mut observation, args, console) => watched,
+        () = client::interrupted() => Ok(Exit::Success),
+        () = until(ends_at) => Ok(Exit::Success),
+    };
+    if observation.is_observed() {
+        console.detail("leaving the observation");
+    }
+    observation.cancel().await;
+    watched
+}
+
+async fn until(ends_at: Option<Instant>) {
+    match ends_at {
+        Some(ends_at) => tokio::time::sleep_until(ends_at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Prints states until there are enough or no more.
+async fn watch(
+    observation: &mut Observation,
+    args: &ObserveArgs,
+    console: &Console,
+) -> Result<Exit, CliError> {
+    let mut count = 0;
+    let mut stale = false;
+    let mut exit = Exit::Success;
+    while let Some(notification) = observation.next().await {
+        match notification.map_err(|error| client::failure(&args.uri, error))? {
+            Notification::Stale if !stale => {
+                stale = true;
+                console.note("the last state is no longer fresh; registering again");
+            }
+            Notification::Stale => {}
+            Notification::State(response) => {
+                if std::mem::take(&mut stale) {
+                    console.note("fresh again");
+                }
+                tell_response(&response, "", console);
+                exit = client::exit(response.status());
+                deliver(&response, args, console).await?;
+                count += 1;
+                if args.count == Some(count) {
+                    return Ok(exit);
+                }
+            }
+        }
+    }
+    if observation.is_observed() && exit == Exit::Success {
+        console.note("the server ended the observation");
+    }
+    Ok(exit)
+}
+
+async fn deliver(response: &Response, args: &ObserveArgs, console: &Console) -> Result<(), CliError> {
+    let success = client::exit(response.status()) == Exit::Success;
+    if args.json {
+        console.write(json::line(&StateJson::new(response, SystemTime::now()))?.as_bytes())?;
+    } else if !success {
+        console.complain(&answer::complaint(response));
+    } else if args.exec.is_none() {
+        console.write(&printed(response, console))?;
+    }
+    match &args.exec {
+        Some(command) if success => exec::run(command, &args.uri, response, console).await,
+        _ => Ok(()),
+    }
+}
+
+/// A state as it is printed: text on lines of its own, other bytes as they are, unless they would hit a terminal.
+fn printed(response: &Response, console: &Console) -> Vec<u8> {
+    let body = response.payload();
+    let format = response.content_format();
+    let binary = matches!(
+        payload::kind(format, body),
+        Kind::Binary | Kind::Cbor | Kind::CborSequence
+    );
+    let mut shown = match console.out_is_terminal {
+        false => body.to_vec(),
+        true => match payload::pretty(format, body, console.out) {
+            Some(text) => text.into_bytes(),
+            None => harmless(&format!("({} bytes) {}", body.len(), crate::hex::digits(body))).into_bytes(),
+        },
+    };
+    if !shown.ends_with(b"\n") && (console.out_is_terminal || !binary) {
+        shown.push(b'\n');
+    }
+    shown
+}
+
+/// A state as JSON.
+#[derive(Serialize)]
+struct StateJson {
+    time: String,
+    code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observe: Option<u32>,
+    options: Vec<OptionJson>,
+    #[serde(flatten)]
+    payload: Option<PayloadJson>,
+}
+
+impl StateJson {
+    fn new(response: &Response, now: SystemTime) -> StateJson {
+        let options = response.options().as_options();
+        StateJson {
+            time: clock::timestamp(now),
+            code: Code::from(response.status()).to_string(),
+            observe: options.observe(),
+            options: json::options(options),
+            payload: PayloadJson::new(response.content_format(), response.payload()),
+        }
+    }
+}

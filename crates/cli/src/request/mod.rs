@@ -1,0 +1,115 @@
+//! `coracle get`, `put` and the other methods: one request, one answer.
+
+pub(crate) mod answer;
+mod payload;
+mod transfer;
+
+use std::time::Instant;
+
+use clap::Args;
+
+use crate::client::{self, OptionArgs, RequestBuilder, Response, SentRequest, TransmissionArgs};
+use crate::console::Console;
+use crate::error::{CliError, Exit};
+use crate::request::answer::AnswerArgs;
+use crate::request::payload::PayloadArgs;
+use crate::request::transfer::Transfer;
+use crate::show::message;
+use crate::wire::Method;
+
+/// A request without payload.
+#[derive(Args, Debug)]
+pub(crate) struct RequestArgs {
+    /// What to ask for; `coap://` may be left out
+    #[arg(value_parser = client::parse_uri)]
+    uri: String,
+
+    #[command(flatten)]
+    options: OptionArgs,
+
+    #[command(flatten)]
+    transmission: TransmissionArgs,
+
+    #[command(flatten)]
+    answer: AnswerArgs,
+}
+
+/// A request with payload.
+#[derive(Args, Debug)]
+pub(crate) struct PayloadRequestArgs {
+    #[command(flatten)]
+    request: RequestArgs,
+
+    #[command(flatten)]
+    payload: PayloadArgs,
+}
+
+/// Asks without payload.
+pub(crate) async fn run(method: Method, args: &RequestArgs, console: &Console) -> Result<Exit, CliError> {
+    let request = build(method, args, console)?;
+    send(request, args, console).await
+}
+
+/// Asks with payload.
+pub(crate) async fn run_with_payload(
+    method: Method,
+    args: &PayloadRequestArgs,
+    console: &Console,
+) -> Result<Exit, CliError> {
+    let payload = args.payload.read(console)?;
+    let mut request = build(method, &args.request, console)?.payload(payload);
+    if let Some(format) = args.payload.content_format {
+        request = request.content_format(format);
+    }
+    send(request, &args.request, console).await
+}
+
+fn build(method: Method, args: &RequestArgs, console: &Console) -> Result<RequestBuilder, CliError> {
+    let client = args.transmission.client()?;
+    let request = args.transmission.apply(client.request(method, &args.uri));
+    args.options.apply(request, console)
+}
+
+async fn send(request: RequestBuilder, args: &RequestArgs, console: &Console) -> Result<Exit, CliError> {
+    let failure = |error| client::failure(&args.uri, error);
+    tell_request(&args.uri, &request.preview().map_err(failure)?, console);
+    let transfer = Transfer::new();
+    let started = Instant::now();
+    let response = request.progress(transfer.reporter(console)).send().await;
+    drop(transfer);
+    let response = response.map_err(failure)?;
+    tell_response(
+        &response,
+        &format!(" in {:.1} ms", started.elapsed().as_secs_f64() * 1e3),
+        console,
+    );
+    args.answer.deliver(&args.uri, &response, console)
+}
+
+/// Tells what is sent, if the user wants to know.
+pub(crate) fn tell_request(uri: &str, request: &SentRequest, console: &Console) {
+    let kind = if request.confirmable { "CON" } else { "NON" };
+    let start = format!("{} {uri} ({kind})", request.method);
+    let outline = message::outline(
+        '>',
+        &start,
+        request.options.as_options(),
+        &request.payload,
+        console.err,
+    );
+    console.detail(&outline);
+}
+
+/// Tells what came, if the user wants to know.
+pub(crate) fn tell_response(response: &Response, when: &str, console: &Console) {
+    let code = message::code(response.status().into());
+    let start = format!("{code} from {}{when}", response.remote());
+    let options = response.options().as_options();
+    console.detail(&message::outline(
+        '<',
+        &start,
+        options,
+        response.payload(),
+        console.err,
+    ));
+}

@@ -1,0 +1,118 @@
+//! Where the payload of a request comes from.
+
+use std::io::{self, IsTerminal, Read};
+
+use clap::Args;
+
+use crate::console::Console;
+use crate::error::CliError;
+use crate::wire::ContentFormat;
+
+/// The longest payload, in bytes: 2^20 blocks of 1,024 bytes are all that RFC 7959 can transfer.
+const MAX_PAYLOAD: u64 = 1 << 30;
+
+/// The payload and what it is.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Request")]
+pub(crate) struct PayloadArgs {
+    /// The payload; without it and --data it is read from standard input, unless that is a terminal
+    #[arg(value_name = "PAYLOAD")]
+    text: Option<String>,
+
+    /// The payload, or @FILE to read it from a file, or @- for standard input
+    #[arg(short, long, value_name = "TEXT|@FILE", conflicts_with = "text")]
+    data: Option<String>,
+
+    /// What the payload is: a content format by name, media type or number
+    #[arg(short = 'f', long, value_name = "FORMAT")]
+    pub(crate) content_format: Option<ContentFormat>,
+}
+
+/// A place to take the payload from.
+#[derive(Debug, PartialEq, Eq)]
+enum Source<'a> {
+    Text(&'a str),
+    File(&'a str),
+    Stdin,
+    Nothing,
+}
+
+impl PayloadArgs {
+    /// Reads the payload.
+    ///
+    /// # Errors
+    /// If a file or standard input cannot be read, or it is longer than CoAP can transfer.
+    pub(crate) fn read(&self, console: &Console) -> Result<Vec<u8>, CliError> {
+        match self.source(io::stdin().is_terminal()) {
+            Source::Text(text) => Ok(text.as_bytes().to_vec()),
+            Source::Nothing => Ok(Vec::new()),
+            Source::Stdin => {
+                console.detail("reading the payload from standard input (-d '' sends none)");
+                read_all(io::stdin().lock(), "cannot read standard input")
+            }
+            Source::File(name) => {
+                let what = format!("cannot read {name}");
+                let file = std::fs::File::open(name).map_err(|error| CliError::io(&what, &error))?;
+                read_all(file, &what)
+            }
+        }
+    }
+
+    fn source(&self, stdin_is_terminal: bool) -> Source<'_> {
+        let data = self.data.as_deref();
+        match (
+            self.text.as_deref(),
+            data,
+            data.and_then(|data| data.strip_prefix('@')),
+        ) {
+            (Some(text), ..) => Source::Text(text),
+            (None, Some(_), Some("-")) => Source::Stdin,
+            (None, Some(_), Some(name)) => Source::File(name),
+            (None, Some(text), None) => Source::Text(text),
+            (None, None, _) if stdin_is_terminal => Source::Nothing,
+            (None, None, _) => Source::Stdin,
+        }
+    }
+}
+
+fn read_all(source: impl Read, what: &str) -> Result<Vec<u8>, CliError> {
+    let mut content = Vec::new();
+    source
+        .take(MAX_PAYLOAD + 1)
+        .read_to_end(&mut content)
+        .map_err(|error| CliError::io(what, &error))?;
+    if content.len() as u64 > MAX_PAYLOAD {
+        return Err(CliError::new(format_args!(
+            "{what}: CoAP transfers at most {MAX_PAYLOAD} bytes"
+        )));
+    }
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(text: Option<&str>, data: Option<&str>) -> PayloadArgs {
+        PayloadArgs {
+            text: text.map(String::from),
+            data: data.map(String::from),
+            content_format: None,
+        }
+    }
+
+    #[test]
+    fn the_payload_comes_from_where_the_user_says() {
+        assert_eq!(args(Some("@x"), None).source(false), Source::Text("@x"));
+        assert_eq!(args(None, Some("x")).source(false), Source::Text("x"));
+        assert_eq!(args(None, Some("")).source(false), Source::Text(""));
+        assert_eq!(args(None, Some("@x")).source(false), Source::File("x"));
+        assert_eq!(args(None, Some("@-")).source(true), Source::Stdin);
+    }
+
+    #[test]
+    fn standard_input_is_read_unless_it_is_a_terminal() {
+        assert_eq!(args(None, None).source(false), Source::Stdin);
+        assert_eq!(args(None, None).source(true), Source::Nothing);
+    }
+}
