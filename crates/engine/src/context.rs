@@ -37,11 +37,13 @@ impl Context {
         }
     }
 
-    /// Puts a message on its way. One that is longer than a datagram is counted and dropped.
-    pub(crate) fn transmit(&mut self, path: Path, message: &Message<'_>) {
-        if !self.out.push_message(path, message) {
+    /// Puts a message on its way. One that is longer than a datagram is counted and dropped: `false`.
+    pub(crate) fn transmit(&mut self, path: Path, message: &Message<'_>) -> bool {
+        let fits = self.out.push_message(path, message);
+        if !fits {
             self.stats.drop_for(DropReason::Oversize);
         }
+        fits
     }
 
     /// Puts an empty message on its way: an acknowledgement, a reset or a ping.

@@ -20,13 +20,14 @@ use alloc::boxed::Box;
 
 use coracle_wire::{CodeKind, Message, MessageError, MessageErrorKind, MessageType, Reaction, Status};
 
-use crate::block::assembly::{self, Assemblies, Inbound};
+use crate::block::assembly::{self, Assemblies, Inbound, Part};
 use crate::block::bodies::{Asked, Bodies};
-use crate::block::cache_key;
+use crate::block::{cache_key, payload_key};
 use crate::config::Config;
 use crate::context::Context;
 use crate::exchange::admission::{Refusal, admit};
-use crate::exchange::client::Client;
+use crate::exchange::asking;
+use crate::exchange::client::{Arrival, Client};
 use crate::exchange::reply::Reply;
 use crate::exchange::server::{Ask, Server, answer, echo_block1, refuse};
 use crate::limits;
@@ -38,8 +39,8 @@ use crate::stats::{DropReason, Stats};
 use crate::time::Instant;
 use crate::timers::{Deadline, Reason};
 use crate::values::{
-    BodyPart, Event, ExchangeId, OwnedRequest, Received, Request, RequestError, RequestRef, RespondError,
-    ResponseRef, Role, Topic, Transmit,
+    BodyPart, Event, ExchangeError, ExchangeId, OwnedRequest, Received, Request, RequestError, RequestRef,
+    RespondError, ResponseRef, Role, Topic, Transmit,
 };
 
 /// A CoAP endpoint, client and server at once, without sockets, clock or randomness.
@@ -147,21 +148,21 @@ impl Endpoint {
             return self.refuse(now, &ask, &refusal);
         }
         ask.cache_key = cache_key(&self.cache_hasher, ask.method, message.options);
+        ask.payload_key = payload_key(&self.cache_hasher, ask.method, message.payload);
         // 5 block: a further block of a response is served from what was kept of it
-        let asked = Asked {
-            peer: ask.path.peer(),
-            cache_key: ask.cache_key,
-            block2: ask.blocks.block2,
-        };
-        if ask.blocks.block1.is_none()
-            && let Some(reply) = self.bodies.inbound(&mut self.context, now, &asked)
-        {
+        if let Some(reply) = self.bodies.inbound(&mut self.context, now, &Asked::of(&ask)) {
             answer(&mut self.context, &mut self.messages, now, &ask, &reply);
             return Received::Nothing;
         }
-        let (verdict, ended) =
-            self.assemblies
-                .inbound(&mut self.context, now, &ask, message.options, message.payload);
+        if let Some(refusal) = lost_body(&ask) {
+            return self.refuse(now, &ask, &refusal);
+        }
+        let part = Part {
+            options: message.options,
+            payload: message.payload,
+            is_wanted: &|exchange| !self.server.is_working(exchange),
+        };
+        let (verdict, ended) = self.assemblies.inbound(&mut self.context, now, &ask, part);
         if let Some(exchange) = ended {
             self.end(exchange);
         }
@@ -197,7 +198,7 @@ impl Endpoint {
                 Received::Assembled(ExchangeId::server(key), request)
             }
             Inbound::StreamPart { exchange, more } => {
-                self.server.replace_ask(&self.context, now, exchange, ask);
+                self.replace_ask(now, exchange, ask);
                 if let Some(serving) = self.server.exchanges.get_mut(exchange)
                     && !more
                 {
@@ -272,7 +273,10 @@ impl Endpoint {
             return Err(Refusal::new(Status::BAD_REQUEST, DropReason::TokenLength, text));
         }
         ask.blocks = admit(&self.context.config, message.options)?;
-        if !room || self.closing || self.server.exchanges.is_full() {
+        let blocks = [ask.blocks.block1, ask.blocks.block2];
+        let goes_on = blocks.into_iter().flatten().any(|block| block.num() > 0);
+        let closed = self.closing && !goes_on;
+        if !room || closed || self.server.exchanges.is_full() {
             return Err(Refusal::new(
                 Status::SERVICE_UNAVAILABLE,
                 DropReason::Busy,
@@ -326,19 +330,28 @@ impl Endpoint {
             }
             return;
         };
+        let admitted = asking::admit(message, self.client.sent_options(key));
         if confirmable {
-            self.messages
-                .acknowledge(&mut self.context, path, message.message_id, seen);
+            // RFC 7252 §5.4.1: a response with a critical option that is not understood is rejected.
+            let (peers, id) = (&mut self.messages, message.message_id);
+            match admitted {
+                Err(ExchangeError::CriticalOption(_)) => peers.reset(&mut self.context, path, id, seen),
+                _ => peers.acknowledge(&mut self.context, path, id, seen),
+            }
         }
-        self.client.respond(
-            &mut self.context,
-            &mut self.messages,
-            now,
+        let arrival = Arrival {
             key,
             path,
+            token: message.token,
+            piggybacked: acknowledges.is_some(),
+        };
+        let response = admitted.map(|blocks| asking::Inbound {
             status,
             message,
-        );
+            blocks,
+        });
+        self.client
+            .respond(&mut self.context, &mut self.messages, now, &arrival, response);
     }
 
     /// Answers a request, or gives the new state that [`Event::Refresh`] asked for.
@@ -379,19 +392,22 @@ impl Endpoint {
         // 3 observe
         let observes = self.register(now, key, ask, response, &mut reply);
         // 4 block
-        let asked = Asked {
-            peer: ask.path.peer(),
-            cache_key: ask.cache_key,
-            block2: ask.blocks.block2,
-        };
-        self.bodies
-            .outbound(&mut self.context, now, &asked, &mut reply, response.window);
+        self.bodies.outbound(
+            &mut self.context,
+            now,
+            &Asked::of(ask),
+            &mut reply,
+            response.window,
+        );
         echo_block1(ask, &mut reply);
         // 5 exchange, 7 message, 8 wire
         answer(&mut self.context, &mut self.messages, now, ask, &reply);
         if !observes {
             self.close_exchange(key);
+        } else if !reply.status.is_success() {
+            self.end_observation(now, key);
         }
+        self.server.pass_answered();
     }
 
     /// Begins a request. Its answer comes as [`Event::Response`], its failure as [`Event::Failed`].
@@ -523,7 +539,8 @@ impl Endpoint {
         &self.context.stats
     }
 
-    /// Takes no more requests, of peers or of ours: peers are answered 5.03. What was accepted goes on.
+    /// Takes no more requests, of peers or of ours: peers are answered 5.03. What was accepted goes on, block-wise
+    /// transfers too.
     pub fn close(&mut self) {
         self.closing = true;
     }
@@ -545,6 +562,19 @@ impl Endpoint {
             && self.messages.is_empty()
             && self.context.timers.is_empty()
     }
+}
+
+/// A further block of an answer that is not kept any more. Another run of a safe request gives it again; one that is
+/// not safe must not be run a second time for it (RFC 7959 §2.7, §2.9.2).
+fn lost_body(ask: &Ask) -> Option<Refusal> {
+    let further = ask.blocks.block2.is_some_and(|block| block.num() > 0);
+    (further && ask.blocks.block1.is_none() && !ask.method.is_safe()).then(|| {
+        Refusal::new(
+            Status::REQUEST_ENTITY_INCOMPLETE,
+            DropReason::BlockOrder,
+            "the answer is not kept any more",
+        )
+    })
 }
 
 /// What a peer is told when the application's answer cannot be sent.

@@ -36,6 +36,16 @@ pub(crate) enum Inbound {
     Refuse(Refusal),
 }
 
+/// One block on its way in.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'p> {
+    pub(crate) options: Options<'p>,
+    pub(crate) payload: &'p [u8],
+    /// Whether the consumer of a streamed body has asked for its next part. A peer that sends it before is told to
+    /// wait, so that parts never pile up.
+    pub(crate) is_wanted: &'p dyn Fn(Key) -> bool,
+}
+
 enum Mode {
     Collect {
         body: Vec<u8>,
@@ -59,7 +69,7 @@ impl Assembly {
     fn cost(&self) -> usize {
         limits::BODY_OVERHEAD
             + match &self.mode {
-                Mode::Collect { body, .. } => body.len(),
+                Mode::Collect { body, options, .. } => body.len() + options.as_options().as_bytes().len(),
                 Mode::Stream { .. } => 0,
             }
     }
@@ -94,9 +104,9 @@ impl Assemblies {
         context: &mut Context,
         now: Instant,
         ask: &Ask,
-        options: Options<'_>,
-        payload: &[u8],
+        part: Part<'_>,
     ) -> (Inbound, Option<Key>) {
+        let Part { options, payload, .. } = part;
         let Some(block) = ask.blocks.block1 else {
             return (Inbound::Whole, None);
         };
@@ -116,7 +126,7 @@ impl Assemblies {
                     None,
                 );
             };
-            return (self.next(context, now, key, block, payload), None);
+            return (self.next(context, now, key, block, &part), None);
         }
         let ended = known.and_then(|key| self.remove(context, key));
         if block.more() {
@@ -161,7 +171,8 @@ impl Assemblies {
             received: 0,
             mode,
         };
-        if !self.has_room(context, &assembly.peer, limits::BODY_OVERHEAD + payload.len()) {
+        let cost = assembly.cost();
+        if !self.has_room(context, &assembly.peer, cost + payload.len()) {
             return busy();
         }
         let streams = matches!(assembly.mode, Mode::Stream { .. });
@@ -170,7 +181,7 @@ impl Assemblies {
             return busy();
         };
         self.index.insert(id, key);
-        self.charge(&peer, limits::BODY_OVERHEAD);
+        self.charge(&peer, cost);
         self.append(context, now, key, payload);
         if streams {
             Inbound::StreamStart(key)
@@ -185,8 +196,9 @@ impl Assemblies {
         now: Instant,
         key: Key,
         block: BlockOption,
-        payload: &[u8],
+        part: &Part<'_>,
     ) -> Inbound {
+        let payload = part.payload;
         let Some(assembly) = self.table.get(key) else {
             return busy();
         };
@@ -201,7 +213,20 @@ impl Assemblies {
         }
         if let Mode::Stream { exchange } = assembly.mode {
             let Some(exchange) = exchange else { return busy() };
-            return self.next_part(context, now, key, exchange, block, payload, again);
+            if again {
+                return Inbound::StreamAgain { exchange };
+            }
+            if !(part.is_wanted)(exchange) {
+                return busy();
+            }
+            self.append(context, now, key, payload);
+            if !block.more() {
+                self.take(context, key);
+            }
+            return Inbound::StreamPart {
+                exchange,
+                more: block.more(),
+            };
         }
         if again {
             return Inbound::Continue;
@@ -224,30 +249,6 @@ impl Assemblies {
         match self.take(context, key) {
             Some(Mode::Collect { body, options, .. }) => Inbound::Complete(options, body),
             _ => busy(),
-        }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the parts of one decision")]
-    fn next_part(
-        &mut self,
-        context: &mut Context,
-        now: Instant,
-        key: Key,
-        exchange: Key,
-        block: BlockOption,
-        payload: &[u8],
-        again: bool,
-    ) -> Inbound {
-        if again {
-            return Inbound::StreamAgain { exchange };
-        }
-        self.append(context, now, key, payload);
-        if !block.more() {
-            self.take(context, key);
-        }
-        Inbound::StreamPart {
-            exchange,
-            more: block.more(),
         }
     }
 
@@ -286,6 +287,21 @@ impl Assemblies {
     fn charge(&mut self, peer: &Peer, bytes: usize) {
         self.bytes += bytes;
         *self.per_peer.entry(*peer).or_insert(0) += bytes;
+    }
+
+    /// The exchange that streams a body.
+    pub(crate) fn consumer(&self, key: Key) -> Option<Key> {
+        match self.table.get(key)?.mode {
+            Mode::Stream { exchange } => exchange,
+            Mode::Collect { .. } => None,
+        }
+    }
+
+    /// Keeps a body for another lifetime.
+    pub(crate) fn keep(&self, context: &mut Context, now: Instant, key: Key) {
+        context
+            .timers
+            .arm(TimerKey::Assembly(key), now + context.config.block_lifetime);
     }
 
     /// Forgets a body; the exchange that streams it, if there is one.

@@ -10,6 +10,7 @@ use coracle_wire::{BlockOption, OptionNumber, OptionsBuf, Status};
 use crate::block::block_at;
 use crate::context::Context;
 use crate::exchange::reply::Reply;
+use crate::exchange::server::Ask;
 use crate::limits;
 use crate::path::Peer;
 use crate::slab::{Key, Slab};
@@ -20,6 +21,7 @@ use crate::values::Window;
 struct Stored {
     peer: Peer,
     cache_key: u64,
+    payload_key: Option<u64>,
     status: Status,
     options: OptionsBuf,
     body: Vec<u8>,
@@ -27,7 +29,7 @@ struct Stored {
 
 impl Stored {
     fn cost(&self) -> usize {
-        limits::BODY_OVERHEAD + self.body.len()
+        limits::BODY_OVERHEAD + self.options.as_options().as_bytes().len() + self.body.len()
     }
 }
 
@@ -36,7 +38,24 @@ impl Stored {
 pub(crate) struct Asked {
     pub(crate) peer: Peer,
     pub(crate) cache_key: u64,
+    /// Tells the payloads of FETCH requests apart.
+    pub(crate) payload_key: Option<u64>,
     pub(crate) block2: Option<BlockOption>,
+    /// The request carries a block of its own body, so that it asks for no block kept.
+    pub(crate) sends: bool,
+}
+
+impl Asked {
+    /// What a request asks for.
+    pub(crate) fn of(ask: &Ask) -> Asked {
+        Asked {
+            peer: ask.path.peer(),
+            cache_key: ask.cache_key,
+            payload_key: ask.payload_key,
+            block2: ask.blocks.block2,
+            sends: ask.blocks.block1.is_some(),
+        }
+    }
 }
 
 /// The bodies kept for further blocks. Short of room, the oldest is forgotten.
@@ -78,6 +97,10 @@ impl Bodies {
         let offset = asked.block2.map_or(0, BlockOption::offset);
         let size = 16_u64 << szx;
         let wanted = asked.block2.is_some() && reply.status.is_success();
+        if offset == 0 {
+            // A new answer: whatever was kept of the one before is out of date.
+            self.forget(context, asked);
+        }
         if !wanted && total <= size {
             return;
         }
@@ -108,9 +131,11 @@ impl Bodies {
         now: Instant,
         asked: &Asked,
     ) -> Option<Reply<'_>> {
-        let block2 = asked.block2.filter(|block| block.num() > 0)?;
+        let block2 = asked.block2.filter(|block| block.num() > 0 && !asked.sends)?;
         let key = *self.index.get(&(asked.peer, asked.cache_key))?;
-        let stored = self.table.get(key)?;
+        let differs =
+            |stored: &&Stored| asked.payload_key.is_some() && asked.payload_key != stored.payload_key;
+        let stored = self.table.get(key).filter(|stored| !differs(stored))?;
         context
             .timers
             .arm(TimerKey::Body(key), now + context.config.block_lifetime);
@@ -128,15 +153,16 @@ impl Bodies {
     }
 
     fn keep(&mut self, context: &mut Context, now: Instant, asked: &Asked, reply: &Reply<'_>) {
-        let id = (asked.peer, asked.cache_key);
-        if let Some(before) = self.index.get(&id).copied() {
-            self.remove(context, before);
-        }
+        self.forget(context, asked);
+        let mut options = OptionsBuf::from(reply.options());
+        // RFC 7959 §2.6: further blocks are no notifications.
+        options.remove(OptionNumber::OBSERVE);
         let stored = Stored {
             peer: asked.peer,
             cache_key: asked.cache_key,
+            payload_key: asked.payload_key,
             status: reply.status,
-            options: OptionsBuf::from(reply.options()),
+            options,
             body: Vec::from(reply.payload),
         };
         let cost = stored.cost();
@@ -153,12 +179,18 @@ impl Bodies {
         let Ok(key) = self.table.insert(stored) else {
             return;
         };
-        self.index.insert(id, key);
+        self.index.insert((asked.peer, asked.cache_key), key);
         self.by_age.push_back(key);
         self.bytes += cost;
         context
             .timers
             .arm(TimerKey::Body(key), now + context.config.block_lifetime);
+    }
+
+    fn forget(&mut self, context: &mut Context, asked: &Asked) {
+        if let Some(before) = self.index.get(&(asked.peer, asked.cache_key)).copied() {
+            self.remove(context, before);
+        }
     }
 
     pub(crate) fn remove(&mut self, context: &mut Context, key: Key) {

@@ -9,7 +9,8 @@ use core::hash::{BuildHasher, Hash, Hasher};
 use coracle_wire::{BlockOption, Method, OptionNumber, Options};
 
 /// What identifies a request among those of a peer: its method and cache key (RFC 7252 §5.6), which holds the
-/// Request-Tag (RFC 9175 §3.3), but not what changes from block to block or with what the client knows already.
+/// Request-Tag (RFC 9175 §3.3), but not what changes from block to block or with what the client knows already, nor
+/// what tells about a payload that further requests do not repeat.
 pub(crate) fn cache_key(hasher: &foldhash::fast::FixedState, method: Method, options: Options<'_>) -> u64 {
     let mut state = hasher.build_hasher();
     method.hash(&mut state);
@@ -21,7 +22,8 @@ pub(crate) fn cache_key(hasher: &foldhash::fast::FixedState, method: Method, opt
 }
 
 fn counts(number: OptionNumber) -> bool {
-    const PASSING: [OptionNumber; 9] = [
+    const PASSING: [OptionNumber; 10] = [
+        OptionNumber::CONTENT_FORMAT,
         OptionNumber::BLOCK1,
         OptionNumber::BLOCK2,
         OptionNumber::OBSERVE,
@@ -34,6 +36,16 @@ fn counts(number: OptionNumber) -> bool {
         OptionNumber::HOP_LIMIT,
     ];
     !number.is_no_cache_key() && !PASSING.contains(&number)
+}
+
+/// What tells the payload of a FETCH, which is part of its cache key (RFC 8132 §2.3.2), from others. `None` where there
+/// is none: requests for further blocks need not repeat it.
+pub(crate) fn payload_key(
+    hasher: &foldhash::fast::FixedState,
+    method: Method,
+    payload: &[u8],
+) -> Option<u64> {
+    (method == Method::FETCH && !payload.is_empty()).then(|| hasher.hash_one(payload))
 }
 
 /// A block at a byte offset, which is a multiple of its size. `None`: the number does not fit into 20 bits.
@@ -64,6 +76,7 @@ mod tests {
         let mut second = first.clone();
         second.set(OptionNumber::BLOCK1, &[0x16]).unwrap();
         second.set(OptionNumber::SIZE1, &[9]).unwrap();
+        second.set(OptionNumber::CONTENT_FORMAT, &[50]).unwrap();
         second.set(OptionNumber::IF_NONE_MATCH, &[]).unwrap();
         let key = |method, options: &OptionsBuf| cache_key(&hasher, method, options.as_options());
         assert_eq!(key(Method::PUT, &first), key(Method::PUT, &second));

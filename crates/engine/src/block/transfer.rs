@@ -32,6 +32,11 @@ impl Upload {
         Upload { offset: 0, szx }
     }
 
+    /// The same body from its beginning.
+    pub(crate) fn again(self) -> Upload {
+        Upload { offset: 0, ..self }
+    }
+
     /// The bytes of the block under way and the option that tells about it.
     pub(crate) fn block<'a>(&self, body: &'a [u8]) -> Option<(&'a [u8], BlockOption)> {
         let end = body.len().min(self.offset + self.size());
@@ -139,7 +144,10 @@ impl Download {
         if !status.is_success() {
             return Ok(Downloaded::Instead);
         }
-        let block = blocks.block2.ok_or(ExchangeError::BlockOption)?;
+        // Without the option it is a whole body, as when a representation has become short.
+        let Some(block) = blocks.block2 else {
+            return Ok(Downloaded::Instead);
+        };
         let etag = |options: Options<'_>| options.get(OptionNumber::ETAG).map(Vec::from);
         if !self.body.is_empty() && etag(self.options.as_options()) != etag(message.options) {
             return self.restart();

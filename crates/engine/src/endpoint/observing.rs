@@ -18,7 +18,7 @@ use crate::timers::TimerKey;
 use crate::values::{Event, ExchangeId, OwnedRequest, RespondError, ResponseRef};
 
 impl Endpoint {
-    /// Ends the observation that a request cancels, or replaces by asking without Observe (RFC 7641 §3.6, §4.1).
+    /// Ends the observation that a request cancels (RFC 7641 §3.6, §4.1).
     pub(super) fn deregister(&mut self, now: Instant, ask: &Ask, options: Options<'_>) {
         if options.observe() == Some(1)
             && let Some(observer) = self.observers.find(ask)
@@ -36,9 +36,6 @@ impl Endpoint {
         response: &ResponseRef<'_>,
         reply: &mut Reply<'_>,
     ) -> bool {
-        let Some(topic) = response.observe.filter(|_| response.status.is_success()) else {
-            return false;
-        };
         let Some(request) = self
             .server
             .exchanges
@@ -48,6 +45,13 @@ impl Endpoint {
             return false;
         };
         let before = self.observers.find(ask);
+        let Some(topic) = response.observe.filter(|_| response.status.is_success()) else {
+            // RFC 7641 §4.1, §4.2: the answer tells the client that no more notifications follow.
+            if let Some(before) = before {
+                self.end_observation(now, before);
+            }
+            return false;
+        };
         let sequence = before.and_then(|before| {
             let serving = self.server.exchanges.get(before)?;
             serving.observer.as_ref().map(|observer| observer.sequence())
@@ -82,7 +86,9 @@ impl Endpoint {
     ) -> Option<Box<OwnedRequest>> {
         // RFC 7641 §2, RFC 8132 §2.4: GET and FETCH can be observed.
         let observable = ask.method == Method::GET || ask.method == Method::FETCH;
-        if !observable || options.observe() != Some(0) || ask.path.multicast {
+        // RFC 7959 §2.6: what is observed is the whole, from its first block on.
+        let further = ask.blocks.block2.is_some_and(|block| block.num() > 0);
+        if !observable || further || options.observe() != Some(0) || ask.path.multicast {
             return None;
         }
         let mut options = OptionsBuf::from(options);
@@ -121,12 +127,23 @@ impl Endpoint {
         if response.status.is_success() && !observer.keeps_format(response) {
             reply = Reply::new(Status::NOT_ACCEPTABLE, &[]);
         }
-        let goes_on = reply.status.is_success() && response.observe.is_some();
-        if goes_on {
+        if reply.status.is_success() && response.observe.is_some() {
             reply.set_uint(OptionNumber::OBSERVE, u64::from(observer.next_sequence()));
         }
+        if let Some(before) = observer.outgoing.take() {
+            self.messages.cancel(&mut self.context, now, before);
+        }
+        // 4 block
+        self.bodies.outbound(
+            &mut self.context,
+            now,
+            &observer.asked,
+            &mut reply,
+            response.window,
+        );
+        let goes_on = reply.status.is_success() && response.observe.is_some();
         let confirmable = !goes_on || observer.wants_confirmation(&self.context, now, response);
-        let (asked, path, token) = (observer.asked(), observer.path, observer.token.clone());
+        let (path, token) = (observer.path, observer.token.clone());
         let sending = Sending {
             path,
             confirmable,
@@ -138,12 +155,6 @@ impl Endpoint {
             parameters: self.context.config.transmission,
             resume: observer.resume.take(),
         };
-        if let Some(before) = observer.outgoing.take() {
-            self.messages.cancel(&mut self.context, now, before);
-        }
-        // 4 block
-        self.bodies
-            .outbound(&mut self.context, now, &asked, &mut reply, response.window);
         let message = Message {
             message_type: if confirmable {
                 MessageType::Confirmable

@@ -32,20 +32,28 @@ impl Endpoint {
                 }
                 TimerKey::Stale(key) => self.client.stale(&mut self.context, &mut self.messages, now, key),
                 TimerKey::Notify(key) => self.pause_over(now, key),
-                TimerKey::Assembly(key) => {
-                    if let Some(exchange) = self.assemblies.remove(&mut self.context, key) {
-                        self.end(exchange);
-                    }
-                }
+                TimerKey::Assembly(key) => self.assembly_over(now, key),
                 TimerKey::Body(key) => self.bodies.remove(&mut self.context, key),
             }
+        }
+    }
+
+    /// No block came for a long time. When it is the consumer of a streamed body who takes so long, it goes on.
+    fn assembly_over(&mut self, now: Instant, key: Key) {
+        let consumer = self.assemblies.consumer(key);
+        if consumer.is_some_and(|exchange| self.server.is_working(exchange)) {
+            return self.assemblies.keep(&mut self.context, now, key);
+        }
+        if let Some(exchange) = self.assemblies.remove(&mut self.context, key) {
+            self.end(exchange);
         }
     }
 
     /// The network reports that nothing sent to `remote` arrives (an ICMP error): requests to it fail at once
     /// (RFC 7252 §4.2). The caller has vetted that the report is about a datagram of this endpoint.
     pub fn handle_unreachable(&mut self, now: Instant, remote: SocketAddr) {
-        for (_, owner) in self.messages.owners_towards(remote) {
+        for (key, owner) in self.messages.towards(remote) {
+            self.messages.cancel(&mut self.context, now, key);
             self.lost(now, owner, ExchangeError::Unreachable);
         }
     }
@@ -99,6 +107,13 @@ impl Endpoint {
         }
     }
 
+    /// The next message of a streamed request takes the place of the one before, which is acknowledged at last.
+    pub(super) fn replace_ask(&mut self, now: Instant, exchange: Key, ask: Ask) {
+        if let Some(before) = self.server.replace_ask(&self.context, now, exchange, ask) {
+            before.acknowledge(&mut self.context, &mut self.messages);
+        }
+    }
+
     /// Tells the application that nobody waits for an exchange any more.
     pub(super) fn end(&mut self, exchange: Key) {
         if self.server.exchanges.remove(exchange).is_some() {
@@ -120,13 +135,8 @@ impl Endpoint {
     /// A part of a streamed body came again under another message ID: it was taken before, so either its consumer
     /// still works on it, or the answer to it was lost.
     pub(super) fn repeat_part(&mut self, now: Instant, ask: Ask, exchange: Key) {
-        let works = self
-            .server
-            .exchanges
-            .get(exchange)
-            .is_some_and(|serving| serving.ask.is_some());
-        if works {
-            self.server.replace_ask(&self.context, now, exchange, ask);
+        if self.server.is_working(exchange) {
+            self.replace_ask(now, exchange, ask);
         } else {
             self.continue_with(now, &ask);
         }

@@ -1,97 +1,40 @@
 //! Requests of ours: from their first message to their end.
 
 use alloc::boxed::Box;
+use core::time::Duration;
 use hashbrown::HashMap;
 
-use coracle_wire::{Code, Message, MessageId, MessageType, Method, OptionNumber, OptionsBuf, Status, Token};
+use coracle_wire::{Code, Message, MessageId, MessageType, OptionNumber, Options, OptionsBuf, Token};
 
-use crate::block::transfer::{Download, Downloaded, Upload, Uploaded};
-use crate::config::TransmissionParameters;
+use crate::block::transfer::Upload;
 use crate::context::Context;
-use crate::exchange::admission::{Blocks, blocks, misunderstood};
+use crate::exchange::asking::{Asking, Delivered, Inbound, Outcome};
 use crate::limits;
 use crate::message::{MessageLayer, Owner, Sending};
-use crate::observe::client::{Freshness, Observation};
+use crate::observe::client::Freshness;
 use crate::path::Path;
 use crate::slab::{Key, Slab};
-use crate::stats::DropReason;
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::values::{Event, ExchangeError, ExchangeId, RequestError, RequestRef, Response};
 
 /// Seconds after Max-Age at which an observation is renewed, at least and at most (RFC 7641 §3.3.1).
-const RENEW_AFTER: (u64, u64) = (5, 15);
-
-struct Asking {
-    path: Path,
-    method: Method,
-    options: OptionsBuf,
-    payload: Box<[u8]>,
-    confirmable: bool,
-    parameters: TransmissionParameters,
-    max_body: usize,
-    /// When the exchange ends at the latest; `None` when each step has its own time.
-    deadline: Option<Instant>,
-    /// The token of the request, or of its block under way.
-    token: Token,
-    /// The token of the request for a further block of the response.
-    fetch: Option<Token>,
-    /// The message under way, as long as the message layer knows it.
-    outgoing: Option<Key>,
-    upload: Option<Upload>,
-    download: Option<Download>,
-    observation: Option<Observation>,
-}
-
-impl Asking {
-    fn is_group(&self) -> bool {
-        self.path.multicast
-    }
-
-    /// The application asks for one block by itself.
-    fn is_manual(&self) -> bool {
-        matches!(self.options.as_options().block2(), Some(Ok(block)) if block.num() > 0)
-    }
-
-    /// The whole request, or the block of it that is under way.
-    fn main_message(&self) -> Option<(OptionsBuf, &[u8])> {
-        let mut options = self.options.clone();
-        let Some(upload) = &self.upload else {
-            return Some((options, &self.payload));
-        };
-        let (part, block) = upload.block(&self.payload)?;
-        options.set(OptionNumber::BLOCK1, &block.encode()).ok()?;
-        if block.num() == 0 {
-            options.set_uint(OptionNumber::SIZE1, self.payload.len() as u64);
-        } else {
-            // RFC 7959 §2.10: only in the first block.
-            options.remove(OptionNumber::IF_NONE_MATCH);
-        }
-        Some((options, part))
-    }
-
-    /// The request for a further block of the response (RFC 7959 §2.4, §2.7).
-    fn fetch_message(&self) -> Option<(OptionsBuf, &[u8])> {
-        let mut options = self.options.clone();
-        options.remove(OptionNumber::OBSERVE);
-        options.remove(OptionNumber::IF_NONE_MATCH);
-        options
-            .set(OptionNumber::BLOCK2, &self.download.as_ref()?.wanted()?.encode())
-            .ok()?;
-        // The payload of a FETCH is part of its cache key (RFC 8132 §2.3), unless it came in blocks itself.
-        let repeats = self.method == Method::FETCH && self.upload.is_none();
-        if !repeats {
-            options.remove(OptionNumber::CONTENT_FORMAT);
-        }
-        Some((options, if repeats { &self.payload } else { &[] }))
-    }
-}
+const RENEW_AFTER: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15));
 
 /// All requests of ours, by token.
 pub(crate) struct Client {
     table: Slab<Asking>,
     pings: Slab<Option<Key>>,
     tokens: HashMap<Token, Key, foldhash::fast::FixedState>,
+}
+
+/// How a response came.
+pub(crate) struct Arrival<'m> {
+    pub(crate) key: Key,
+    pub(crate) path: &'m Path,
+    pub(crate) token: &'m [u8],
+    /// In the acknowledgement of the request.
+    pub(crate) piggybacked: bool,
 }
 
 impl Client {
@@ -122,7 +65,8 @@ impl Client {
             return Err(RequestError::BodyToGroup);
         }
         let room = limits::MAX_DATAGRAM - limits::MAX_PAYLOAD - limits::ADDED_OPTIONS - 16;
-        if request.options.as_bytes().len() > room {
+        let whole = !in_blocks && request.payload.len() > limits::MAX_PAYLOAD;
+        if request.options.as_bytes().len() > room || whole {
             return Err(RequestError::TooLong);
         }
         let asking = Asking {
@@ -242,9 +186,16 @@ impl Client {
             parameters: asking.parameters,
             resume: None,
         };
-        let outgoing = messages.send(context, now, sending, &message).ok()?;
+        let sent = messages.send(context, now, sending, &message);
         let asking = self.table.get_mut(key)?;
-        asking.outgoing = Some(outgoing);
+        let outgoing = sent.ok()?;
+        // One message of an exchange is under way: this one is in place of the one before.
+        if let Some(before) = asking.outgoing.replace(outgoing) {
+            messages.cancel(context, now, before);
+        }
+        if asking.deadline.is_none() {
+            context.timers.disarm(TimerKey::Request(key));
+        }
         if asking.deadline.is_none() && !asking.confirmable {
             // A group answers within its leisure; one peer as long as a confirmable message would be tried.
             let wait = if asking.path.multicast {
@@ -266,6 +217,13 @@ impl Client {
         (same_peer && same_request).then_some(key)
     }
 
+    /// The options of a request, as the caller gave them.
+    pub(crate) fn sent_options(&self, key: Key) -> Options<'_> {
+        self.table
+            .get(key)
+            .map_or(Options::empty(), |asking| asking.options.as_options())
+    }
+
     /// The request arrived, and its answer will come by itself (RFC 7252 §5.2.2).
     pub(crate) fn acknowledged(&mut self, context: &mut Context, now: Instant, key: Key) {
         let Some(asking) = self.table.get_mut(key) else {
@@ -273,7 +231,7 @@ impl Client {
         };
         asking.outgoing = None;
         if asking.deadline.is_none() {
-            let wait = context.config.transmission.exchange_lifetime();
+            let wait = asking.parameters.exchange_lifetime();
             context.timers.arm(TimerKey::Request(key), now + wait);
         }
     }
@@ -284,27 +242,28 @@ impl Client {
         context: &mut Context,
         messages: &mut MessageLayer,
         now: Instant,
-        key: Key,
-        path: &Path,
-        status: Status,
-        message: &Message<'_>,
+        arrival: &Arrival<'_>,
+        response: Result<Inbound<'_>, ExchangeError>,
     ) {
+        let key = arrival.key;
         let Some(asking) = self.table.get_mut(key) else {
             return;
         };
-        if let Some(outgoing) = asking.outgoing.take_if(|_| !asking.path.multicast) {
+        let is_fetch = asking
+            .fetch
+            .is_some_and(|fetch| fetch.as_bytes() == arrival.token);
+        // Of an observation, a message of its own may be a notification as well as the answer to what is under way.
+        let answers = is_fetch || arrival.piggybacked || asking.observation.is_none();
+        if answers && let Some(outgoing) = asking.outgoing.take_if(|_| !asking.path.multicast) {
             // A separate response tells that the request arrived (RFC 7252 §5.2.2).
             messages.cancel(context, now, outgoing);
         }
-        let is_fetch = asking
-            .fetch
-            .is_some_and(|fetch| fetch.as_bytes() == message.token);
-        let outcome = match admit(message) {
-            Ok(blocks) if is_fetch => asking.take_block(context, key, status, message, blocks),
-            Ok(blocks) => asking.take_response(context, now, key, status, message, blocks),
+        let outcome = match response {
+            Ok(response) if is_fetch => asking.take_block(context, key, &response),
+            Ok(response) => asking.take_response(context, now, key, &response, arrival.piggybacked),
             Err(error) => Outcome::Failed(error),
         };
-        self.conclude(context, messages, now, key, path, outcome);
+        self.conclude(context, messages, now, key, arrival.path, outcome);
     }
 
     /// Does what a response asks for.
@@ -320,6 +279,7 @@ impl Client {
         match outcome {
             Outcome::Nothing => {}
             Outcome::Next => {
+                context.timers.disarm(TimerKey::Stale(key));
                 self.renew_token(context, key);
                 if self.send(context, messages, now, key).is_none() {
                     self.fail(context, messages, now, key, ExchangeError::BlockOption);
@@ -350,7 +310,7 @@ impl Client {
                 let id = ExchangeId::client(key);
                 context.events.push_back(Event::Response { id, response, more });
                 if more {
-                    self.settle(context, now, key);
+                    self.settle(context, messages, now, key);
                 } else {
                     self.remove(context, messages, now, key);
                 }
@@ -359,14 +319,11 @@ impl Client {
     }
 
     /// An observation was served: it is fresh for Max-Age.
-    fn settle(&mut self, context: &mut Context, now: Instant, key: Key) {
+    fn settle(&mut self, context: &mut Context, messages: &mut MessageLayer, now: Instant, key: Key) {
+        self.drop_fetch(context, messages, now, key);
         let Some(asking) = self.table.get_mut(key) else {
             return;
         };
-        if let Some(fetch) = asking.fetch.take() {
-            self.tokens.remove(&fetch);
-        }
-        asking.download = None;
         if let Some(observation) = &asking.observation {
             asking.deadline = None;
             context.timers.disarm(TimerKey::Request(key));
@@ -376,7 +333,25 @@ impl Client {
         }
     }
 
-    /// A block of a body gets a token of its own, so that an answer to another block is not taken for its answer.
+    /// Gives up the request for a further block of the response, if one is under way.
+    fn drop_fetch(&mut self, context: &mut Context, messages: &mut MessageLayer, now: Instant, key: Key) {
+        let Some(asking) = self.table.get_mut(key) else {
+            return;
+        };
+        asking.download = None;
+        let Some(fetch) = asking.fetch.take() else {
+            return;
+        };
+        self.tokens.remove(&fetch);
+        if let Some(outgoing) = asking.outgoing.take() {
+            messages.cancel(context, now, outgoing);
+        }
+    }
+
+    /// A further block of a response is asked for under a token of its own, so that no other answer is taken for its
+    /// answer. A block of a request tells by its number which answer is its own: it uses the token again, which is
+    /// free by then (RFC 7252 §5.3.1) and by which some servers key the body, unless there is a security association,
+    /// under which no token is used twice (RFC 9175 §4.2).
     fn renew_token(&mut self, context: &mut Context, key: Key) {
         let token = context.random_token();
         let Some(asking) = self.table.get_mut(key) else {
@@ -384,6 +359,8 @@ impl Client {
         };
         let before = if asking.download.is_some() {
             asking.fetch.replace(token)
+        } else if asking.path.security.is_none() {
+            return;
         } else {
             Some(core::mem::replace(&mut asking.token, token))
         };
@@ -418,19 +395,21 @@ impl Client {
         let Some(observation) = &mut asking.observation else {
             return;
         };
+        let (least, most) = RENEW_AFTER;
+        let again = now + least + context.random_within(most.saturating_sub(least));
         if observation.freshness == Freshness::Fresh {
             observation.freshness = Freshness::Stale;
             context.events.push_back(Event::Stale {
                 id: ExchangeId::client(key),
             });
-            let (least, most) = RENEW_AFTER;
-            let wait = context.random_within(core::time::Duration::from_secs(most - least));
-            context.timers.arm(
-                TimerKey::Stale(key),
-                now + core::time::Duration::from_secs(least) + wait,
-            );
-        } else if self.send(context, messages, now, key).is_none() {
-            self.fail(context, messages, now, key, ExchangeError::Timeout);
+            context.timers.arm(TimerKey::Stale(key), again);
+            return;
+        }
+        asking.renew();
+        self.drop_fetch(context, messages, now, key);
+        if self.send(context, messages, now, key).is_none() {
+            // No room for it now.
+            context.timers.arm(TimerKey::Stale(key), again);
         }
     }
 
@@ -504,165 +483,5 @@ impl Client {
             messages.cancel(context, now, outgoing);
         }
         Some(asking)
-    }
-}
-
-/// What a response leads to.
-enum Outcome {
-    Nothing,
-    /// Another message of the exchange.
-    Next,
-    Done(Box<Delivered>),
-    Failed(ExchangeError),
-}
-
-struct Delivered {
-    status: Status,
-    options: OptionsBuf,
-    payload: alloc::vec::Vec<u8>,
-}
-
-impl Outcome {
-    fn done(status: Status, message: &Message<'_>) -> Outcome {
-        let (options, payload) = (OptionsBuf::from(message.options), message.payload.into());
-        Outcome::Done(Box::new(Delivered {
-            status,
-            options,
-            payload,
-        }))
-    }
-}
-
-/// Checks the options of a response (RFC 7252 §5.4.1).
-fn admit(message: &Message<'_>) -> Result<Blocks, ExchangeError> {
-    if let Some(number) = misunderstood(message.options, |_| false) {
-        return Err(ExchangeError::CriticalOption(number.0));
-    }
-    blocks(message.options).map_err(|_| ExchangeError::BlockOption)
-}
-
-impl Asking {
-    /// A response to the request or to a block of it.
-    fn take_response(
-        &mut self,
-        context: &mut Context,
-        now: Instant,
-        key: Key,
-        status: Status,
-        message: &Message<'_>,
-        blocks: Blocks,
-    ) -> Outcome {
-        if self.is_group() || self.is_manual() {
-            return Outcome::done(status, message);
-        }
-        if let Some(outcome) = self.take_upload(context, key, status, blocks) {
-            return outcome;
-        }
-        match (&mut self.observation, message.options.observe()) {
-            (Some(observation), Some(sequence)) => {
-                if !observation.advance(now, sequence, message.options) {
-                    context.stats.drop_for(DropReason::StaleNotification);
-                    return Outcome::Nothing;
-                }
-            }
-            (Some(_), None) => self.observation = None,
-            (None, _) if self.options.as_options().observe() == Some(0) && status.is_success() => {
-                self.observation = Observation::begin(now, message.options);
-            }
-            (None, _) => {}
-        }
-        match Download::begin(message, status, blocks, self.max_body) {
-            None => Outcome::done(status, message),
-            Some(Ok(download)) => {
-                self.download = Some(download);
-                self.progress(context, key);
-                Outcome::Next
-            }
-            Some(Err(error)) => Outcome::Failed(error),
-        }
-    }
-
-    /// A response while the request's body is under way. `None`: it is the final one.
-    fn take_upload(
-        &mut self,
-        context: &mut Context,
-        key: Key,
-        status: Status,
-        blocks: Blocks,
-    ) -> Option<Outcome> {
-        let total = self.payload.len();
-        if self.upload.is_none()
-            && status == Status::REQUEST_ENTITY_TOO_LARGE
-            && let Some(block) = blocks.block1.filter(|block| block.size() < total)
-        {
-            // RFC 7959 §2.9.3: a hint to try again in blocks.
-            self.upload = Some(Upload::new(block.szx()));
-            return Some(Outcome::Next);
-        }
-        match self.upload.as_mut()?.respond(status, blocks.block1, total) {
-            Uploaded::Final => None,
-            Uploaded::Broken => Some(Outcome::Failed(ExchangeError::BlockOption)),
-            Uploaded::Next => {
-                self.progress(context, key);
-                Some(Outcome::Next)
-            }
-        }
-    }
-
-    /// A further block of the response.
-    fn take_block(
-        &mut self,
-        context: &mut Context,
-        key: Key,
-        status: Status,
-        message: &Message<'_>,
-        blocks: Blocks,
-    ) -> Outcome {
-        let Some(download) = &mut self.download else {
-            return Outcome::Nothing;
-        };
-        match download.take(message, status, blocks) {
-            Ok(Downloaded::Next) => {
-                self.progress(context, key);
-                Outcome::Next
-            }
-            Ok(Downloaded::Whole) => {
-                self.progress(context, key);
-                let Some(download) = self.download.take() else {
-                    return Outcome::Nothing;
-                };
-                let Download {
-                    status,
-                    options,
-                    body,
-                    ..
-                } = download;
-                Outcome::Done(Box::new(Delivered {
-                    status,
-                    options,
-                    payload: body,
-                }))
-            }
-            Ok(Downloaded::Instead) => Outcome::done(status, message),
-            Err(error) => Outcome::Failed(error),
-        }
-    }
-
-    fn progress(&self, context: &mut Context, key: Key) {
-        let received = self
-            .download
-            .as_ref()
-            .map_or(0, |download| download.body.len() as u64);
-        let (sent, total) = match (&self.download, &self.upload) {
-            (Some(download), _) => (self.payload.len() as u64, download.total()),
-            (None, Some(upload)) => (upload.offset() as u64, Some(self.payload.len() as u64)),
-            (None, None) => (0, None),
-        };
-        context.events.push_back(Event::Progress {
-            id: ExchangeId::client(key),
-            sent,
-            received,
-            total,
-        });
     }
 }

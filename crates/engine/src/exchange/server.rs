@@ -47,8 +47,10 @@ pub(crate) struct Ask {
     pub(crate) blocks: Blocks,
     /// What identifies the resource and the request, for block-wise transfer.
     pub(crate) cache_key: u64,
+    /// Tells the payloads of FETCH requests apart.
+    pub(crate) payload_key: Option<u64>,
     /// The content of No-Response (RFC 7967 §2.1).
-    no_response: u8,
+    no_response: Option<u8>,
     id: MessageId,
     acknowledged: bool,
     seen: Option<Key>,
@@ -56,7 +58,7 @@ pub(crate) struct Ask {
 
 impl Ask {
     pub(crate) fn new(path: &Path, method: Method, message: &Message<'_>, seen: Option<Key>) -> Ask {
-        let no_response = message.options.get_uint(OptionNumber::NO_RESPONSE).unwrap_or(0);
+        let no_response = message.options.get_uint(OptionNumber::NO_RESPONSE);
         Ask {
             path: *path,
             token: PeerToken::new(message.token),
@@ -64,21 +66,33 @@ impl Ask {
             confirmable: message.message_type == MessageType::Confirmable,
             blocks: Blocks::default(),
             cache_key: 0,
-            no_response: u8::try_from(no_response).unwrap_or(0),
+            payload_key: None,
+            no_response: no_response.and_then(|classes| u8::try_from(classes).ok()),
             id: message.message_id,
             acknowledged: false,
             seen,
         }
     }
 
-    /// Whether an answer of this class is not to be sent (RFC 7967 §2.1; RFC 7252 §8.2 for groups).
+    /// Whether an answer of this class is not to be sent (RFC 7967 §2.1; RFC 7252 §8.2 for groups, which the option
+    /// overrides).
     fn is_unwanted(&self, status: Status, empty: bool) -> bool {
-        let class = status.class();
-        let bit = class.checked_sub(1).map_or(0, |shift| 1_u8 << shift);
-        if self.no_response & bit != 0 {
-            return true;
+        // It asks for the rest of a body, without which there will be no answer at all.
+        if status == Status::CONTINUE {
+            return false;
         }
-        self.path.multicast && (!status.is_success() || empty)
+        let bit = status.class().checked_sub(1).map_or(0, |shift| 1_u8 << shift);
+        match self.no_response {
+            Some(classes) => classes & bit != 0,
+            None => self.path.multicast && (!status.is_success() || empty),
+        }
+    }
+
+    /// Acknowledges a message by itself, unless that has been done.
+    pub(crate) fn acknowledge(&self, context: &mut Context, messages: &mut MessageLayer) {
+        if self.confirmable && !self.acknowledged {
+            messages.acknowledge(context, &self.path, self.id, self.seen);
+        }
     }
 }
 
@@ -124,13 +138,19 @@ impl Server {
         Some(key)
     }
 
-    /// The next block of a streamed request takes the place of the one before.
-    pub(crate) fn replace_ask(&mut self, context: &Context, now: Instant, key: Key, ask: Ask) {
+    /// The next message of a streamed request takes the place of the one before, if that is not answered.
+    pub(crate) fn replace_ask(&mut self, context: &Context, now: Instant, key: Key, ask: Ask) -> Option<Ask> {
         let later = (ask.confirmable, ask.id);
-        if let Some(serving) = self.exchanges.get_mut(key) {
-            serving.ask = Some(ask);
-            self.acknowledge_later(context, now, key, later);
-        }
+        let before = self.exchanges.get_mut(key)?.ask.replace(ask);
+        self.acknowledge_later(context, now, key, later);
+        before
+    }
+
+    /// The application works on the message of an exchange that came last.
+    pub(crate) fn is_working(&self, key: Key) -> bool {
+        self.exchanges
+            .get(key)
+            .is_some_and(|serving| serving.ask.is_some())
     }
 
     fn acknowledge_later(
@@ -147,19 +167,19 @@ impl Server {
         }
     }
 
-    /// Drops from the front what was answered in time.
-    fn pass_answered(&mut self) {
-        while let Some((_, key, id)) = self.acknowledgements.front() {
-            let waits = |serving: &Serving| {
-                serving
-                    .ask
-                    .as_ref()
-                    .is_some_and(|ask| ask.id == *id && !ask.acknowledged)
-            };
-            if self.exchanges.get(*key).is_some_and(waits) {
-                return;
-            }
+    /// Drops what was answered in time: from the front, and from the whole when a slow request at the front holds
+    /// more than that up.
+    pub(crate) fn pass_answered(&mut self) {
+        let exchanges = &self.exchanges;
+        let waits = |(_, key, id): &(Instant, Key, MessageId)| {
+            let ask = exchanges.get(*key).and_then(|serving| serving.ask.as_ref());
+            ask.is_some_and(|ask| ask.id == *id && !ask.acknowledged)
+        };
+        while self.acknowledgements.front().is_some_and(|front| !waits(front)) {
             self.acknowledgements.pop_front();
+        }
+        if self.acknowledgements.len() > 2 * exchanges.len() + 64 {
+            self.acknowledgements.retain(waits);
         }
     }
 
@@ -194,7 +214,8 @@ impl Server {
 
     /// No request waits for an answer.
     pub(crate) fn is_answered(&self) -> bool {
-        self.exchanges.iter().all(|(_, serving)| serving.ask.is_none())
+        let waits = |serving: &Serving| serving.ask.is_some() || serving.stream.is_some();
+        !self.exchanges.iter().any(|(_, serving)| waits(serving))
     }
 }
 
@@ -208,10 +229,7 @@ pub(crate) fn answer(
 ) {
     if ask.is_unwanted(reply.status, reply.payload.is_empty()) {
         context.stats.drop_for(DropReason::Suppressed);
-        if ask.confirmable && !ask.acknowledged {
-            messages.acknowledge(context, &ask.path, ask.id, ask.seen);
-        }
-        return;
+        return ask.acknowledge(context, messages);
     }
     let piggybacked = ask.confirmable && !ask.acknowledged;
     let message = Message {

@@ -29,8 +29,23 @@ impl MessageIds {
         }
     }
 
-    /// The next ID, or the time when there will be one.
-    pub(crate) fn allocate(&mut self, now: Instant, lifetime: Duration) -> Result<MessageId, Instant> {
+    /// The next ID, or the time when there will be one. IDs that are still in use are passed over: a notification
+    /// may wait for its rejection longer than an ID usually lives.
+    pub(crate) fn allocate(
+        &mut self,
+        now: Instant,
+        lifetime: Duration,
+        in_use: impl Fn(MessageId) -> bool,
+    ) -> Result<MessageId, Instant> {
+        loop {
+            let id = self.next_id(now, lifetime)?;
+            if !in_use(id) {
+                return Ok(id);
+            }
+        }
+    }
+
+    fn next_id(&mut self, now: Instant, lifetime: Duration) -> Result<MessageId, Instant> {
         let run = usize::from(self.next / MESSAGE_ID_RUN);
         let enters = self.next.is_multiple_of(MESSAGE_ID_RUN);
         if enters {
@@ -73,7 +88,7 @@ mod tests {
             let mut given = 0_u32;
             let end = now + Duration::from_secs(1800);
             while now < end {
-                match ids.allocate(now, LIFETIME) {
+                match ids.allocate(now, LIFETIME, |_| false) {
                     Ok(MessageId(id)) => {
                         if let Some(last) = used[usize::from(id)] {
                             assert!(now - last >= LIFETIME, "ID {id} again after {:?}", now - last);
@@ -96,8 +111,16 @@ mod tests {
     fn a_peer_that_is_sent_little_costs_no_table() {
         let mut ids = MessageIds::new(2000);
         for _ in 2000..2048 {
-            ids.allocate(Instant::ZERO, LIFETIME).unwrap();
+            ids.allocate(Instant::ZERO, LIFETIME, |_| false).unwrap();
         }
         assert!(ids.free_at.is_none());
+    }
+
+    #[test]
+    fn an_id_in_use_is_passed_over() {
+        let mut ids = MessageIds::new(65_535);
+        let in_use = |id: MessageId| id.0 == 65_535 || id.0 < 3;
+        let given = ids.allocate(Instant::from_micros(1), LIFETIME, in_use);
+        assert_eq!(given, Ok(MessageId(3)));
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 mod ids;
+mod pacing;
 mod peers;
 mod seen;
 
@@ -22,7 +23,8 @@ use coracle_wire::{CodeKind, Message, MessageId, MessageType, Method};
 use crate::config::TransmissionParameters;
 use crate::context::{Context, earliest};
 use crate::limits;
-use crate::message::peers::{PeerState, Peers};
+use crate::message::pacing::{depart, first_attempt, passes, turn};
+use crate::message::peers::Peers;
 use crate::message::seen::{Seen, Sight};
 use crate::path::{Path, Peer};
 use crate::slab::{Key, Slab};
@@ -155,18 +157,8 @@ impl MessageLayer {
                     None => Verdict::Absorbed,
                 }
             }
-            (MessageType::Acknowledgement, CodeKind::Empty) => {
-                self.outcome(context, now, path, message.message_id, Verdict::Acknowledged)
-            }
-            (MessageType::Acknowledgement, CodeKind::Response(_)) => {
-                self.outcome(context, now, path, message.message_id, |owner| {
-                    Verdict::Response {
-                        seen: None,
-                        acknowledges: Some(owner),
-                    }
-                })
-            }
-            (MessageType::Reset, _) => self.outcome(context, now, path, message.message_id, Verdict::Reset),
+            (MessageType::Acknowledgement, CodeKind::Empty | CodeKind::Response(_))
+            | (MessageType::Reset, CodeKind::Empty) => self.outcome(context, now, path, message),
             _ => {
                 context.stats.drop_for(DropReason::TypeCode);
                 Verdict::Absorbed
@@ -225,18 +217,41 @@ impl MessageLayer {
         context: &mut Context,
         now: Instant,
         path: &Path,
-        id: MessageId,
-        verdict: impl FnOnce(Owner) -> Verdict,
+        message: &Message<'_>,
     ) -> Verdict {
         let matched = self
             .peers
             .find(&path.peer())
-            .and_then(|peer| self.in_flight.get(&(peer, id)).copied());
-        let Some(outgoing) = matched.and_then(|key| self.remove(context, now, key)) else {
+            .and_then(|peer| self.in_flight.get(&(peer, message.message_id)).copied());
+        let Some(owner) = matched.and_then(|key| self.owner(key)) else {
             context.stats.drop_for(DropReason::UnmatchedAcknowledgement);
             return Verdict::Absorbed;
         };
-        verdict(outgoing.sending.owner)
+        let responds = !message.code.is_empty() && matches!(owner, Owner::Request(_));
+        // RFC 7252 §5.3.2: the response to another request; what is under way goes on.
+        if responds && !matched.is_some_and(|key| self.carries(key, message.token)) {
+            context.stats.drop_for(DropReason::UnmatchedResponse);
+            return Verdict::Absorbed;
+        }
+        if let Some(key) = matched {
+            self.remove(context, now, key);
+        }
+        match message.message_type {
+            MessageType::Reset => Verdict::Reset(owner),
+            _ if responds => Verdict::Response {
+                seen: None,
+                acknowledges: Some(owner),
+            },
+            _ => Verdict::Acknowledged(owner),
+        }
+    }
+
+    /// Whether a message of ours has this token.
+    fn carries(&self, key: Key, token: &[u8]) -> bool {
+        self.outgoing
+            .get(key)
+            .and_then(|outgoing| Message::parse(&outgoing.datagram).ok())
+            .is_some_and(|sent| sent.token == token)
     }
 
     /// Acknowledges a confirmable message with an empty message, now and for each duplicate to come.
@@ -268,8 +283,9 @@ impl MessageLayer {
         seen: Option<Key>,
         message: &Message<'_>,
     ) {
-        context.transmit(path.back(), message);
-        if let Some(key) = seen {
+        if context.transmit(path.back(), message)
+            && let Some(key) = seen
+        {
             self.seen.answer(key, context.out.last());
         }
     }
@@ -336,13 +352,18 @@ impl MessageLayer {
             attempt: sending.resume,
         };
         let key = self.outgoing.insert(outgoing).map_err(|_| Full)?;
-        // A response that needs no acknowledgement does not wait behind requests.
-        let passes = !sending.confirmable && !self.is_request(key);
+        // A response that needs no acknowledgement does not wait behind requests, only behind its like.
         if let Some(state) = self.peers.get_mut(peer) {
-            if passes {
-                state.queue.push_front(key)
+            if passes(&sending) {
+                let like = |key: &Key| {
+                    self.outgoing
+                        .get(*key)
+                        .is_some_and(|other| passes(&other.sending))
+                };
+                let place = state.queue.iter().take_while(|key| like(key)).count();
+                state.queue.insert(place, key);
             } else {
-                state.queue.push_back(key)
+                state.queue.push_back(key);
             }
         }
         self.dispatch(context, now, peer);
@@ -359,7 +380,8 @@ impl MessageLayer {
             };
             let lifetime = context.config.transmission.exchange_lifetime();
             let turn = turn(state, &outgoing.sending, now);
-            let id = turn.and_then(|()| state.ids.allocate(now, lifetime).map_err(Some));
+            let in_use = |id| self.in_flight.contains_key(&(peer, id));
+            let id = turn.and_then(|()| state.ids.allocate(now, lifetime, in_use).map_err(Some));
             let id = match id {
                 Ok(id) => id,
                 Err(Some(at)) => return context.timers.arm(TimerKey::Peer(peer), at),
@@ -395,12 +417,6 @@ impl MessageLayer {
         } else if sending.owner == Owner::Response {
             self.remove(context, now, key);
         }
-    }
-
-    fn is_request(&self, key: Key) -> bool {
-        self.outgoing
-            .get(key)
-            .is_some_and(|outgoing| matches!(outgoing.sending.owner, Owner::Request(_)))
     }
 
     /// A retransmission timer fired.
@@ -457,12 +473,15 @@ impl MessageLayer {
     fn remove(&mut self, context: &mut Context, now: Instant, key: Key) -> Option<Outgoing> {
         let outgoing = self.outgoing.remove(key)?;
         context.timers.disarm(TimerKey::Outgoing(key));
+        // Its peer may be forgotten by now: one that is sent a non-confirmable message need not be heard again.
+        if let Some(id) = outgoing.id {
+            self.in_flight.remove(&(outgoing.peer, id));
+        }
         let Some(state) = self.peers.get_mut(outgoing.peer) else {
             return Some(outgoing);
         };
         match outgoing.id {
-            Some(id) => {
-                self.in_flight.remove(&(outgoing.peer, id));
+            Some(_) => {
                 if outgoing.sending.confirmable {
                     state.in_flight = state.in_flight.saturating_sub(1);
                     self.dispatch(context, now, outgoing.peer);
@@ -505,22 +524,30 @@ impl MessageLayer {
 
     /// Nothing is remembered or under way.
     pub(crate) fn is_empty(&self) -> bool {
-        self.seen.is_empty() && self.peers.is_empty() && self.is_quiet()
+        self.seen.is_empty()
+            && self.peers.is_empty()
+            && self.outgoing.is_empty()
+            && self.in_flight.is_empty()
+            && self.at_leisure.is_empty()
     }
 
-    /// Nothing is under way.
+    /// Nothing waits to be sent or to be acknowledged.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.outgoing.is_empty() && self.at_leisure.is_empty()
+        let waits = |outgoing: &Outgoing| outgoing.id.is_none() || outgoing.sending.confirmable;
+        self.at_leisure.is_empty() && !self.outgoing.iter().any(|(_, outgoing)| waits(outgoing))
     }
 
-    /// The messages that are under way to `remote`.
-    pub(crate) fn owners_towards(&self, remote: core::net::SocketAddr) -> alloc::vec::Vec<(Key, Owner)> {
-        let towards = |outgoing: &Outgoing| outgoing.sending.path.remote == remote;
-        self.outgoing
+    /// The messages that are under way to `remote`: first those that wait for their turn, so that none of them is
+    /// sent when the ones before it are given up.
+    pub(crate) fn towards(&self, remote: core::net::SocketAddr) -> alloc::vec::Vec<(Key, Owner)> {
+        let mut found: alloc::vec::Vec<_> = self
+            .outgoing
             .iter()
-            .filter(|(_, o)| towards(o))
-            .map(|(key, o)| (key, o.sending.owner))
-            .collect()
+            .filter(|(_, outgoing)| outgoing.sending.path.remote == remote)
+            .map(|(key, outgoing)| (outgoing.id.is_some(), key, outgoing.sending.owner))
+            .collect();
+        found.sort_by_key(|(left, ..)| *left);
+        found.into_iter().map(|(_, key, owner)| (key, owner)).collect()
     }
 }
 
@@ -534,49 +561,4 @@ fn encode(message: &Message<'_>) -> Option<Box<[u8]>> {
 enum Noted {
     New(Key),
     NoRoom,
-}
-
-/// Whether a message may leave now. `Err` tells when it may, or `None` when another message has to end first.
-fn turn(state: &PeerState, sending: &Sending, now: Instant) -> Result<(), Option<Instant>> {
-    let nstart = sending.parameters.nstart;
-    if sending.confirmable {
-        // RFC 7252 §4.7: at most NSTART interactions are outstanding.
-        return if state.in_flight < nstart {
-            Ok(())
-        } else {
-            Err(None)
-        };
-    }
-    if !matches!(sending.owner, Owner::Request(_)) || sending.path.multicast {
-        return Ok(());
-    }
-    // RFC 7252 §4.7: a peer that does not answer is sent PROBING_RATE bytes a second.
-    if state.unanswered >= nstart && state.probe_at > now {
-        return Err(Some(state.probe_at));
-    }
-    Ok(())
-}
-
-/// Counts a message that leaves against NSTART and PROBING_RATE.
-fn depart(state: &mut PeerState, sending: &Sending, now: Instant, len: usize) {
-    if sending.confirmable {
-        state.in_flight = state.in_flight.saturating_add(1);
-    } else if matches!(sending.owner, Owner::Request(_)) && !sending.path.multicast {
-        state.unanswered = state.unanswered.saturating_add(1);
-        let rate = u64::from(sending.parameters.probing_rate.max(1));
-        let pause = Duration::from_micros((len as u64).saturating_mul(1_000_000) / rate);
-        state.probe_at = state.probe_at.max(now) + pause;
-    }
-}
-
-/// RFC 7252 §4.2: a random wait between ACK_TIMEOUT and ACK_TIMEOUT times ACK_RANDOM_FACTOR.
-fn first_attempt(context: &mut Context, parameters: &TransmissionParameters) -> Attempt {
-    let spread = parameters
-        .ack_timeout
-        .mul_f32((parameters.ack_random_factor - 1.0).max(0.0));
-    let timeout = parameters.ack_timeout + context.random_within(spread);
-    Attempt {
-        retransmissions: 0,
-        timeout,
-    }
 }

@@ -128,11 +128,15 @@ impl Seen {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
-        let before = entry.cost();
-        entry.reply = Some(Box::from(reply));
-        let after = entry.cost();
-        self.bytes = self.bytes - before + after;
-        self.make_room(0);
+        let before = entry.reply.take().map_or(0, |reply| reply.len());
+        self.bytes -= before;
+        // An answer that there is no room for is not kept: its duplicates meet silence, but run nothing twice.
+        if self.make_room(reply.len())
+            && let Some(entry) = self.entries.get_mut(key)
+        {
+            entry.reply = Some(Box::from(reply));
+            self.bytes += reply.len();
+        }
     }
 
     /// Makes room for `wanted` bytes by forgetting what may be forgotten; `false` when that is not enough.

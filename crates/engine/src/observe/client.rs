@@ -15,6 +15,8 @@ pub(crate) enum Freshness {
     Fresh,
     /// Older than its Max-Age; the registration will be renewed.
     Stale,
+    /// It was renewed, and the answer has not come yet.
+    Renewing,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +41,18 @@ impl Observation {
     }
 
     /// Takes a notification; `false` when it is older than the last one (RFC 7641 §3.4).
-    pub(crate) fn advance(&mut self, now: Instant, sequence: u32, options: Options<'_>) -> bool {
-        if !is_newer(self.sequence, sequence) && now - self.at <= REORDER_WINDOW {
+    ///
+    /// The answer to a renewal counts whatever its number: a server that started anew may count from elsewhere.
+    /// `certain` tells that it is one; while a renewal is not answered anything may be.
+    pub(crate) fn advance(
+        &mut self,
+        now: Instant,
+        sequence: u32,
+        options: Options<'_>,
+        certain: bool,
+    ) -> bool {
+        let certain = certain || self.freshness == Freshness::Renewing;
+        if !certain && !is_newer(self.sequence, sequence) && now - self.at <= REORDER_WINDOW {
             return false;
         }
         self.sequence = sequence;
@@ -76,12 +88,22 @@ mod tests {
         options.set_uint(OptionNumber::OBSERVE, 9);
         let options = options.as_options();
         let mut observation = Observation::begin(Instant::ZERO, options).unwrap();
-        assert!(!observation.advance(Instant::ZERO + REORDER_WINDOW, 8, options));
-        assert!(observation.advance(
-            Instant::ZERO + REORDER_WINDOW + Duration::from_micros(1),
-            8,
-            options
-        ));
+        assert!(!observation.advance(Instant::ZERO + REORDER_WINDOW, 8, options, false));
+        let after = Instant::ZERO + REORDER_WINDOW + Duration::from_micros(1);
+        assert!(observation.advance(after, 8, options, false));
+    }
+
+    #[test]
+    fn the_answer_to_a_renewal_counts_whatever_its_number() {
+        let mut options = OptionsBuf::new();
+        options.set_uint(OptionNumber::OBSERVE, 9);
+        let options = options.as_options();
+        let mut observation = Observation::begin(Instant::ZERO, options).unwrap();
+        assert!(observation.advance(Instant::ZERO, 2, options, true));
+        assert!(!observation.advance(Instant::ZERO, 1, options, false));
+        observation.freshness = Freshness::Renewing;
+        assert!(observation.advance(Instant::ZERO, 1, options, false));
+        assert_eq!(observation.freshness, Freshness::Fresh);
     }
 
     #[test]

@@ -12,11 +12,10 @@
 use alloc::collections::{BTreeSet, VecDeque};
 use hashbrown::HashMap;
 
-use coracle_wire::ContentFormat;
+use coracle_wire::{ContentFormat, Status};
 
 use crate::block::bodies::Asked;
 use crate::context::Context;
-use crate::exchange::admission::Blocks;
 use crate::exchange::server::Serving;
 use crate::exchange::server::{Ask, PeerToken};
 use crate::message::Attempt;
@@ -55,30 +54,25 @@ pub(crate) struct Observer {
     last_confirmed: Instant,
     confirmable: bool,
     sequence: u32,
-    content_format: Option<ContentFormat>,
-    blocks: Blocks,
-    cache_key: u64,
+    /// The content-format of the representations sent so far; missing until one was sent.
+    format: Option<Option<ContentFormat>>,
+    /// What the block stage needs to cut a notification.
+    pub(crate) asked: Asked,
 }
 
 impl Observer {
-    /// What the block stage needs to cut a notification.
-    pub(crate) fn asked(&self) -> Asked {
-        Asked {
-            peer: self.path.peer(),
-            cache_key: self.cache_key,
-            block2: self.blocks.block2,
-        }
-    }
-
     /// The next value of the Observe option: 24 bits, going up (RFC 7641 §4.4).
     pub(crate) fn next_sequence(&mut self) -> u32 {
         self.sequence = (self.sequence + 1) & 0x00ff_ffff;
         self.sequence
     }
 
-    /// Notifications keep the content-format of the first response (RFC 7641 §4.2).
-    pub(crate) fn keeps_format(&self, response: &ResponseRef<'_>) -> bool {
-        self.content_format == response.options.content_format()
+    /// Notifications keep the content-format of the first representation (RFC 7641 §4.2).
+    pub(crate) fn keeps_format(&mut self, response: &ResponseRef<'_>) -> bool {
+        let Some(next) = format_of(response) else {
+            return true;
+        };
+        *self.format.get_or_insert(next) == next
     }
 
     /// Whether the next notification is confirmable.
@@ -156,9 +150,8 @@ impl Observers {
             last_confirmed: now,
             confirmable: ask.confirmable,
             sequence: first_sequence(now),
-            content_format: response.options.content_format(),
-            blocks: ask.blocks,
-            cache_key: ask.cache_key,
+            format: format_of(response),
+            asked: Asked::of(ask),
         }
     }
 
@@ -234,6 +227,11 @@ impl Observers {
         }
         None
     }
+}
+
+/// The content-format of a representation; a 2.03 carries none (RFC 7252 §5.9.1.3).
+fn format_of(response: &ResponseRef<'_>) -> Option<Option<ContentFormat>> {
+    (response.status == Status::CONTENT).then(|| response.options.content_format())
 }
 
 /// Numbers start at the time in units of 16 ms, so that they go on after a restart or a renewed registration

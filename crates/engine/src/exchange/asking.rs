@@ -1,0 +1,266 @@
+//! One request of ours: what it sends, and what each response to it means.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use coracle_wire::{Message, Method, OptionNumber, Options, OptionsBuf, Status, Token};
+
+use crate::block::transfer::{Download, Downloaded, Upload, Uploaded};
+use crate::config::TransmissionParameters;
+use crate::context::Context;
+use crate::exchange::admission::{Blocks, blocks, misunderstood};
+use crate::observe::client::{Freshness, Observation};
+use crate::path::Path;
+use crate::slab::Key;
+use crate::stats::DropReason;
+use crate::time::Instant;
+use crate::values::{Event, ExchangeError, ExchangeId};
+
+pub(crate) struct Asking {
+    pub(crate) path: Path,
+    pub(crate) method: Method,
+    pub(crate) options: OptionsBuf,
+    pub(crate) payload: Box<[u8]>,
+    pub(crate) confirmable: bool,
+    pub(crate) parameters: TransmissionParameters,
+    pub(crate) max_body: usize,
+    /// When the exchange ends at the latest; `None` when each step has its own time.
+    pub(crate) deadline: Option<Instant>,
+    /// The token of the request, or of its block under way.
+    pub(crate) token: Token,
+    /// The token of the request for a further block of the response.
+    pub(crate) fetch: Option<Token>,
+    /// The message under way, as long as the message layer knows it.
+    pub(crate) outgoing: Option<Key>,
+    pub(crate) upload: Option<Upload>,
+    pub(crate) download: Option<Download>,
+    pub(crate) observation: Option<Observation>,
+}
+
+impl Asking {
+    pub(crate) fn is_group(&self) -> bool {
+        self.path.multicast
+    }
+
+    /// The application asks for one block by itself.
+    pub(crate) fn is_manual(&self) -> bool {
+        matches!(self.options.as_options().block2(), Some(Ok(block)) if block.num() > 0)
+    }
+
+    /// The whole request, or the block of it that is under way.
+    pub(crate) fn main_message(&self) -> Option<(OptionsBuf, &[u8])> {
+        let mut options = self.options.clone();
+        let Some(upload) = &self.upload else {
+            return Some((options, &self.payload));
+        };
+        let (part, block) = upload.block(&self.payload)?;
+        options.set(OptionNumber::BLOCK1, &block.encode()).ok()?;
+        if block.num() == 0 {
+            options.set_uint(OptionNumber::SIZE1, self.payload.len() as u64);
+        } else {
+            // RFC 7959 §2.10: only in the first block.
+            options.remove(OptionNumber::IF_NONE_MATCH);
+        }
+        if block.more() {
+            // RFC 7959 §3.3: what the answer's blocks should be like is said with the last block.
+            options.remove(OptionNumber::BLOCK2);
+        }
+        Some((options, part))
+    }
+
+    /// The request for a further block of the response (RFC 7959 §2.4, §2.7).
+    pub(crate) fn fetch_message(&self) -> Option<(OptionsBuf, &[u8])> {
+        let mut options = self.options.clone();
+        options.remove(OptionNumber::OBSERVE);
+        options.remove(OptionNumber::IF_NONE_MATCH);
+        options
+            .set(OptionNumber::BLOCK2, &self.download.as_ref()?.wanted()?.encode())
+            .ok()?;
+        // The payload of a FETCH is part of its cache key (RFC 8132 §2.3), unless it came in blocks itself.
+        let repeats = self.method == Method::FETCH && self.upload.is_none();
+        Some((options, if repeats { &self.payload } else { &[] }))
+    }
+
+    /// Back to the first message of the request, to register an observation anew.
+    pub(crate) fn renew(&mut self) {
+        // A registration that was not confirmable is renewed in a confirmable message: when one is lost, only this
+        // tells a server that is gone from a message that is.
+        self.confirmable = true;
+        self.download = None;
+        self.upload = self.upload.map(|upload| upload.again());
+        if let Some(observation) = &mut self.observation {
+            observation.freshness = Freshness::Renewing;
+        }
+    }
+}
+
+/// What a response leads to.
+pub(crate) enum Outcome {
+    Nothing,
+    /// Another message of the exchange.
+    Next,
+    Done(Box<Delivered>),
+    Failed(ExchangeError),
+}
+
+pub(crate) struct Delivered {
+    pub(crate) status: Status,
+    pub(crate) options: OptionsBuf,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Outcome {
+    fn done(status: Status, message: &Message<'_>) -> Outcome {
+        let (options, payload) = (OptionsBuf::from(message.options), message.payload.into());
+        Outcome::Done(Box::new(Delivered {
+            status,
+            options,
+            payload,
+        }))
+    }
+}
+
+/// A response on its way in, its Block options checked.
+pub(crate) struct Inbound<'m> {
+    pub(crate) status: Status,
+    pub(crate) message: &'m Message<'m>,
+    pub(crate) blocks: Blocks,
+}
+
+/// Checks the options of a response (RFC 7252 §5.4.1). The caller understands those that it sent itself: some servers
+/// repeat an option that they refuse.
+pub(crate) fn admit(message: &Message<'_>, sent: Options<'_>) -> Result<Blocks, ExchangeError> {
+    if let Some(number) = misunderstood(message.options, |number| sent.contains(number)) {
+        return Err(ExchangeError::CriticalOption(number.0));
+    }
+    blocks(message.options).map_err(|_| ExchangeError::BlockOption)
+}
+
+impl Asking {
+    /// A response to the request or to a block of it. `certain`: it is no earlier notification that came late.
+    pub(crate) fn take_response(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        key: Key,
+        response: &Inbound<'_>,
+        certain: bool,
+    ) -> Outcome {
+        let &Inbound {
+            status,
+            message,
+            blocks,
+        } = response;
+        if self.is_group() || self.is_manual() {
+            return Outcome::done(status, message);
+        }
+        if let Some(outcome) = self.take_upload(context, key, status, blocks) {
+            return outcome;
+        }
+        match (&mut self.observation, message.options.observe()) {
+            (Some(observation), Some(sequence)) if status.is_success() => {
+                if !observation.advance(now, sequence, message.options, certain) {
+                    context.stats.drop_for(DropReason::StaleNotification);
+                    return Outcome::Nothing;
+                }
+            }
+            // RFC 7641 §3.2, §4.2: without the option, or with an error, no more notifications follow.
+            (Some(_), _) => self.observation = None,
+            (None, _) if self.options.as_options().observe() == Some(0) && status.is_success() => {
+                self.observation = Observation::begin(now, message.options);
+            }
+            (None, _) => {}
+        }
+        match Download::begin(message, status, blocks, self.max_body) {
+            None => Outcome::done(status, message),
+            Some(Ok(download)) => {
+                self.download = Some(download);
+                self.progress(context, key);
+                Outcome::Next
+            }
+            Some(Err(error)) => Outcome::Failed(error),
+        }
+    }
+
+    /// A response while the request's body is under way. `None`: it is the final one.
+    fn take_upload(
+        &mut self,
+        context: &mut Context,
+        key: Key,
+        status: Status,
+        blocks: Blocks,
+    ) -> Option<Outcome> {
+        let total = self.payload.len();
+        if self.upload.is_none()
+            && status == Status::REQUEST_ENTITY_TOO_LARGE
+            && let Some(block) = blocks.block1.filter(|block| block.size() < total)
+        {
+            // RFC 7959 §2.9.3: a hint to try again in blocks.
+            self.upload = Some(Upload::new(block.szx()));
+            return Some(Outcome::Next);
+        }
+        match self.upload.as_mut()?.respond(status, blocks.block1, total) {
+            Uploaded::Final => None,
+            Uploaded::Broken => Some(Outcome::Failed(ExchangeError::BlockOption)),
+            Uploaded::Next => {
+                self.progress(context, key);
+                Some(Outcome::Next)
+            }
+        }
+    }
+
+    /// A further block of the response.
+    pub(crate) fn take_block(&mut self, context: &mut Context, key: Key, response: &Inbound<'_>) -> Outcome {
+        let &Inbound {
+            status,
+            message,
+            blocks,
+        } = response;
+        let Some(download) = &mut self.download else {
+            return Outcome::Nothing;
+        };
+        match download.take(message, status, blocks) {
+            Ok(Downloaded::Next) => {
+                self.progress(context, key);
+                Outcome::Next
+            }
+            Ok(Downloaded::Whole) => {
+                self.progress(context, key);
+                let Some(download) = self.download.take() else {
+                    return Outcome::Nothing;
+                };
+                let Download {
+                    status,
+                    options,
+                    body,
+                    ..
+                } = download;
+                Outcome::Done(Box::new(Delivered {
+                    status,
+                    options,
+                    payload: body,
+                }))
+            }
+            Ok(Downloaded::Instead) => Outcome::done(status, message),
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    fn progress(&self, context: &mut Context, key: Key) {
+        let received = self
+            .download
+            .as_ref()
+            .map_or(0, |download| download.body.len() as u64);
+        let (sent, total) = match (&self.download, &self.upload) {
+            (Some(download), _) => (self.payload.len() as u64, download.total()),
+            (None, Some(upload)) => (upload.offset() as u64, Some(self.payload.len() as u64)),
+            (None, None) => (0, None),
+        };
+        context.events.push_back(Event::Progress {
+            id: ExchangeId::client(key),
+            sent,
+            received,
+            total,
+        });
+    }
+}

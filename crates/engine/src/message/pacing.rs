@@ -1,0 +1,59 @@
+//! When a message may leave: NSTART, PROBING_RATE and the waits between retransmissions (RFC 7252 §4.2, §4.7).
+
+use core::time::Duration;
+
+use crate::config::TransmissionParameters;
+use crate::context::Context;
+use crate::message::peers::PeerState;
+use crate::message::{Attempt, Owner, Sending};
+use crate::time::Instant;
+
+/// Whether a message goes ahead of others: a response that waits for no acknowledgement.
+pub(super) fn passes(sending: &Sending) -> bool {
+    !sending.confirmable && !matches!(sending.owner, Owner::Request(_))
+}
+
+/// Whether a message may leave now. `Err` tells when it may, or `None` when another message has to end first.
+pub(super) fn turn(state: &PeerState, sending: &Sending, now: Instant) -> Result<(), Option<Instant>> {
+    let nstart = sending.parameters.nstart;
+    if sending.confirmable {
+        // RFC 7252 §4.7: at most NSTART interactions are outstanding.
+        return if state.in_flight < nstart {
+            Ok(())
+        } else {
+            Err(None)
+        };
+    }
+    if !matches!(sending.owner, Owner::Request(_)) || sending.path.multicast {
+        return Ok(());
+    }
+    // RFC 7252 §4.7: a peer that does not answer is sent PROBING_RATE bytes a second.
+    if state.unanswered >= nstart && state.probe_at > now {
+        return Err(Some(state.probe_at));
+    }
+    Ok(())
+}
+
+/// Counts a message that leaves against NSTART and PROBING_RATE.
+pub(super) fn depart(state: &mut PeerState, sending: &Sending, now: Instant, len: usize) {
+    if sending.confirmable {
+        state.in_flight = state.in_flight.saturating_add(1);
+    } else if matches!(sending.owner, Owner::Request(_)) && !sending.path.multicast {
+        state.unanswered = state.unanswered.saturating_add(1);
+        let rate = u64::from(sending.parameters.probing_rate.max(1));
+        let pause = Duration::from_micros((len as u64).saturating_mul(1_000_000) / rate);
+        state.probe_at = state.probe_at.max(now) + pause;
+    }
+}
+
+/// RFC 7252 §4.2: a random wait between ACK_TIMEOUT and ACK_TIMEOUT times ACK_RANDOM_FACTOR.
+pub(super) fn first_attempt(context: &mut Context, parameters: &TransmissionParameters) -> Attempt {
+    let spread = parameters
+        .ack_timeout
+        .mul_f32((parameters.ack_random_factor - 1.0).max(0.0));
+    let timeout = parameters.ack_timeout + context.random_within(spread);
+    Attempt {
+        retransmissions: 0,
+        timeout,
+    }
+}
