@@ -1,0 +1,94 @@
+//! CoAP for Rust: server, client and router over one socket.
+//!
+//! This crate is the front door: it has no code of its own, it re-exports the crates of Coracle under one name.
+//! [`prelude`] holds what nearly every program uses.
+//!
+//! # A server
+//! ```no_run
+//! use coracle::prelude::*;
+//!
+//! #[tokio::main]
+//! async fn main() -> coracle::Result<()> {
+//!     let temperature = Notifier::new(21.5_f32); // set() notifies everybody who observes it
+//!     let app = Router::new()
+//!         .route("/temp", get(read).put(write).rt("temperature").observable())
+//!         .with_state(temperature);
+//!     coracle::Endpoint::bind("coap://localhost")?.serve(app).await
+//! }
+//!
+//! async fn read(State(temperature): State<Notifier<f32>>) -> Response {
+//!     temperature.observed(|celsius| celsius.to_string())
+//! }
+//!
+//! async fn write(State(temperature): State<Notifier<f32>>, Json(celsius): Json<f32>) -> Changed {
+//!     temperature.set(celsius);
+//!     Changed
+//! }
+//! ```
+//! Retransmission, de-duplication, block-wise transfer, observation, `/.well-known/core` and the refusal of critical
+//! options that nobody knows are below the handlers. What the router answers by itself is listed in [`router`].
+//!
+//! # A client
+//! ```no_run
+//! # async fn example() -> coracle::Result<()> {
+//! use coracle::client::{Client, Notification};
+//!
+//! let client = Client::new()?; // one socket for all peers
+//! let answer = client.get("coap://localhost/temp").send().await?;
+//! println!("{} {}", answer.status(), answer.text()?);
+//!
+//! let mut states = client.observe("coap://localhost/temp").observe().await?;
+//! while let Some(state) = states.next().await {
+//!     match state? {
+//!         Notification::State(answer) => println!("{}", answer.text()?),
+//!         Notification::Stale => println!("no longer known"),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//! Both run inside the caller's tokio runtime. Without std, or without tokio, use [`engine`]: the same protocol as a
+//! machine that is driven by hand.
+//!
+//! # Where things are
+//! | module | holds |
+//! |---|---|
+//! | [`router`] | paths to handlers, extractors, responses, layers, notifiers |
+//! | [`client`] | requests, observations and what comes back |
+//! | [`wire`] | methods, codes, options, messages and URIs as bytes |
+//! | [`formats`] | link-format |
+//! | [`engine`] | the endpoint without sockets or clock, its settings and bounds |
+
+pub use coracle_engine as engine;
+pub use coracle_formats as formats;
+pub use coracle_router as router;
+pub use coracle_wire as wire;
+
+pub use client::Client;
+pub use coracle_runtime::{
+    Config, Endpoint, Error, ExchangeError, Interface, RequestError, Serve, TransmissionParameters,
+};
+pub use router::{Notifier, Router};
+
+/// Requests to other endpoints, and what comes back.
+pub mod client {
+    pub use coracle_runtime::{
+        Client, Family, Notification, Observation, Progress, RequestBuilder, Response, Responses, SentRequest,
+    };
+}
+
+/// What nearly every server uses, and the registered numbers: `use coracle::prelude::*`.
+///
+/// `Request` and `Response` are the server's; those of the client are in [`client`].
+pub mod prelude {
+    pub use coracle_router::{
+        BodyStream, Cbor, Changed, Created, Deleted, Extension, FromRef, IntoResponse, Json, Notifier, Path,
+        Preconditions, Query, Rejection, Request, Response, Router, State, any, delete, fetch, get, ipatch,
+        patch, post, put,
+    };
+    pub use coracle_runtime::{Client, Endpoint};
+    pub use coracle_wire::{ContentFormat, Method, OptionNumber, OptionsBuf, Status};
+}
+
+/// What a program of its own `main` returns.
+pub type Result<T, E = Error> = core::result::Result<T, E>;
