@@ -1,5 +1,7 @@
 //! `/.well-known/core`: the router's own list of what it serves (RFC 6690 §4, RFC 7252 §7).
 
+use std::borrow::Cow;
+
 use coracle_formats::link_format::{Filter, Link, write_links};
 use coracle_wire::{ContentFormat, Options, Status};
 
@@ -18,8 +20,12 @@ pub(crate) struct Directory {
 }
 
 enum Source {
+    /// Found to be expressible when the route was added.
     Fixed(Link),
-    Dynamic { base: String, links: LinkSource },
+    Dynamic {
+        base: String,
+        links: LinkSource,
+    },
 }
 
 impl Directory {
@@ -46,16 +52,22 @@ impl Directory {
             .filter_map(|query| std::str::from_utf8(query).ok())
             .collect();
         let filters: Vec<Filter<'_>> = queries.into_iter().map(Filter::parse).collect();
-        let passes = |link: &Link| filters.iter().all(|filter| link.matches(filter)) && link.check().is_ok();
-        let mut links = Vec::new();
+        let passes = |link: &Link| filters.iter().all(|filter| link.matches(filter));
+        let mut links: Vec<Cow<'_, Link>> = Vec::new();
         for source in &self.sources {
             match source {
-                Source::Fixed(link) => links.push(link.clone()),
-                Source::Dynamic { base, links: source } => links.extend(source(base)),
+                Source::Fixed(link) => {
+                    links.extend(Some(link).filter(|link| passes(link)).map(Cow::Borrowed))
+                }
+                Source::Dynamic { base, links: source } => {
+                    let found = source(base)
+                        .into_iter()
+                        .filter(|link| passes(link) && link.check().is_ok());
+                    links.extend(found.map(Cow::Owned));
+                }
             }
         }
-        links.retain(passes);
-        write_links(&links).unwrap_or_default()
+        write_links(links.iter().map(Cow::as_ref)).unwrap_or_default()
     }
 }
 

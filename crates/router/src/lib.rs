@@ -85,6 +85,8 @@ mod router;
 mod table;
 mod trie;
 
+pub use bytes::Bytes;
+
 pub use body::{BodyInterrupted, BodySender, BodyStream, Demand};
 pub use extensions::Extensions;
 pub use extract::{

@@ -15,9 +15,9 @@ pub(crate) type LinkSource = Arc<dyn Fn(&str) -> Vec<Link> + Send + Sync>;
 /// The declarations of a route.
 #[derive(Clone, Default)]
 pub(crate) struct Meta {
-    pub(crate) methods: Vec<Handles>,
+    pub(crate) methods: Vec<(Method, Takes)>,
     /// A handler for all other methods.
-    pub(crate) any: Option<Handles>,
+    pub(crate) any: Option<Takes>,
     /// Formats of representations; empty: not declared.
     pub(crate) produces: Vec<ContentFormat>,
     /// Formats of payloads; empty: not declared.
@@ -33,23 +33,23 @@ pub(crate) struct Meta {
     pub(crate) links: Option<LinkSource>,
 }
 
-/// A method and how its handler takes bodies.
+/// How a handler takes bodies.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Handles {
-    pub(crate) method: Method,
-    pub(crate) streams: bool,
+pub(crate) enum Takes {
+    Whole,
+    Parts,
 }
 
 impl Meta {
     /// What can be said against a request by its options alone, the most severe first.
-    pub(crate) fn admit(&self, method: Method, options: Options<'_>) -> Result<Handles, Rejection> {
+    pub(crate) fn admit(&self, method: Method, options: Options<'_>) -> Result<Takes, Rejection> {
         self.check_options(options)?;
-        let handles = self
+        let handler = self
             .methods
             .iter()
-            .find(|handles| handles.method == method)
-            .or(self.any.as_ref());
-        let handles = handles.ok_or_else(|| Rejection::Method {
+            .find(|(handled, _)| *handled == method)
+            .map(|(_, takes)| *takes);
+        let takes = handler.or(self.any).ok_or_else(|| Rejection::Method {
             allowed: self.allowed(),
         })?;
         if let Some(accept) = options.accept()
@@ -63,16 +63,16 @@ impl Meta {
         {
             return Err(Rejection::ContentFormat { found });
         }
-        Ok(*handles)
+        Ok(takes)
     }
 
     /// A request that is refused is streamed: it is answered on its first block and not assembled in vain.
     pub(crate) fn body(&self, method: Method, options: Options<'_>) -> Body {
         match self.admit(method, options) {
-            Ok(Handles { streams: false, .. }) => Body::Collect {
+            Ok(Takes::Whole) => Body::Collect {
                 limit: self.body_limit.unwrap_or(DEFAULT_BODY_LIMIT),
             },
-            _ => Body::Stream,
+            Ok(Takes::Parts) | Err(_) => Body::Stream,
         }
     }
 
@@ -103,7 +103,7 @@ impl Meta {
         let names: Vec<String> = self
             .methods
             .iter()
-            .map(|handles| handles.method.to_string())
+            .map(|(method, _)| method.to_string())
             .collect();
         names.join(", ")
     }

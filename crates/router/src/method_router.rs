@@ -10,7 +10,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::handler::{Build, Handler, Stateless};
-use crate::meta::{Handles, Meta};
+use crate::meta::{Meta, Takes};
 use crate::request::Request;
 use crate::resource::Resource;
 use crate::response::IntoResponse;
@@ -60,6 +60,7 @@ macro_rules! by_method {
                 ///
                 /// # Panics
                 /// If the method has a handler already.
+                #[track_caller]
                 pub fn $name<H, T>(self, handler: H) -> Self
                 where
                     H: Handler<T, S>,
@@ -117,17 +118,11 @@ impl<S: Send + Sync + 'static> MethodRouter<S> {
         let mut this = Self::empty();
         match method {
             Some(method) => {
-                this.meta.methods.push(Handles {
-                    method,
-                    streams: false,
-                });
+                this.meta.methods.push((method, Takes::Whole));
                 this.handlers.push((method, Arc::new(route)));
             }
             None => {
-                this.meta.any = Some(Handles {
-                    method: Method::GET,
-                    streams: true,
-                });
+                this.meta.any = Some(Takes::Parts);
                 this.any = Some(Arc::new(route));
             }
         }
@@ -138,18 +133,16 @@ impl<S: Send + Sync + 'static> MethodRouter<S> {
     ///
     /// # Panics
     /// If the method has a handler already.
+    #[track_caller]
     pub fn on<H, T>(mut self, method: Method, handler: H) -> Self
     where
         H: Handler<T, S>,
         T: 'static,
     {
-        if self.meta.methods.iter().any(|handles| handles.method == method) {
+        if self.meta.methods.iter().any(|(handled, _)| *handled == method) {
             misuse(format_args!("{method} has two handlers"));
         }
-        self.meta.methods.push(Handles {
-            method,
-            streams: H::STREAMS_BODY,
-        });
+        self.meta.methods.push((method, takes::<H, T, S>()));
         self.handlers.push((method, Arc::new(Stateless::new(handler))));
         self
     }
@@ -160,10 +153,7 @@ impl<S: Send + Sync + 'static> MethodRouter<S> {
         H: Handler<T, S>,
         T: 'static,
     {
-        self.meta.any = Some(Handles {
-            method: Method::GET,
-            streams: H::STREAMS_BODY,
-        });
+        self.meta.any = Some(takes::<H, T, S>());
         self.any = Some(Arc::new(Stateless::new(handler)));
         self
     }
@@ -311,6 +301,14 @@ impl<S> fmt::Debug for MethodRouter<S> {
         f.debug_struct("MethodRouter")
             .field("meta", &self.meta)
             .finish_non_exhaustive()
+    }
+}
+
+fn takes<H: Handler<T, S>, T, S>() -> Takes {
+    if H::STREAMS_BODY {
+        Takes::Parts
+    } else {
+        Takes::Whole
     }
 }
 

@@ -91,7 +91,8 @@ impl<T> Notifier<T> {
         Observable { subject, seen }
     }
 
-    /// A response made of the value, which can be observed: no change of the value is missed.
+    /// A response made of the value, which can be observed: no change of the value is missed. A `set` from within
+    /// `respond` would wait for itself.
     pub fn observed<R: IntoResponse>(&self, respond: impl FnOnce(&T) -> R) -> Response {
         let value = self.read();
         let observable = self.observable();
@@ -257,4 +258,27 @@ impl Subject {
 /// A weak reference keeps its place in memory, so that equal addresses are the same sink.
 fn is(known: &Weak<dyn ChangeSink>, sink: &Arc<dyn ChangeSink>) -> bool {
     addr_eq(known.as_ptr(), Arc::as_ptr(sink))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Deaf;
+
+    impl ChangeSink for Deaf {
+        fn changed(&self, _: Topic) {}
+    }
+
+    #[test]
+    fn dead_sinks_do_not_pile_up() {
+        let notifier = Notifier::new(());
+        for _ in 0..100 {
+            let sink: Arc<dyn ChangeSink> = Arc::new(Deaf);
+            notifier.observable().subscribe(&sink);
+        }
+        assert_eq!(notifier.inner.subject.sinks().len(), 1);
+        notifier.changed();
+        assert_eq!(notifier.inner.subject.sinks().len(), 0);
+    }
 }

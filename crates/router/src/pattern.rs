@@ -86,6 +86,10 @@ impl Pattern {
             .all(|segment| matches!(segment, Segment::Literal(_)))
     }
 
+    pub(crate) fn has_wildcard(&self) -> bool {
+        matches!(self.segments.last(), Some(Segment::Rest(_)))
+    }
+
     fn checked(self) -> Result<Pattern, &'static str> {
         let names: Vec<&str> = self.segments.iter().filter_map(Segment::name).collect();
         if names

@@ -102,6 +102,7 @@ impl fmt::Display for Rejection {
                     "the handler asks for {wanted} parts of the path, its route captures {found}"
                 )
             }
+            Rejection::Method { allowed } if allowed.is_empty() => f.write_str("no such method"),
             Rejection::Method { allowed } => write!(f, "allowed: {allowed}"),
             Rejection::Option(number) => match number.name() {
                 Some(name) => write!(f, "option {} ({name}) is not supported here", number.0),

@@ -87,7 +87,9 @@ impl<S: Send + Sync + 'static> Router<S> {
                 "route {path:?}: its attributes cannot be listed: {error}"
             ));
         }
-        self.change(|inner| inner.add_route(entry))
+        let mut inner = self.into_inner();
+        inner.add_route(entry);
+        Router::of(inner)
     }
 
     /// Adds all routes of another router below a path. Its fallback, if it has one, answers what is below the path
@@ -98,16 +100,19 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[track_caller]
     pub fn nest(self, path: &str, router: Router<S>) -> Self {
         let prefix = parse(path);
+        if prefix.has_wildcard() {
+            misuse(format_args!("{path:?}: nothing can lie below a wildcard"));
+        }
         let other = router.into_inner();
-        self.change(|inner| {
-            for entry in other.routes {
-                inner.add_route(entry.nested(&prefix));
-            }
-            for entry in other.fallbacks {
-                inner.add_fallback(entry.nested(&prefix));
-            }
-            inner.layer_options.extend(other.layer_options);
-        })
+        let mut inner = self.into_inner();
+        for entry in other.routes {
+            inner.add_route(entry.nested(&prefix));
+        }
+        for entry in other.fallbacks {
+            inner.add_fallback(entry.nested(&prefix));
+        }
+        inner.layer_options.extend(other.layer_options);
+        Router::of(inner)
     }
 
     /// Adds all routes of another router beside those here, and its fallback.
@@ -138,7 +143,9 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// If there is a fallback already.
     #[track_caller]
     pub fn fallback_route(self, methods: MethodRouter<S>) -> Self {
-        self.change(|inner| inner.add_fallback(Entry::new(Pattern::root(), methods)))
+        let mut inner = self.into_inner();
+        inner.add_fallback(Entry::new(Pattern::root(), methods));
+        Router::of(inner)
     }
 
     /// Wraps all that was added so far, with the fallback, `/.well-known/core` and the 4.04 of the router. The layer
@@ -209,7 +216,6 @@ impl<S: Send + Sync + 'static> Router<S> {
         Arc::unwrap_or_clone(self.inner)
     }
 
-    #[track_caller]
     fn change(self, change: impl FnOnce(&mut Inner<S>)) -> Router<S> {
         let mut inner = self.into_inner();
         change(&mut inner);
@@ -424,8 +430,15 @@ impl<S> Build<S> for Wrapped<S> {
 struct NotFound;
 
 impl Call for NotFound {
-    fn call(&self, _: Request) -> Answer {
-        Answer::ready(Rejection::NotFound.into_response())
+    /// RFC 7252 §5.8: a method that is not recognized is 4.05, wherever it is asked for.
+    fn call(&self, request: Request) -> Answer {
+        let rejection = match request.method.name() {
+            Some(_) => Rejection::NotFound,
+            None => Rejection::Method {
+                allowed: String::new(),
+            },
+        };
+        Answer::ready(rejection.into_response())
     }
 }
 
