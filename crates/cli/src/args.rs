@@ -111,8 +111,16 @@ pub(crate) struct GlobalArgs {
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 
-    /// When to use colours; NO_COLOR turns them off too
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    /// When to use colours: auto, always or never; NO_COLOR turns them off too
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        hide_possible_values = true,
+        hide_default_value = true,
+        value_name = "WHEN",
+        default_value_t
+    )]
     pub(crate) color: ColorChoice,
 }
 

@@ -5,14 +5,15 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use clap::Args;
-use coracle_runtime::{Config, Error, ExchangeError, Family, TransmissionParameters};
+use coracle::client::Family;
+use coracle::{Config, Error, ExchangeError, TransmissionParameters};
 
 use crate::console::Console;
 use crate::error::{CliError, Exit};
 use crate::option_arg::{OptionArg, parse_etag};
 use crate::wire::{ContentFormat, Status, Uri, UriErrorKind};
 
-pub(crate) use coracle_runtime::{Client, Notification, Observation, RequestBuilder, Response, SentRequest};
+pub(crate) use coracle::client::{Client, Notification, Observation, RequestBuilder, Response, SentRequest};
 
 /// The longest answer that is taken, in bytes. It is held in memory; 2^20 blocks of 1,024 bytes are all that
 /// RFC 7959 can transfer.

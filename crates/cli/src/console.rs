@@ -9,12 +9,10 @@ use crate::error::CliError;
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorChoice {
-    /// On terminals, unless NO_COLOR is set.
+    // Without doc comments, so that help texts stay short.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 

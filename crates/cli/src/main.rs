@@ -18,8 +18,7 @@ mod show;
 use std::process::ExitCode;
 
 use clap::Parser;
-use coracle_formats as formats;
-use coracle_wire as wire;
+use coracle::{formats, wire};
 
 use crate::args::{Cli, Command};
 use crate::console::Console;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use coracle_runtime::Error;
+use coracle::Error;
 
 use crate::client::{self, FamilyArgs};
 use crate::console::{Console, Style};

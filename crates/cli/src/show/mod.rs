@@ -1,4 +1,5 @@
 //! How messages and payloads look to people.
 
+mod cbor;
 pub(crate) mod message;
 pub(crate) mod payload;

@@ -3,6 +3,7 @@
 use crate::console::{Painter, harmless};
 use crate::formats::link_format::{LinkWriter, Links};
 use crate::json;
+use crate::show::cbor;
 use crate::wire::ContentFormat;
 
 /// What a payload holds.
@@ -95,19 +96,12 @@ fn text(payload: &[u8]) -> Option<String> {
 
 /// CBOR in diagnostic notation (RFC 8949 §8), an item a line; `None` if it is not well-formed.
 pub(crate) fn diagnostic(kind: Kind, payload: &[u8]) -> Option<String> {
-    let mut decoder = minicbor::Decoder::new(payload);
-    let mut lines = Vec::new();
-    while decoder.position() < payload.len() {
-        let start = decoder.position();
-        decoder.skip().ok()?;
-        let item = payload.get(start..decoder.position())?;
-        lines.push(harmless(&minicbor::display(item).to_string()));
-    }
-    match kind {
-        Kind::Cbor if lines.len() == 1 => lines.pop(),
-        Kind::CborSequence => Some(lines.join("\n")),
+    let items = match kind {
+        Kind::Cbor => cbor::diagnostic(payload).filter(|items| items.len() == 1),
+        Kind::CborSequence => cbor::diagnostic(payload),
         _ => None,
-    }
+    };
+    Some(harmless(&items?.join("\n")))
 }
 
 /// A link a line; `None` if it is no link-format.
@@ -165,7 +159,7 @@ mod tests {
         assert_eq!(json.as_deref(), Some("{\n  \"a\": 1\n}"));
         // RFC 8428 §6: {-2: "urn:dev:ow:10e2073a01080063:", 2: 23.1} in a record.
         let senml = shown(ContentFormat::SENML_CBOR, b"\x81\xa2\x21\x61a\x02\xf9\x4d\xc0");
-        assert_eq!(senml.as_deref(), Some("[{-2: \"a\", 2: 2.3e1}]"));
+        assert_eq!(senml.as_deref(), Some("[{-2: \"a\", 2: 23.0}]"));
         let sequence = shown(ContentFormat(63), b"\x01\x61b");
         assert_eq!(sequence.as_deref(), Some("1\n\"b\""));
         let links = shown(ContentFormat::LINK_FORMAT, b"</a>;rt=\"x y\";obs,</b>;ct=40");
