@@ -4,6 +4,7 @@
 //! per problem what is not.
 #![allow(clippy::print_stdout, reason = "a command line tool answers on stdout")]
 
+mod bench;
 mod floors;
 mod no_std;
 mod tidy;
@@ -16,6 +17,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   floors   hold the dependencies between our crates against the table of floors
   no-std   build wire, formats and engine into a library that has no std
   tidy     hold the sources against the rules that the compiler does not know
+  bench    measure the cost of a request beside the raw limit of UDP (docs/performance.md)
 ";
 
 /// What a command says: a line about success, or the problems.
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ["floors"] => floors::run(),
         ["no-std"] => no_std::run(),
         ["tidy"] => tidy::run(),
+        ["bench", arguments @ ..] => bench::run(arguments),
         ["help" | "-h" | "--help"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

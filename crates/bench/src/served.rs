@@ -1,0 +1,29 @@
+//! Our server as its users start it, on one core.
+
+use std::io;
+
+use coracle_router::{Router, get};
+use coracle_runtime::Endpoint;
+
+use crate::child;
+
+async fn temperature() -> &'static str {
+    "21.5"
+}
+
+/// The application under test.
+pub(crate) fn router() -> Router {
+    Router::new().route("/temp", get(temperature))
+}
+
+/// Serves until it is killed.
+pub(crate) fn serve() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let endpoint = Endpoint::bind("coap://127.0.0.1:0").map_err(io::Error::other)?;
+        endpoint.local_addrs().into_iter().for_each(child::announce);
+        endpoint.serve(router()).await.map_err(io::Error::other)
+    })
+}
