@@ -12,7 +12,6 @@ use coracle_engine::{
     Endpoint, ExchangeId, Instant, OwnedRequest, Request as EngineRequest, ResponseRef, Topic,
 };
 use coracle_router::{BodySender, BodyStream, ChangeSink, Demand, Observable, Request, Response, Router};
-use coracle_wire::OptionsBuf;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{FuturesUnordered, Stream};
 
@@ -53,15 +52,11 @@ impl Serving {
         id: ExchangeId,
         request: &EngineRequest<'_>,
     ) {
-        let payload = Bytes::copy_from_slice(request.payload);
-        let mut call = Request::new(request.method, request.path).with_confirmable(request.confirmable);
-        call.options = OptionsBuf::from(request.options);
+        let mut call = Request::from(*request);
         if request.more {
-            let (sender, stream) = BodyStream::new(payload);
+            let (sender, stream) = BodyStream::new(std::mem::take(&mut call.payload));
             self.bodies.insert(id, sender);
             call = call.with_body(stream);
-        } else {
-            call.payload = payload;
         }
         self.call(engine, now, id, call);
     }

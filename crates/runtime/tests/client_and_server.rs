@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use coracle_engine::{Config, ExchangeError, TransmissionParameters};
-use coracle_router::{BodyStream, Notifier, Response, Router, State, get, post, put};
+use coracle_router::{BodyStream, Cbor, Json, Notifier, Response, Router, State, get, post, put};
 use coracle_runtime::{Client, Endpoint, Error, Notification};
-use coracle_wire::Status;
+use coracle_wire::{ContentFormat, Status};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -76,6 +76,26 @@ async fn a_request_is_answered() {
     let wrong = client.delete(server.uri("/hello")).send().await.unwrap();
     assert_eq!(wrong.status(), Status::METHOD_NOT_ALLOWED);
     server.shut_down().await;
+}
+
+#[tokio::test]
+async fn values_travel_as_json_and_cbor() {
+    let double = |Json(n): Json<u32>| async move { Json(n * 2) };
+    let halve = |Cbor(x): Cbor<f64>| async move { Cbor(x / 2.0) };
+    let server = Server::start(
+        Router::new()
+            .route("/json", post(double))
+            .route("/cbor", post(halve)),
+    );
+    let client = Client::new().unwrap();
+    let response = client.post(server.uri("/json")).json(&21).send().await.unwrap();
+    assert_eq!(response.content_format(), Some(ContentFormat::JSON));
+    assert_eq!(response.json::<u32>().unwrap(), 42);
+    let response = client.post(server.uri("/cbor")).cbor(&0.5).send().await.unwrap();
+    assert_eq!(response.cbor::<f32>().unwrap(), 0.25);
+    let wrong = client.post(server.uri("/cbor")).json(&1).send().await.unwrap();
+    assert_eq!(wrong.status(), Status::UNSUPPORTED_CONTENT_FORMAT);
+    assert!(matches!(response.json::<String>(), Err(Error::Payload(_))));
 }
 
 #[tokio::test]

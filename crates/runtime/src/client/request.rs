@@ -149,8 +149,9 @@ impl RequestBuilder {
 
     /// Sets the body to a value as CBOR, and says so.
     pub fn cbor(mut self, value: &impl Serialize) -> Self {
-        self.payload = minicbor_serde::to_vec(value)
-            .map(Bytes::from)
+        let mut bytes = Vec::new();
+        self.payload = ciborium::into_writer(value, &mut bytes)
+            .map(|()| Bytes::from(bytes))
             .map_err(|error| Error::Payload(error.to_string()));
         self.content_format(ContentFormat::CBOR)
     }

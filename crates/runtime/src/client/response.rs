@@ -9,6 +9,9 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 
+/// How deep CBOR may nest, so that a body of brackets cannot use up the stack.
+const MAX_CBOR_DEPTH: usize = 128;
+
 /// The answer to a request, with its whole body.
 #[derive(Clone, Debug)]
 pub struct Response {
@@ -70,7 +73,8 @@ impl Response {
     /// # Errors
     /// [`Error::Payload`] when it is not CBOR, or not of this shape.
     pub fn cbor<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        minicbor_serde::from_slice(&self.payload).map_err(|error| Error::Payload(error.to_string()))
+        ciborium::de::from_reader_with_recursion_limit(&self.payload[..], MAX_CBOR_DEPTH)
+            .map_err(|error| Error::Payload(error.to_string()))
     }
 
     /// The body read as link-format (RFC 6690).
