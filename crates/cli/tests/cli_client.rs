@@ -1,0 +1,338 @@
+//! The client commands as scripts see them, against a server of this project on the loopback interface.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::Write;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use coracle::Endpoint;
+use coracle::prelude::*;
+use serde_json::{Value, json};
+
+/// A server that lives as long as the test process.
+fn server() -> SocketAddr {
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let ticks = Notifier::new(0_u32);
+            let endpoint = Endpoint::bind("coap://127.0.0.1:0").unwrap();
+            tell.send(*endpoint.local_addrs().first().unwrap()).unwrap();
+            let mut beat = tokio::time::interval(Duration::from_millis(20));
+            tokio::join!(endpoint.serve(site(ticks.clone())).into_future(), async {
+                loop {
+                    beat.tick().await;
+                    ticks.update(|tick| *tick += 1);
+                }
+            })
+        })
+    });
+    told.recv().unwrap()
+}
+
+fn site(ticks: Notifier<u32>) -> Router {
+    Router::new()
+        .route("/hello", get(async || "hello").rt("greeting"))
+        .route(
+            "/json",
+            get(async || (ContentFormat::JSON, r#"{"b": 1.50, "a": []}"#)),
+        )
+        .route(
+            "/bytes",
+            get(async || Response::success(vec![0_u8, 255])).rt("bytes"),
+        )
+        .route("/echo", post(echo).put(echo).fetch(echo).patch(echo).ipatch(echo))
+        .route(
+            "/broken",
+            get(async || Response::diagnostic(Status::INTERNAL_SERVER_ERROR, "on\nfire")),
+        )
+        .route(
+            "/made",
+            post(async || Created::at("/made/1")).delete(async || Deleted),
+        )
+        .route(
+            "/ticks",
+            get(async |State(ticks): State<Notifier<u32>>| ticks.observed(u32::to_string)).observable(),
+        )
+        .with_state(ticks)
+}
+
+/// Method, content format and payload, so that the test sees what arrived.
+async fn echo(request: Request) -> String {
+    let format = request
+        .options
+        .as_options()
+        .content_format()
+        .map(|format| format.0);
+    let payload = String::from_utf8_lossy(&request.payload).into_owned();
+    format!("{} {format:?} {payload}", request.method)
+}
+
+fn start(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coracle"));
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn coracle(args: &[&str]) -> Output {
+    start(args).output().unwrap()
+}
+
+fn coracle_with_input(args: &[&str], input: &[u8]) -> Output {
+    let mut child = start(args).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// Standard output, standard error and exit status.
+fn outcome(output: &Output) -> (&str, &str, i32) {
+    let text = |bytes| std::str::from_utf8(bytes).unwrap();
+    (
+        text(&output.stdout),
+        text(&output.stderr),
+        output.status.code().unwrap(),
+    )
+}
+
+fn scratch(name: &str) -> PathBuf {
+    std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("client-{}-{name}", std::process::id()))
+}
+
+#[test]
+fn the_body_goes_to_standard_output_and_nothing_else_does() {
+    let uri = format!("{}/hello", server());
+    assert_eq!(outcome(&coracle(&["get", &uri])), ("hello", "", 0));
+    let verbose = coracle(&["get", &uri, "-v"]);
+    let (stdout, stderr, status) = outcome(&verbose);
+    assert_eq!((stdout, status), ("hello", 0));
+    assert!(stderr.starts_with(&format!(
+        "> GET coap://{uri} (CON)\n>   Uri-Path: \"hello\"\n< 2.05 Content from "
+    )));
+    assert!(
+        stderr.contains("\n<   Content-Format: 0 (text/plain;charset=utf-8)\n<   5 bytes\n"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn errors_of_the_server_are_one_line_and_an_exit_status() {
+    let server = server();
+    let missing = coracle(&["get", &format!("{server}/none")]);
+    let (stdout, stderr, status) = outcome(&missing);
+    assert_eq!((stdout, status), ("", 4));
+    assert!(stderr.starts_with("coracle: 4.04 Not Found"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1);
+    let broken = coracle(&["get", &format!("{server}/broken")]);
+    let expected = "coracle: 5.00 Internal Server Error: on\\nfire\n";
+    assert_eq!(outcome(&broken), ("", expected, 5));
+}
+
+#[test]
+fn silence_is_exit_status_3() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let uri = format!("coap://{}/x", silent.local_addr().unwrap());
+    let given_up = coracle(&["get", &uri, "--retransmit", "0", "--ack-timeout", "0.05"]);
+    let hint = "--timeout, --retransmit and --ack-timeout say how long to try";
+    let expected = format!("coracle: {uri}: no answer after 0 retransmissions ({hint})\n");
+    assert_eq!(outcome(&given_up), ("", expected.as_str(), 3));
+    let late = coracle(&["get", &uri, "--timeout", "0.05"]);
+    assert_eq!(
+        outcome(&late),
+        (
+            "",
+            format!("coracle: {uri}: no answer in time ({hint})\n").as_str(),
+            3
+        )
+    );
+    let ping = coracle(&["ping", &uri, "--count", "1", "--timeout", "0.05"]);
+    let expected = format!(
+        "PING {uri}\nseq=1: no answer within 0.05 s\n--- {uri} ---\n1 sent, 0 answered, 100 % lost\n"
+    );
+    assert_eq!(outcome(&ping), (expected.as_str(), "", 3));
+    drop(silent);
+    let nobody = coracle(&["get", &uri]);
+    let (stdout, stderr, status) = outcome(&nobody);
+    assert_eq!((stdout, status), ("", 3));
+    assert!(stderr.contains(": unreachable: "), "{stderr}");
+}
+
+#[test]
+fn payloads_come_from_arguments_files_and_standard_input() {
+    let uri = format!("{}/echo", server());
+    let put = coracle(&["put", &uri, "on"]);
+    assert_eq!(outcome(&put), ("PUT None on", "", 0));
+    let json = coracle(&["post", &uri, "-d", "{}", "-f", "json"]);
+    assert_eq!(outcome(&json), ("POST Some(50) {}", "", 0));
+    let piped = coracle_with_input(&["fetch", &uri, "-f", "60"], b"piped");
+    assert_eq!(outcome(&piped), ("FETCH Some(60) piped", "", 0));
+    let explicit = coracle_with_input(&["patch", &uri, "-d", "@-"], b"explicit");
+    assert_eq!(outcome(&explicit), ("PATCH None explicit", "", 0));
+    let ignored = coracle_with_input(&["ipatch", &uri, "-d", ""], b"ignored");
+    assert_eq!(outcome(&ignored), ("iPATCH None ", "", 0));
+    let path = scratch("payload");
+    std::fs::write(&path, "from a file").unwrap();
+    let file = coracle(&["put", &uri, "-d", &format!("@{}", path.display())]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(outcome(&file), ("PUT None from a file", "", 0));
+    let missing = coracle(&["put", &uri, "-d", "@/none/such"]);
+    assert_eq!(
+        outcome(&missing),
+        (
+            "",
+            "coracle: cannot read /none/such: no such file or directory\n",
+            1
+        )
+    );
+}
+
+#[test]
+fn a_success_without_a_body_says_nothing_unless_asked() {
+    let uri = format!("{}/made", server());
+    assert_eq!(outcome(&coracle(&["delete", &uri])), ("", "", 0));
+    let created = coracle(&["post", &uri, "x", "-v"]);
+    let (stdout, stderr, status) = outcome(&created);
+    assert_eq!((stdout, status), ("", 0));
+    assert!(stderr.contains("< 2.01 Created from "), "{stderr}");
+    assert!(stderr.contains("\n<   Location-Path: \"made\"\n"), "{stderr}");
+}
+
+#[test]
+fn an_answer_becomes_one_json_object() {
+    let server = server();
+    let answer = coracle(&["get", &format!("{server}/json"), "--json"]);
+    let (stdout, stderr, status) = outcome(&answer);
+    assert_eq!((stdout.lines().count(), stderr, status), (1, "", 0));
+    assert!(
+        stdout.contains(r#""payload":{"b":1.50,"a":[]},"encoding":"json""#),
+        "{stdout}"
+    );
+    let answer: Value = serde_json::from_str(stdout).unwrap();
+    assert_eq!(answer.get("code"), Some(&json!("2.05")));
+    assert_eq!(answer.get("from"), Some(&json!(server.to_string())));
+    let missing = coracle(&["delete", &format!("{server}/none"), "--json"]);
+    let (stdout, stderr, status) = outcome(&missing);
+    assert_eq!((stderr, status), ("", 4));
+    assert!(stdout.contains(r#""code":"4.04","name":"Not Found""#), "{stdout}");
+}
+
+#[test]
+fn a_body_is_written_to_a_file_and_an_error_is_not() {
+    let server = server();
+    let path = scratch("body");
+    let name = path.to_str().unwrap();
+    let written = coracle(&["get", &format!("{server}/bytes"), "-o", name]);
+    assert_eq!(outcome(&written), ("", "", 0));
+    let missing = coracle(&["get", &format!("{server}/none"), "-o", name]);
+    assert_eq!(outcome(&missing).2, 4);
+    assert_eq!(std::fs::read(&path).unwrap(), [0, 255]);
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn options_of_any_number_are_sent() {
+    let uri = format!("{}/hello", server());
+    let elective = coracle(&["get", &uri, "-O", "65000=0x0102", "-q"]);
+    assert_eq!(outcome(&elective), ("hello", "", 0));
+    let critical = coracle(&["get", &uri, "-O", "65001=x"]);
+    let (_, stderr, status) = outcome(&critical);
+    assert!(stderr.starts_with("coracle: 4.02 Bad Option"), "{stderr}");
+    assert_eq!(status, 4);
+    let odd = coracle(&["get", &uri, "-O", "max-age=0x0102030405"]);
+    let warning = "warning: Max-Age has 0 to 4 bytes, not 5 (RFC 7252 §5.4.3); it is sent as given\n";
+    assert_eq!(outcome(&odd), ("hello", warning, 0));
+}
+
+#[test]
+fn observed_states_are_lines() {
+    let uri = format!("{}/ticks", server());
+    let observed = coracle(&["observe", &uri, "--count", "3"]);
+    let (stdout, stderr, status) = outcome(&observed);
+    let ticks: Vec<u32> = stdout.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!((ticks.len(), stderr, status), (3, "", 0));
+    assert!(ticks.is_sorted_by(|earlier, later| earlier < later), "{ticks:?}");
+    let json = coracle(&["observe", &uri, "--count", "2", "--json"]);
+    for line in outcome(&json).0.lines() {
+        let state: Value = serde_json::from_str(line).unwrap();
+        assert!(
+            state.get("time").unwrap().as_str().unwrap().ends_with('Z'),
+            "{state}"
+        );
+        assert!(state.get("observe").unwrap().is_u64(), "{state}");
+    }
+    assert_eq!(outcome(&json).0.lines().count(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_command_runs_for_each_state() {
+    let uri = format!("{}/ticks", server());
+    let run = "echo $COAP_CODE $COAP_CONTENT_FORMAT $COAP_URI $(cat | tr -d 0-9)";
+    let observed = coracle(&["observe", &uri, "--count", "2", "--exec", run]);
+    let line = format!("2.05 0 coap://{uri}\n");
+    assert_eq!(outcome(&observed), (line.repeat(2).as_str(), "", 0));
+    let failing = coracle(&["observe", &uri, "--count", "1", "--exec", "exit 3"]);
+    assert_eq!(outcome(&failing), ("", "`exit 3`: exit status: 3\n", 0));
+}
+
+#[test]
+fn what_cannot_be_observed_is_told() {
+    let uri = format!("{}/hello", server());
+    let told = "the server does not let this be observed; this is its only answer\n";
+    assert_eq!(outcome(&coracle(&["observe", &uri])), ("hello\n", told, 0));
+    let missing = coracle(&["observe", &format!("{uri}/none")]);
+    assert_eq!(outcome(&missing).2, 4);
+}
+
+#[test]
+fn discovered_links_are_absolute() {
+    let server = server();
+    let all = coracle(&["discover", &server.to_string()]);
+    let (stdout, _, status) = outcome(&all);
+    assert!(
+        stdout
+            .lines()
+            .any(|line| line == format!("<coap://{server}/hello>;rt=\"greeting\"")),
+        "{stdout}"
+    );
+    assert_eq!(status, 0);
+    let one = coracle(&["discover", &server.to_string(), "--rt", "byt*", "--json"]);
+    let link: Value = serde_json::from_str(outcome(&one).0).unwrap();
+    assert_eq!(link.get("href"), Some(&json!(format!("coap://{server}/bytes"))));
+}
+
+#[test]
+fn pings_are_counted() {
+    let uri = format!("coap://{}", server());
+    let pinged = coracle(&["ping", &uri, "--count", "2", "--interval", "0.01"]);
+    let (stdout, stderr, status) = outcome(&pinged);
+    assert_eq!((stderr, status), ("", 0));
+    assert!(
+        stdout.contains("\n2 sent, 2 answered, 0 % lost\nround trip min/avg/max/mdev = "),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn mistakes_of_usage_are_exit_status_2() {
+    for args in [
+        &["get"][..],
+        &["get", "http://localhost/"],
+        &["get", "coaps://localhost/"],
+        &["get", "localhost", "-O", "nonsense=1"],
+        &["get", "localhost", "--timeout", "-1"],
+        &["put", "localhost", "x", "-d", "y"],
+        &["put", "localhost", "x", "--block-size", "100"],
+    ] {
+        assert_eq!(coracle(args).status.code(), Some(2), "{args:?}");
+    }
+}
