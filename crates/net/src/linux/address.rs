@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use coracle_engine::Path;
 
+use super::put;
+
 /// Room for the longer of the two kinds, `sockaddr_in6`.
 pub(super) const NAME_SIZE: usize = size_of::<libc::sockaddr_in6>();
 
@@ -43,26 +45,20 @@ pub(super) fn read(name: &Name) -> Option<SocketAddr> {
 fn write(address: SocketAddr, v6_socket: bool, name: &mut Name) -> usize {
     let (ip, scope) = match address {
         SocketAddr::V4(v4) if !v6_socket => {
-            let parts = name.iter_mut().zip(
-                FAMILY_V4
-                    .into_iter()
-                    .chain(v4.port().to_be_bytes())
-                    .chain(v4.ip().octets()),
-            );
-            parts.for_each(|(to, from)| *to = from);
+            put(name, 0, FAMILY_V4);
+            put(name, 2, v4.port().to_be_bytes());
+            put(name, 4, v4.ip().octets());
             return size_of::<libc::sockaddr_in>();
         }
         SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), 0),
         SocketAddr::V6(v6) => (*v6.ip(), v6.scope_id()),
     };
-    let head = FAMILY_V6
-        .into_iter()
-        .chain(address.port().to_be_bytes())
-        .chain([0; 4]);
-    let parts = name
-        .iter_mut()
-        .zip(head.chain(ip.octets()).chain(scope.to_ne_bytes()));
-    parts.for_each(|(to, from)| *to = from);
+    put(name, 0, FAMILY_V6);
+    put(name, 2, address.port().to_be_bytes());
+    // Flow information: none.
+    put(name, 4, [0; 4]);
+    put(name, 8, ip.octets());
+    put(name, 24, scope.to_ne_bytes());
     NAME_SIZE
 }
 

@@ -4,6 +4,8 @@
 use std::ffi::c_int;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::put;
+
 const WORD: usize = size_of::<usize>();
 const HEADER: usize = WORD + 2 * size_of::<c_int>();
 
@@ -113,34 +115,26 @@ pub(super) fn write_packet_info(
             Some(IpAddr::V4(source)) => source,
             _ => Ipv4Addr::UNSPECIFIED,
         };
-        let data = index.into_iter().chain(source.octets()).chain([0; 4]);
-        write(libc::IPPROTO_IP, libc::IP_PKTINFO, V4_INFO, data, control)
+        put(control, HEADER, index);
+        put(control, HEADER + 4, source.octets());
+        put(control, HEADER + 8, [0; 4]);
+        write_header(libc::IPPROTO_IP, libc::IP_PKTINFO, V4_INFO, control)
     } else {
         let source = match source {
             Some(IpAddr::V6(source)) => source,
             _ => Ipv6Addr::UNSPECIFIED,
         };
-        let data = source.octets().into_iter().chain(index);
-        write(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, V6_INFO, data, control)
+        put(control, HEADER, source.octets());
+        put(control, HEADER + 16, index);
+        write_header(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, V6_INFO, control)
     }
 }
 
-fn write(
-    level: c_int,
-    kind: c_int,
-    size: usize,
-    data: impl Iterator<Item = u8>,
-    control: &mut [u8; SEND_SPACE],
-) -> usize {
-    let head = (HEADER + size)
-        .to_ne_bytes()
-        .into_iter()
-        .chain(level.to_ne_bytes())
-        .chain(kind.to_ne_bytes());
-    control
-        .iter_mut()
-        .zip(head.chain(data))
-        .for_each(|(to, from)| *to = from);
+/// Writes what stands before `size` bytes of data, and returns the space of both.
+fn write_header(level: c_int, kind: c_int, size: usize, control: &mut [u8; SEND_SPACE]) -> usize {
+    put(control, 0, (HEADER + size).to_ne_bytes());
+    put(control, WORD, level.to_ne_bytes());
+    put(control, WORD + size_of::<c_int>(), kind.to_ne_bytes());
     space(size)
 }
 

@@ -13,3 +13,10 @@ mod socket;
 
 pub(crate) use batch::{RecvScratch, SendScratch};
 pub(crate) use socket::{Socket, prepare};
+
+/// Writes one field of a structure of C at its place, which lies within the structure.
+fn put<const N: usize>(structure: &mut [u8], place: usize, field: [u8; N]) {
+    if let Some(bytes) = structure.get_mut(place..).and_then(<[u8]>::first_chunk_mut) {
+        *bytes = field;
+    }
+}
