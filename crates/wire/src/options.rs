@@ -218,7 +218,8 @@ impl<'a> Options<'a> {
 
     /// A number whose option has a permitted length; others are treated as unrecognized (RFC 7252 §5.4.3).
     fn registered_uint(self, number: OptionNumber) -> Option<u64> {
-        number.definition()?.read_uint(self.get(number)?)
+        let value = self.get(number)?;
+        number.definition()?.read_uint(value)
     }
 }
 
