@@ -276,6 +276,10 @@ impl Driver {
 
     /// Tells those who wait for it that all is sent and acknowledged; whether the driver's work is done.
     fn is_over(&mut self) -> bool {
+        if self.draining.is_empty() && !self.closing && (self.handles || self.serving.is_some()) {
+            // Nobody asks whether it is idle, and to find out takes a look at every exchange.
+            return false;
+        }
         let idle = self.engine.is_idle() && self.sending.is_empty();
         if !self.draining.is_empty() {
             let now = self.clock.now();

@@ -87,8 +87,9 @@ impl Serving {
     }
 
     fn respond(&mut self, engine: &mut Endpoint, now: Instant, id: ExchangeId, response: &Response) {
-        self.bodies.remove(&id);
-        self.aborts.remove(&id);
+        if !self.bodies.is_empty() {
+            self.bodies.remove(&id);
+        }
         let topic = response.observe.as_ref().map(Observable::topic);
         let answer = ResponseRef::new(response.status, response.options.as_options(), &response.payload)
             .with_window(response.window)
@@ -143,6 +144,7 @@ impl Serving {
         let mut done = Poll::Pending;
         while let Poll::Ready(Some(finished)) = Pin::new(&mut self.work).poll_next(cx) {
             if let Ok((id, response)) = finished {
+                self.aborts.remove(&id);
                 self.respond(engine, now, id, &response);
             }
             done = Poll::Ready(());
