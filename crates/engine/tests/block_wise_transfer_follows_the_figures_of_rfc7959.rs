@@ -1,4 +1,12 @@
 //! RFC 7959 §3, figures 2 to 11: the flows as the RFC prints them, with our endpoint in each of the two roles.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "helpers of tests"
+)]
 
 mod common;
 

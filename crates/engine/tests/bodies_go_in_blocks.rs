@@ -1,5 +1,13 @@
 //! Block-wise transfer (RFC 7959) beyond the figures: between two endpoints on bad networks, and by hand where it goes
 //! wrong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "helpers of tests"
+)]
 
 mod common;
 

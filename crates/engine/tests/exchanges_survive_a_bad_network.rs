@@ -1,4 +1,12 @@
 //! With 30 % loss, duplication and reordering every exchange ends, none is executed twice, and nothing remains.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "helpers of tests"
+)]
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,4 +1,12 @@
 //! Every kind of malformed or unwelcome datagram, the bytes that answer it, and the reason that is counted.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "helpers of tests"
+)]
 
 mod common;
 

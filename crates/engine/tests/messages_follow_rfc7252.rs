@@ -1,5 +1,13 @@
 //! The message layer: retransmission, acknowledgement, separate responses, NSTART, PROBING_RATE, message IDs, groups,
 //! No-Response, ICMP errors and closing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "helpers of tests"
+)]
 
 mod common;
 

@@ -1,4 +1,12 @@
 //! Observation (RFC 7641): the server's side by hand, the client's side by hand, and both on bad networks.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "helpers of tests"
+)]
 
 mod common;
 

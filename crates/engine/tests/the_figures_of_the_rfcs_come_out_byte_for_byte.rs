@@ -1,6 +1,14 @@
 //! RFC 7252 appendix A, figures 16 to 23, and RFC 7641 appendix A, figures 3 to 8, where an endpoint plays a role: the
 //! bytes of the figures go in, and those of the other side come out. Message IDs and tokens that the endpoint chooses
 //! are put into the figures' bytes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "helpers of tests"
+)]
 
 mod common;
 
