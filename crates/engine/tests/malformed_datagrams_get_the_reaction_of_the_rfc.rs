@@ -143,10 +143,9 @@ fn unwelcome() -> Vec<Row> {
     ]
 }
 
-/// RFC 7252 §5.4, §5.10.2; RFC 7959 §2.2, §2.9; RFC 8974 §2.2.2.
-fn requests() -> Vec<Row> {
-    use DropReason::{BlockOption, BlockOrder, CriticalOption, Proxying, TokenLength};
-    let path_of_256 = format!("40011234bdf3{}", "61".repeat(256));
+/// RFC 8974 §2.
+fn tokens() -> Vec<Row> {
+    use DropReason::TokenLength;
     let token_of_257 = format!("4d011234f4{}", "aa".repeat(257));
     vec![
         row("NON request", "50011234", "5045....ff6f6b", None),
@@ -175,6 +174,14 @@ fn requests() -> Vec<Row> {
             None,
         ),
         row("token of 257 bytes", &token_of_257, "*4.00", TokenLength),
+    ]
+}
+
+/// RFC 7252 §5.4.
+fn options() -> Vec<Row> {
+    use DropReason::CriticalOption;
+    let path_of_256 = format!("40011234bdf3{}", "61".repeat(256));
+    vec![
         row(
             "unknown critical option, CON",
             "4101123477 91 00",
@@ -235,6 +242,13 @@ fn requests() -> Vec<Row> {
             bad_option!("60821234", "426c6f636b32"),
             CriticalOption,
         ),
+    ]
+}
+
+/// RFC 7252 §5.10.2; RFC 7959 §2.2, §2.9.
+fn blocks_and_proxies() -> Vec<Row> {
+    use DropReason::{BlockOption, BlockOrder, Proxying};
+    vec![
         row("Block2 with SZX 7", "40011234d10a07", "*4.00", BlockOption),
         row("Block1 with SZX 7", "40031234d10e0fff61", "*4.00", BlockOption),
         row(
@@ -287,7 +301,13 @@ fn matches(reaction: &str, sent: &[String]) -> bool {
 #[test]
 fn each_gets_its_reaction_and_is_counted() {
     let mut wrong = Vec::new();
-    for row in formats().into_iter().chain(unwelcome()).chain(requests()) {
+    for row in formats()
+        .into_iter()
+        .chain(unwelcome())
+        .chain(tokens())
+        .chain(options())
+        .chain(blocks_and_proxies())
+    {
         let mut subject = Subject::new();
         let sent: Vec<_> = subject
             .serve(&hex(&row.datagram), b"ok")
