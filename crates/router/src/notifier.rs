@@ -107,6 +107,13 @@ impl<T> Notifier<T> {
         self.inner.subject.topic
     }
 
+    /// Whether anybody holds an [`Observable`] of this state: a response under way, or a driver whose peers observe
+    /// it. What has to be asked for changes need not be asked while nobody does.
+    #[must_use]
+    pub fn is_observed(&self) -> bool {
+        Arc::strong_count(&self.inner.subject) > 1
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, T> {
         self.inner.value.read().unwrap_or_else(PoisonError::into_inner)
     }

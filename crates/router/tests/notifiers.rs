@@ -138,3 +138,16 @@ async fn a_validated_response_can_still_be_observed() {
     assert_eq!(response.status, coracle_wire::Status::VALID);
     assert!(response.observe.is_some());
 }
+
+#[test]
+fn a_state_is_observed_while_somebody_holds_its_observable() {
+    let notifier = Notifier::new(());
+    let other_handle = notifier.clone();
+    assert!(!notifier.is_observed());
+    let response = Response::success("").observed(&notifier);
+    let held_by_a_driver = response.observe.clone();
+    drop(response);
+    assert!(other_handle.is_observed());
+    drop(held_by_a_driver);
+    assert!(!notifier.is_observed());
+}
