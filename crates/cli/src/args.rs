@@ -9,6 +9,7 @@ use crate::observe::ObserveArgs;
 use crate::pages::{CompletionsArgs, ManArgs};
 use crate::ping::PingArgs;
 use crate::request::{PayloadRequestArgs, RequestArgs};
+use crate::serve;
 
 /// What is said below the help of a command.
 const EXAMPLES: &str = "\
@@ -157,6 +158,9 @@ pub(crate) enum Command {
     /// Measure round-trip times with empty messages
     #[command(after_help = PING_EXAMPLES)]
     Ping(PingArgs),
+    /// Serve a site to try clients with, or the files of a folder
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::ServeArgs),
     /// Show what a CoAP message says, or what is wrong with it
     Decode(DecodeArgs),
     /// Print completions for a shell

@@ -13,7 +13,9 @@ mod option_arg;
 mod pages;
 mod ping;
 mod request;
+mod serve;
 mod show;
+mod timestamp;
 
 use std::process::ExitCode;
 
@@ -42,6 +44,7 @@ fn run(command: &Command, console: &Console) -> Result<Exit, CliError> {
         Command::Decode(args) => decode::run(args, console),
         Command::Completions(args) => pages::completions(args, console),
         Command::Man(args) => pages::man(args, console),
+        Command::Serve(args) => serve::run(args, console),
         asking => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -63,6 +66,8 @@ async fn ask(command: &Command, console: &Console) -> Result<Exit, CliError> {
         Command::Observe(args) => observe::run(args, console).await,
         Command::Discover(args) => discover::run(args, console).await,
         Command::Ping(args) => ping::run(args, console).await,
-        Command::Decode(_) | Command::Completions(_) | Command::Man(_) => Ok(Exit::Success),
+        Command::Decode(_) | Command::Completions(_) | Command::Man(_) | Command::Serve(_) => {
+            Ok(Exit::Success)
+        }
     }
 }

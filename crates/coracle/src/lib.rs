@@ -82,9 +82,9 @@ pub mod client {
 /// `Request` and `Response` are the server's; those of the client are in [`client`].
 pub mod prelude {
     pub use coracle_router::{
-        BodyStream, Cbor, Changed, Created, Deleted, Extension, FromRef, IntoResponse, Json, Notifier, Path,
-        Preconditions, Query, Rejection, Request, Response, Router, State, any, delete, fetch, get, ipatch,
-        patch, post, put,
+        BodyStream, Bytes, Cbor, Changed, Created, Deleted, Extension, FromRef, IntoResponse, Json, Notifier,
+        Path, Preconditions, Query, Rejection, Request, Response, Router, State, any, delete, fetch, get,
+        ipatch, patch, post, put,
     };
     pub use coracle_runtime::{Client, Endpoint};
     pub use coracle_wire::{ContentFormat, Method, OptionNumber, OptionsBuf, Status};

@@ -1,6 +1,5 @@
 //! `coracle observe`: the states of a resource as they change.
 
-mod clock;
 mod exec;
 
 use std::time::{Duration, SystemTime};
@@ -15,6 +14,7 @@ use crate::error::{CliError, Exit};
 use crate::json::{self, OptionJson, PayloadJson};
 use crate::request::{answer, tell_request, tell_response};
 use crate::show::payload::{self, Kind};
+use crate::timestamp;
 use crate::wire::Code;
 
 /// Watch a resource and print its states until Ctrl-C.
@@ -169,7 +169,7 @@ impl StateJson {
     fn new(response: &Response, now: SystemTime) -> StateJson {
         let options = response.options().as_options();
         StateJson {
-            time: clock::timestamp(now),
+            time: timestamp::to_the_millisecond(now),
             code: Code::from(response.status()).to_string(),
             observe: options.observe(),
             options: json::options(options),

@@ -1,0 +1,138 @@
+//! What is said when it starts: where it listens, how to try it, what it serves and who may change it.
+
+use std::fmt::Write;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use coracle::wire::Scheme;
+
+use super::access::Access;
+
+/// What is served, in short.
+pub(super) struct Announcement<'a> {
+    /// The addresses that are bound.
+    pub(super) addresses: &'a [SocketAddr],
+    /// The folder, if one is served.
+    pub(super) folder: Option<&'a Path>,
+    /// Who may change what is served.
+    pub(super) access: Access,
+    /// `--write` was given.
+    pub(super) write: bool,
+}
+
+impl Announcement<'_> {
+    /// The text, beginning with a line for each socket. Programs that start the server read those.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for address in self.addresses {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "listening on coap://{address}");
+        }
+        let base = self
+            .addresses
+            .first()
+            .map_or_else(String::new, |address| base(*address));
+        match self.folder {
+            Some(folder) => self.tell_of_folder(&mut text, folder, &base),
+            None => self.tell_of_site(&mut text, &base),
+        }
+        text
+    }
+
+    fn tell_of_folder(&self, text: &mut String, folder: &Path, base: &str) {
+        let _ = writeln!(
+            text,
+            "\nTry it in another terminal:\n  coracle get {base}/\n  coracle get {base}/NAME -o FILE"
+        );
+        if self.access == Access::Write {
+            let _ = writeln!(text, "  coracle put {base}/NAME -d @FILE");
+        }
+        let _ = write!(text, "\nServing the files of {}, ", folder.display());
+        text.push_str(match self.access {
+            Access::Write => "which peers may change and delete (--write).",
+            Access::ReadOnly => "which peers may read only; --write lets them change and delete files.",
+        });
+    }
+
+    fn tell_of_site(&self, text: &mut String, base: &str) {
+        let _ = write!(
+            text,
+            "\nTry it in another terminal:
+  coracle get {base}/hello
+  coracle observe {base}/clock
+  coracle discover {base}\n"
+        );
+        if self.access == Access::Write {
+            let _ = writeln!(text, "  coracle put {base}/store/greeting 'hello'");
+        }
+        text.push_str("\nServing /hello, /clock, /store, /echo, /separate and /large. ");
+        text.push_str(match (self.access, self.write) {
+            (Access::Write, true) => "Peers may change the store (--write).",
+            (Access::Write, false) => "Peers may change the store: all addresses are on this machine.",
+            (Access::ReadOnly, _) => {
+                "The store is read-only, because other machines may reach it; --write lets them change it."
+            }
+        });
+    }
+}
+
+/// A URI of this address for a client on this machine.
+fn base(address: SocketAddr) -> String {
+    let host = match address {
+        SocketAddr::V4(address) if address.ip().is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+        SocketAddr::V6(address) if address.ip().is_unspecified() => format!("[{}]", Ipv6Addr::LOCALHOST),
+        SocketAddr::V4(address) => address.ip().to_string(),
+        SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    };
+    if address.port() == Scheme::Coap.default_port() {
+        format!("coap://{host}")
+    } else {
+        format!("coap://{host}:{}", address.port())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(addresses: &[&str], folder: Option<&str>, access: Access, write: bool) -> String {
+        let addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        let folder = folder.map(Path::new);
+        let announcement = Announcement {
+            addresses: &addresses,
+            folder,
+            access,
+            write,
+        };
+        announcement.text()
+    }
+
+    #[test]
+    fn each_socket_has_its_line_with_its_port() {
+        let text = text(&["127.0.0.1:5683", "[::1]:49152"], None, Access::Write, false);
+        let expected = "listening on coap://127.0.0.1:5683\nlistening on coap://[::1]:49152\n\nTry it";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(
+            text.contains("  coracle put coap://127.0.0.1/store/greeting 'hello'\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("all addresses are on this machine."), "{text}");
+    }
+
+    #[test]
+    fn a_server_that_others_reach_says_what_they_may() {
+        let reader = text(&["0.0.0.0:5684"], None, Access::ReadOnly, false);
+        assert!(
+            reader.contains("coracle get coap://127.0.0.1:5684/hello\n"),
+            "{reader}"
+        );
+        assert!(!reader.contains("coracle put"), "{reader}");
+        assert!(reader.contains("--write lets them change it"), "{reader}");
+        let writer = text(&["[::]:5683"], Some("/srv/x"), Access::Write, true);
+        assert!(writer.contains("coracle put coap://[::1]/NAME"), "{writer}");
+        assert!(
+            writer.contains("the files of /srv/x, which peers may change"),
+            "{writer}"
+        );
+    }
+}

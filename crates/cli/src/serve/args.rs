@@ -1,0 +1,147 @@
+//! The command line of `coracle serve`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// What is said below the help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  coracle serve
+  coracle serve --bind 127.0.0.1:0 -v
+  coracle serve --bind [::] --multicast eth0
+  coracle serve --dir ./firmware --bind 0.0.0.0:5683
+  coracle serve --dir ./inbox --write --max-file-bytes 16M
+
+Without --bind it listens on this machine only, at port 5683. The site has a store, a clock and
+some resources to try; the store takes changes when all addresses are on this machine, and
+otherwise with --write. Files of --dir are changed with --write only, and take the place of the
+site. Ctrl-C ends it when all that was accepted is answered, a second one at once.";
+
+/// Options of `coracle serve`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServeArgs {
+    /// Listen on this address: 127.0.0.1:5684, [::], coap://localhost; :5684 is on this machine only,
+    /// port 0 any that is free
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    pub(crate) bind: Vec<String>,
+
+    /// Join the group All CoAP Nodes on this interface; needs --bind [::] or 0.0.0.0
+    #[arg(long, value_name = "IFACE", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) multicast: Vec<String>,
+
+    /// Let peers change what is served, from wherever they can reach it
+    #[arg(long)]
+    pub(crate) write: bool,
+
+    /// What files are served, and how.
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
+
+    /// Bounds of the store.
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Options for files.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Files")]
+pub(crate) struct FilesArgs {
+    /// Serve the files of this folder, and nothing outside of it
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["store_items", "store_bytes", "store_item_bytes"])]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// Serve files whose name begins with a dot too
+    #[arg(long, requires = "dir")]
+    pub(crate) hidden: bool,
+
+    /// Take files of this size at most
+    #[arg(long, value_name = "BYTES", requires = "dir", default_value = "1G", value_parser = parse_size)]
+    pub(crate) max_file_bytes: u64,
+}
+
+/// Bounds of the store.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Store")]
+pub(crate) struct StoreArgs {
+    /// Keep this many items at most
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) store_items: usize,
+
+    /// Keep this much at most, names included
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_size)]
+    pub(crate) store_bytes: u64,
+
+    /// Take items of this size at most
+    #[arg(long, value_name = "BYTES", default_value = "1M", value_parser = parse_size)]
+    pub(crate) store_item_bytes: u64,
+}
+
+/// A number of bytes: `1048576`, `1024K`, `1M`, `1MiB`; K, M and G are powers of 1,024.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase();
+    let shift = match unit.as_str() {
+        "" | "b" => Some(0),
+        "k" | "kib" => Some(10),
+        "m" | "mib" => Some(20),
+        "g" | "gib" => Some(30),
+        _ => None,
+    };
+    let bytes = digits.parse::<u64>().ok().zip(shift);
+    let bytes = bytes.and_then(|(number, shift)| number.checked_mul(1 << shift));
+    bytes.ok_or_else(|| "not a size such as 65536, 64K, 16M or 1G".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    fn parse(line: &[&str]) -> Result<ServeArgs, clap::Error> {
+        let line = ["serve"].into_iter().chain(line.iter().copied());
+        Line::try_parse_from(line).map(|line| line.args)
+    }
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        assert_eq!(parse_size("0"), Ok(0));
+        assert_eq!(parse_size("64K"), Ok(65_536));
+        assert_eq!(parse_size("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_size("1g"), Ok(1 << 30));
+        for text in [
+            "",
+            "M",
+            "-1",
+            "1.5M",
+            "1T",
+            "99999999999999999999",
+            "20000000000G",
+        ] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn multicast_may_name_an_interface() {
+        assert_eq!(parse(&["--multicast"]).unwrap().multicast, [""]);
+        let two = parse(&["--multicast", "eth0", "--multicast", "eth1"]).unwrap();
+        assert_eq!(two.multicast, ["eth0", "eth1"]);
+        assert!(parse(&[]).unwrap().multicast.is_empty());
+    }
+
+    #[test]
+    fn a_folder_and_bounds_of_the_store_do_not_go_together() {
+        assert!(parse(&["--dir", "x"]).is_ok());
+        assert!(parse(&["--dir", "x", "--store-items", "3"]).is_err());
+        assert!(parse(&["--hidden"]).is_err());
+        assert!(parse(&["--max-file-bytes", "1M"]).is_err());
+    }
+}

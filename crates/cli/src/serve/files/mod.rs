@@ -1,0 +1,191 @@
+//! `--dir`: the files of a folder as resources, block by block from the disk.
+
+mod folder;
+mod format;
+mod name;
+mod refusal;
+mod upload;
+mod watch;
+
+use std::io;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use coracle::engine::Window;
+use coracle::prelude::*;
+use coracle::router::MethodRouter;
+use tokio::sync::Semaphore;
+
+use self::folder::{Folder, Found, Print};
+use self::name::Name;
+use self::refusal::Refusal;
+use self::upload::Written;
+use self::watch::Watches;
+use super::access::{Access, refuse};
+use super::window::Asked;
+
+/// How many files are written at once. Each has an open file, and a buffer of [`BUFFER`] bytes.
+const MAX_UPLOADS: usize = 64;
+
+/// How much of a file is collected before it is written to the disk, in bytes.
+const BUFFER: usize = 64 << 10;
+
+/// A folder with what is going on in it.
+#[derive(Clone)]
+struct Files {
+    folder: Arc<Folder>,
+    watches: Arc<Watches>,
+    uploads: Arc<Semaphore>,
+    max_bytes: u64,
+}
+
+/// The files of `path` as resources. Call it within a tokio runtime: files that are observed are watched from it.
+///
+/// # Errors
+/// If there is no such folder, or it cannot be read.
+pub(super) fn router(path: &FilePath, hidden: bool, access: Access, max_bytes: u64) -> io::Result<Router> {
+    let files = Files {
+        folder: Arc::new(Folder::open(path, hidden)?),
+        watches: Arc::default(),
+        uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
+        max_bytes,
+    };
+    tokio::spawn(files.watches.clone().run(files.folder.clone()));
+    let root = resource(access)
+        .rt("directory")
+        .title("Files")
+        .attribute("ct", &ContentFormat::LINK_FORMAT.0.to_string())
+        .observable();
+    Ok(Router::new()
+        .route("/", root)
+        .route("/{*name}", resource(access))
+        .with_state(files))
+}
+
+/// Conditions are checked when a file takes its place.
+fn resource(access: Access) -> MethodRouter<Files> {
+    let resource = match access {
+        Access::Write => get(read).put(write).delete(remove),
+        Access::ReadOnly => get(read).put(refuse).delete(refuse),
+    };
+    resource.conditional()
+}
+
+async fn read(
+    State(files): State<Files>,
+    Path(segments): Path<Vec<String>>,
+    options: OptionsBuf,
+) -> Result<Response, Refusal> {
+    let name = files.folder.name(&segments)?;
+    let asked = Asked::of(&options);
+    let (folder, looked_for) = (files.folder.clone(), name.clone());
+    let (print, response) = match waiting(move || folder.look(&looked_for, asked)).await? {
+        Found::File(part) => {
+            let (offset, total) = (part.offset, part.total);
+            let response = Response::success(part.payload)
+                .with_window(Window { offset, total })
+                .with_content_format(part.format)
+                .with_etag(&part.print.etag());
+            (part.print, response)
+        }
+        // What a folder lists may change without the folder; the engine makes an ETag of the list itself.
+        Found::Folder(list, print) => (print, (ContentFormat::LINK_FORMAT, list).into_response()),
+    };
+    Ok(files.observed(&name, print, &options, response))
+}
+
+async fn write(
+    State(files): State<Files>,
+    Path(segments): Path<Vec<String>>,
+    conditions: Preconditions,
+    options: OptionsBuf,
+    body: BodyStream,
+) -> Result<Response, Refusal> {
+    let name = files.folder.name(&segments)?;
+    if options
+        .get_uint(OptionNumber::SIZE1)
+        .is_some_and(|size| size > files.max_bytes)
+    {
+        return Err(files.too_long());
+    }
+    let _permit = files.uploads.try_acquire().map_err(|_| Refusal::Busy)?;
+    let written = files.upload(name, conditions, body).await?;
+    let status = if written.created {
+        Status::CREATED
+    } else {
+        Status::CHANGED
+    };
+    Ok(Response::new(status).with_etag(&written.print.etag()))
+}
+
+async fn remove(
+    State(files): State<Files>,
+    Path(segments): Path<Vec<String>>,
+    conditions: Preconditions,
+) -> Result<Deleted, Refusal> {
+    let name = files.folder.name(&segments)?;
+    waiting(move || files.folder.delete(&name, &conditions)).await?;
+    Ok(Deleted)
+}
+
+impl Files {
+    /// The response, observed if that was asked for (RFC 7641 §4.1).
+    fn observed(&self, name: &Name, print: Print, options: &OptionsBuf, response: Response) -> Response {
+        let wants = options.as_options().observe() == Some(0);
+        match wants.then(|| self.watches.watch(name, print)).flatten() {
+            Some(observable) => response.observed(observable),
+            None => response,
+        }
+    }
+
+    /// Writes a body as it comes, some of it at a time: no more than [`BUFFER`] and a block of it is in memory.
+    async fn upload(
+        &self,
+        name: Name,
+        conditions: Preconditions,
+        mut body: BodyStream,
+    ) -> Result<Written, Refusal> {
+        let (folder, checked) = (self.folder.clone(), conditions.clone());
+        let mut upload = waiting(move || folder.begin(&name, &checked)).await?;
+        let mut buffer = Vec::with_capacity(BUFFER);
+        let mut length = 0_u64;
+        while let Some(part) = body.next().await {
+            let part = part.map_err(|_| Rejection::BodyInterrupted)?;
+            length += part.len() as u64;
+            if length > self.max_bytes {
+                return Err(self.too_long());
+            }
+            buffer.extend_from_slice(&part);
+            if buffer.len() >= BUFFER {
+                (upload, buffer) = waiting(move || {
+                    upload.write(&buffer)?;
+                    buffer.clear();
+                    Ok((upload, buffer))
+                })
+                .await?;
+            }
+        }
+        let folder = self.folder.clone();
+        waiting(move || {
+            upload.write(&buffer)?;
+            upload.place(&folder, &conditions)
+        })
+        .await
+    }
+
+    fn too_long(&self) -> Refusal {
+        let limit = usize::try_from(self.max_bytes).unwrap_or(usize::MAX);
+        Rejection::BodyTooLong { limit }.into()
+    }
+}
+
+/// Runs what waits for the disk beside the tasks that must not wait.
+async fn waiting<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Refusal::Failed(io::Error::other(error))))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Why a file is not served or not changed, and what the peer is told.
+
+use std::io::{self, ErrorKind};
+
+use coracle::prelude::*;
+
+/// How long a client is asked to stay away when too much is written at once, in seconds.
+const BUSY_MAX_AGE: u32 = 5;
+
+/// Why nothing was done. The peer learns the kind, not what the system says.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// There is none of that name, or the name leads to none. 4.04.
+    NoSuchFile,
+    /// It leads out of the folder, is no file, or the system does not let us. 4.03.
+    Forbidden(&'static str),
+    /// A folder cannot be written or deleted. 4.05.
+    IsFolder,
+    /// What the router would say: conditions, lengths, bodies that broke off.
+    Rejected(Rejection),
+    /// As many files are written as may be at once. 5.03.
+    Busy,
+    /// It cannot be transferred block-wise. 5.00.
+    TooLarge(&'static str),
+    /// The system failed. 5.00.
+    Failed(io::Error),
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Refusal {
+        Refusal::Rejected(rejection)
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Refusal {
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => {
+                Refusal::NoSuchFile
+            }
+            ErrorKind::PermissionDenied => Refusal::Forbidden("not accessible"),
+            ErrorKind::ReadOnlyFilesystem => Refusal::Forbidden("the file system is read-only"),
+            ErrorKind::IsADirectory => Refusal::IsFolder,
+            _ => Refusal::Failed(error),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Refusal::NoSuchFile => Response::diagnostic(Status::NOT_FOUND, "no such file"),
+            Refusal::Forbidden(why) => Response::diagnostic(Status::FORBIDDEN, why),
+            Refusal::IsFolder => Response::diagnostic(Status::METHOD_NOT_ALLOWED, "it is a folder"),
+            Refusal::Rejected(rejection) => rejection.into_response(),
+            Refusal::Busy => Response::diagnostic(Status::SERVICE_UNAVAILABLE, "too much is written at once")
+                .with_max_age(BUSY_MAX_AGE),
+            Refusal::TooLarge(why) => Response::diagnostic(Status::INTERNAL_SERVER_ERROR, why),
+            Refusal::Failed(error) => Response::diagnostic(Status::INTERNAL_SERVER_ERROR, told(&error)),
+        }
+    }
+}
+
+/// What a peer may know of a failure: what it can do something about.
+fn told(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => "no room on the disk",
+        ErrorKind::UnexpectedEof => "the file changed while it was read",
+        _ => "the file system failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_becomes_a_status() {
+        for (number, status) in [
+            (libc_numbers::ENOENT, Status::NOT_FOUND),
+            (libc_numbers::ENOTDIR, Status::NOT_FOUND),
+            (libc_numbers::ENAMETOOLONG, Status::NOT_FOUND),
+            (libc_numbers::EACCES, Status::FORBIDDEN),
+            (libc_numbers::EPERM, Status::FORBIDDEN),
+            (libc_numbers::EROFS, Status::FORBIDDEN),
+            (libc_numbers::EISDIR, Status::METHOD_NOT_ALLOWED),
+            (libc_numbers::ENOSPC, Status::INTERNAL_SERVER_ERROR),
+            (libc_numbers::EIO, Status::INTERNAL_SERVER_ERROR),
+        ] {
+            let refusal = Refusal::from(io::Error::from_raw_os_error(number));
+            assert_eq!(refusal.into_response().status, status, "{number}");
+        }
+    }
+
+    /// Numbers of Linux.
+    mod libc_numbers {
+        pub(super) const EPERM: i32 = 1;
+        pub(super) const ENOENT: i32 = 2;
+        pub(super) const EIO: i32 = 5;
+        pub(super) const EACCES: i32 = 13;
+        pub(super) const ENOTDIR: i32 = 20;
+        pub(super) const EISDIR: i32 = 21;
+        pub(super) const ENOSPC: i32 = 28;
+        pub(super) const EROFS: i32 = 30;
+        pub(super) const ENAMETOOLONG: i32 = 36;
+    }
+}

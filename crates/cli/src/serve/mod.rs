@@ -1,0 +1,119 @@
+//! `coracle serve`: a site to try clients with, or the files of a folder.
+//!
+//! What is served is a [`Router`] like that of any application of the library; this folder is an example of it.
+
+mod access;
+mod announce;
+mod args;
+mod clock;
+mod files;
+mod listen;
+mod log;
+mod shutdown;
+mod site;
+mod store;
+mod window;
+
+use std::future::IntoFuture;
+use std::pin::pin;
+use std::sync::Arc;
+
+use coracle::{Config, Endpoint, Router};
+use tokio::sync::oneshot;
+
+use self::access::Access;
+use self::announce::Announcement;
+pub(crate) use self::args::{EXAMPLES, ServeArgs};
+use self::shutdown::Signals;
+use self::store::Store;
+use crate::console::Console;
+use crate::error::{CliError, Exit};
+
+/// Serves until a signal ends it, with all processors.
+pub(crate) fn run(args: &ServeArgs, console: &Console) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::io("cannot start", &error))?;
+    let ended = runtime.block_on(serve(args, console));
+    // A disk that does not answer holds nobody up.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, CliError> {
+    let signals = Signals::new().map_err(|error| CliError::io("cannot take signals", &error))?;
+    let endpoint = listen::bind(&args.bind, &args.multicast, config(args), console)?;
+    let addresses = endpoint.local_addrs();
+    let folder = args.files.dir.as_deref();
+    let local = folder.is_none() && listen::is_local(&addresses);
+    let access = if args.write || local {
+        Access::Write
+    } else {
+        Access::ReadOnly
+    };
+    let router = router(args, access)?;
+    let announcement = Announcement {
+        addresses: &addresses,
+        folder,
+        access,
+        write: args.write,
+    };
+    console.note(&announcement.text());
+    let router = if console.verbose {
+        log::told(router, *console)
+    } else {
+        router
+    };
+    until_signals(endpoint, router, signals, console).await
+}
+
+/// What is served.
+fn router(args: &ServeArgs, access: Access) -> Result<Router, CliError> {
+    let Some(folder) = &args.files.dir else {
+        return Ok(site::router(Arc::new(Store::new(args.store.into())), access));
+    };
+    files::router(folder, args.files.hidden, access, args.files.max_file_bytes)
+        .map_err(|error| CliError::io(format_args!("cannot serve {}", folder.display()), &error))
+}
+
+/// The library's bounds, with room for the largest item that the store takes.
+fn config(args: &ServeArgs) -> Config {
+    let mut config = Config::default();
+    let item = usize::try_from(args.store.store_item_bytes).unwrap_or(usize::MAX);
+    config.assembly_bytes_per_peer = config.assembly_bytes_per_peer.max(item);
+    config.assembly_bytes = config.assembly_bytes.max(item);
+    config
+}
+
+/// The first signal lets what was accepted be answered, the second one ends it at once.
+async fn until_signals(
+    endpoint: Endpoint,
+    router: Router,
+    mut signals: Signals,
+    console: &Console,
+) -> Result<Exit, CliError> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async {
+        // Nothing is sent: that the other end is dropped is the sign.
+        let _ = stopped.await;
+    };
+    let serving = endpoint.serve(router).with_graceful_shutdown(stopped);
+    let mut serving = pin!(serving.into_future());
+    tokio::select! {
+        ended = &mut serving => return over(ended),
+        () = signals.next() => console.note("ending: what was accepted is answered; again to end at once"),
+    }
+    drop(stop);
+    tokio::select! {
+        ended = &mut serving => over(ended),
+        () = signals.next() => Err(CliError::new("ended before all was answered")),
+    }
+}
+
+fn over(ended: coracle::Result<()>) -> Result<Exit, CliError> {
+    match ended {
+        Ok(()) => Ok(Exit::Success),
+        Err(error) => Err(CliError::new(format_args!("cannot serve any longer: {error}"))),
+    }
+}

@@ -1,0 +1,320 @@
+//! `coracle serve` as those who start it see it, and as peers do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::UdpSocket;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use coracle::client::{Client, Notification, Observation, Response};
+use coracle::wire::{ContentFormat, OptionNumber, Status};
+
+/// What takes longer has failed.
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coracle"));
+    command.arg("serve").args(arguments);
+    command
+}
+
+/// A server that is killed when the test lets go of it.
+struct Server {
+    child: Child,
+    said: Receiver<String>,
+    port: u16,
+}
+
+impl Server {
+    /// Starts it; `arguments` bind one address.
+    fn start(arguments: &[&str]) -> Server {
+        let mut child = command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (tell, said) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines() {
+                let Ok(line) = line else { break };
+                if tell.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let first = said.recv_timeout(LIMIT).unwrap();
+        let port = first
+            .strip_prefix("listening on coap://")
+            .and_then(|address| address.rsplit_once(':'));
+        let port = port.and_then(|(_, port)| port.parse().ok());
+        let port = port.unwrap_or_else(|| panic!("the first line is {first:?}"));
+        Server { child, said, port }
+    }
+
+    fn uri(&self, path: &str) -> String {
+        format!("coap://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Waits for a line that holds `part`.
+    fn wait_for(&self, part: &str) -> String {
+        loop {
+            let line = self
+                .said
+                .recv_timeout(LIMIT)
+                .unwrap_or_else(|_| panic!("no line with {part:?}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let mut kill = Command::new("kill");
+        kill.args(["-s", name, &self.child.id().to_string()]);
+        assert!(kill.status().unwrap().success());
+    }
+
+    /// Waits until it ends: its standard error is closed then.
+    fn end(&mut self) -> ExitStatus {
+        while self.said.recv_timeout(LIMIT).is_ok() {}
+        self.child.wait().unwrap()
+    }
+
+    /// A socket that talks to it.
+    fn socket(&self) -> UdpSocket {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        socket.connect(("127.0.0.1", self.port)).unwrap();
+        socket
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed: that is no failure.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn receive(socket: &UdpSocket) -> Vec<u8> {
+    let mut buffer = [0; 2048];
+    let length = socket.recv(&mut buffer).unwrap();
+    buffer[..length].to_vec()
+}
+
+async fn next(states: &mut Observation) -> Response {
+    loop {
+        let state = tokio::time::timeout(LIMIT, states.next()).await.unwrap();
+        if let Notification::State(state) = state.unwrap().unwrap() {
+            return state;
+        }
+    }
+}
+
+fn ok_with_payload(response: &Response) -> &[u8] {
+    assert_eq!(response.status(), Status::CONTENT);
+    response.payload()
+}
+
+#[test]
+fn it_says_where_it_listens_how_to_try_it_and_what_is_allowed() {
+    let server = Server::start(&["--bind", "127.0.0.1:0"]);
+    assert_ne!(server.port, 0);
+    server.wait_for(&format!("coracle observe coap://127.0.0.1:{}/clock", server.port));
+    server.wait_for("all addresses are on this machine");
+}
+
+/// RFC 7252 §5.2.1: a piggybacked response, byte by byte.
+#[test]
+fn a_datagram_is_answered() {
+    let server = Server::start(&["--bind", "127.0.0.1:0"]);
+    let socket = server.socket();
+    socket.send(b"\x41\x01\x12\x34\xaa\xb5hello").unwrap();
+    assert_eq!(receive(&socket), b"\x61\x45\x12\x34\xaa\xc0\xffhello");
+}
+
+#[test]
+fn a_taken_port_and_nonsense_are_told_apart() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let busy = command(&["--bind", &address]).output().unwrap();
+    let said = String::from_utf8(busy.stderr).unwrap();
+    assert_eq!(busy.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("address already in use") && said.contains("--bind 127.0.0.1:0"),
+        "{said}"
+    );
+    for nonsense in [
+        &["--bind", "127.0.0.1:0", "--multicast"][..],
+        &["--bind", "127.0.0.1:x"],
+    ] {
+        let failed = command(nonsense).output().unwrap();
+        assert_eq!(failed.status.code(), Some(2), "{nonsense:?}");
+    }
+    let missing = command(&["--bind", "127.0.0.1:0", "--dir", "/no/such/folder"])
+        .output()
+        .unwrap();
+    assert_eq!(missing.status.code(), Some(1));
+}
+
+/// The empty acknowledgement tells that the request is accepted; its answer comes after the signal.
+#[test]
+fn what_was_accepted_is_answered_before_it_ends() {
+    for signal in ["INT", "TERM"] {
+        let mut server = Server::start(&["--bind", "127.0.0.1:0"]);
+        let socket = server.socket();
+        socket.send(b"\x41\x01\x12\x34\xaa\xb8separate").unwrap();
+        assert_eq!(receive(&socket), b"\x60\x00\x12\x34");
+        server.signal(signal);
+        let response = receive(&socket);
+        let (header, rest) = response.split_at(2);
+        assert_eq!(header, b"\x41\x45");
+        assert!(rest.ends_with(b"separate"));
+        socket.send(&[0x60, 0, rest[0], rest[1]]).unwrap();
+        assert_eq!(server.end().code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut server = Server::start(&["--bind", "127.0.0.1:0"]);
+    let socket = server.socket();
+    socket
+        .send(b"\x41\x01\x12\x34\xaa\xb8separate\x48ms=60000")
+        .unwrap();
+    assert_eq!(receive(&socket), b"\x60\x00\x12\x34");
+    server.signal("INT");
+    server.wait_for("ending");
+    server.signal("INT");
+    assert_eq!(server.end().code(), Some(1));
+}
+
+#[tokio::test]
+async fn others_may_read_only_unless_it_is_said() {
+    for (arguments, status) in [
+        (&["--bind", "0.0.0.0:0"][..], Status::FORBIDDEN),
+        (
+            &["--bind", "0.0.0.0:0", "--bind", "127.0.0.1:0"],
+            Status::FORBIDDEN,
+        ),
+        (&["--bind", "0.0.0.0:0", "--write"], Status::CREATED),
+        (&["--bind", "127.0.0.1:0"], Status::CREATED),
+    ] {
+        let server = Server::start(arguments);
+        let client = Client::new().unwrap();
+        // In several blocks: a refusal must not wait for all of them.
+        let put = client.put(server.uri("/store/a")).payload(vec![b'x'; 5000]);
+        assert_eq!(put.send().await.unwrap().status(), status, "{arguments:?}");
+        let hello = client.get(server.uri("/hello")).send().await.unwrap();
+        assert_eq!(ok_with_payload(&hello), b"hello");
+    }
+}
+
+#[tokio::test]
+async fn the_store_keeps_bodies_in_blocks_and_can_be_observed() {
+    let server = Server::start(&["--bind", "127.0.0.1:0", "--store-item-bytes", "6M"]);
+    let client = Client::new().unwrap();
+    let uri = server.uri("/store/a");
+    let body: Vec<u8> = (0..5_000_000_u32).map(|i| (i % 251) as u8).collect();
+    let put = client
+        .put(&uri)
+        .payload(body.clone())
+        .content_format(ContentFormat::OCTET_STREAM);
+    assert_eq!(put.send().await.unwrap().status(), Status::CREATED);
+    let read = client.get(&uri).max_body(10_000_000).send().await.unwrap();
+    assert!(ok_with_payload(&read) == body, "the body differs");
+
+    let mut states = client.observe(&uri).max_body(10_000_000).observe().await.unwrap();
+    assert!(states.is_observed());
+    assert_eq!(next(&mut states).await.payload().len(), body.len());
+    let put = client
+        .put(&uri)
+        .payload("short")
+        .content_format(ContentFormat::OCTET_STREAM);
+    assert_eq!(put.send().await.unwrap().status(), Status::CHANGED);
+    assert_eq!(next(&mut states).await.payload(), "short");
+    let deleted = client.delete(&uri).send().await.unwrap();
+    assert_eq!(deleted.status(), Status::DELETED);
+    assert_eq!(next(&mut states).await.status(), Status::NOT_FOUND);
+
+    let too_long = client.put(&uri).payload(vec![0; (6 << 20) + 1]);
+    let refused = too_long.send().await.unwrap();
+    assert_eq!(refused.status(), Status::REQUEST_ENTITY_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn files_are_written_read_and_observed_through_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let arguments = [
+        "--bind",
+        "127.0.0.1:0",
+        "--dir",
+        path,
+        "--write",
+        "--max-file-bytes",
+        "3M",
+    ];
+    let server = Server::start(&arguments);
+    let client = Client::new().unwrap();
+    let uri = server.uri("/image.bin");
+    let body: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
+    let put = client.put(&uri).payload(body.clone()).if_none_match();
+    assert_eq!(put.send().await.unwrap().status(), Status::CREATED);
+    assert!(
+        fs::read(folder.path().join("image.bin")).unwrap() == body,
+        "the file differs"
+    );
+    let read = client.get(&uri).max_body(10_000_000).send().await.unwrap();
+    assert!(ok_with_payload(&read) == body, "the body differs");
+    let etag = read.options().get(OptionNumber::ETAG).unwrap();
+    let again = client
+        .get(&uri)
+        .option(OptionNumber::ETAG, etag)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(again.status(), Status::VALID);
+
+    let too_long = client.put(server.uri("/long")).payload(vec![0; (3 << 20) + 1]);
+    let refused = too_long.send().await.unwrap();
+    assert_eq!(refused.status(), Status::REQUEST_ENTITY_TOO_LARGE);
+
+    let mut states = client.observe(&uri).max_body(10_000_000).observe().await.unwrap();
+    assert_eq!(next(&mut states).await.payload().len(), body.len());
+    fs::write(folder.path().join("image.bin"), "changed by others").unwrap();
+    while next(&mut states).await.payload() != "changed by others" {}
+    fs::remove_file(folder.path().join("image.bin")).unwrap();
+    while next(&mut states).await.status() != Status::NOT_FOUND {}
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_folder_is_read_only_by_default_even_on_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.txt"), "a").unwrap();
+    let path = folder.path().to_str().unwrap();
+    let server = Server::start(&["--bind", "127.0.0.1:0", "--dir", path]);
+    let client = Client::new().unwrap();
+    let list = client.get(server.uri("/")).send().await.unwrap();
+    assert_eq!(ok_with_payload(&list), b"</a.txt>;ct=0;sz=1");
+    let put = client.put(server.uri("/a.txt")).payload(vec![0; 5000]);
+    assert_eq!(put.send().await.unwrap().status(), Status::FORBIDDEN);
+    assert_eq!(fs::read(folder.path().join("a.txt")).unwrap(), b"a");
+}
+
+#[tokio::test]
+async fn each_request_is_told_with_v() {
+    let server = Server::start(&["--bind", "127.0.0.1:0", "-v"]);
+    let client = Client::new().unwrap();
+    let uri = server.uri("/store/none?a=b");
+    client.get(&uri).send().await.unwrap();
+    let line = server.wait_for("GET");
+    assert!(line.contains(" GET /store/none?a=b: 4.04 Not Found, "), "{line}");
+    assert!(line.starts_with("127.0.0.1:"), "{line}");
+}
