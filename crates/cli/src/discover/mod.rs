@@ -127,7 +127,11 @@ impl Search<'_> {
     /// The request, told to those who want to know. Servers need to understand one filter only (RFC 6690 §4.1);
     /// the others are applied here.
     fn request(&self, uri: &str) -> Result<client::RequestBuilder, CliError> {
-        let mut request = self.client.discover(uri).accept(ContentFormat::LINK_FORMAT);
+        let mut request = self
+            .client
+            .discover(uri)
+            .accept(ContentFormat::LINK_FORMAT)
+            .confirmable(!is_group(uri));
         if let Some(wait) = self.args.wait.or(is_group(uri).then_some(WAIT)) {
             request = request.timeout(wait);
         }
@@ -142,17 +146,27 @@ impl Search<'_> {
     /// Prints what the members of a group have, and tells how many answered.
     async fn ask_group(&self, uri: &str) -> Result<usize, CliError> {
         let failure = |error| client::failure(uri, error);
-        let request = self.request(uri)?.confirmable(false);
+        let request = self.request(uri)?;
         let mut responses = request.send_to_all().await.map_err(failure)?;
-        let mut count = 0;
+        let (mut count, mut failed) = (0, None);
         while let Some(response) = responses.next().await {
             match response {
                 Ok(response) => {
                     count += 1;
                     self.print(&response, &base_of(uri, response.remote()))?;
                 }
-                Err(error) => self.console.complain(&failure(error).to_string()),
+                Err(error) => {
+                    if let Some(earlier) = failed.replace(failure(error)) {
+                        self.console.detail(&earlier.to_string());
+                    }
+                }
             }
+        }
+        match failed {
+            Some(error) if count == 0 => return Err(error),
+            // Where somebody answered, it matters little that somebody else could not.
+            Some(error) => self.console.detail(&error.to_string()),
+            None => {}
         }
         Ok(count)
     }
