@@ -115,11 +115,12 @@ fn join(endpoint: &Endpoint, groups: &[String]) -> Result<(), CliError> {
             name => Interface::from(name),
         };
         endpoint.join_all_coap_nodes(&interface).map_err(|error| {
-            CliError::new(format_args!(
-                "cannot join All CoAP Nodes on {}: {error}",
-                on(group)
-            ))
-            .with_hint("`ip link` lists the interfaces")
+            let what = format!("cannot join All CoAP Nodes on {}", on(group));
+            let failure = match error {
+                Error::Io(error) => CliError::io(what, &error),
+                error => CliError::new(format_args!("{what}: {error}")),
+            };
+            failure.with_hint("`ip link` lists the interfaces")
         })?;
     }
     Ok(())
@@ -191,7 +192,7 @@ mod tests {
     async fn a_taken_port_is_explained() {
         let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap().to_string();
-        let error = bind(&[address.clone()], &[], Config::default(), &quiet()).unwrap_err();
+        let error = bind(std::slice::from_ref(&address), &[], Config::default(), &quiet()).unwrap_err();
         let told = error.to_string();
         assert_eq!(error.exit(), Exit::Failure);
         assert!(told.starts_with(&format!(

@@ -62,8 +62,8 @@ mod tests {
             let response = part(&body, asked);
             let window = response.window.unwrap();
             assert_eq!((window.offset, window.total), (asked.offset, 5000));
-            let start = asked.offset as usize;
-            let end = (start + asked.size as usize).min(body.len());
+            let start = usize::try_from(asked.offset).unwrap();
+            let end = (start + usize::try_from(asked.size).unwrap()).min(body.len());
             assert_eq!(response.payload[..end - start], body[start..end]);
         }
     }
