@@ -594,7 +594,6 @@ fn an_observed_body_in_blocks_is_whole_in_each_notification() {
                         response.payload.iter().all(|byte| *byte == first),
                         "two states in one body"
                     );
-                    assert!(response.options.contains(OptionNumber::OBSERVE));
                     last = Some(first);
                 }
                 Event::Failed { .. } => failed = true,

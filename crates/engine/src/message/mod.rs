@@ -246,12 +246,13 @@ impl MessageLayer {
         }
     }
 
-    /// Whether a message of ours has this token.
+    /// Whether a request of ours has this token; ours have at most 8 bytes.
     fn carries(&self, key: Key, token: &[u8]) -> bool {
-        self.outgoing
-            .get(key)
-            .and_then(|outgoing| Message::parse(&outgoing.datagram).ok())
-            .is_some_and(|sent| sent.token == token)
+        let sent = self.outgoing.get(key).and_then(|outgoing| {
+            let len = usize::from(outgoing.datagram.first()? & 0x0f);
+            outgoing.datagram.get(4..4 + len)
+        });
+        sent == Some(token)
     }
 
     /// Acknowledges a confirmable message with an empty message, now and for each duplicate to come.
