@@ -1,50 +1,81 @@
-//! Instructions of an operation, counted by valgrind: the same on every machine, and quiet on a busy one.
+//! Instructions outside of the kernel, counted by valgrind: nearly the same on every machine, and quiet on a busy one.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::ValueEnum;
 
+use crate::child::Server;
+use crate::load::{self, Load, Until};
 use crate::micro::Case;
+use crate::options::Subject;
 
 /// Repetitions of two runs, whose difference leaves the preparation out.
 const COUNTS: [u32; 2] = [2_000, 10_000];
 
-/// Instructions of an operation; `None` where valgrind is not installed.
-pub(crate) fn count(case: Case) -> io::Result<Option<f64>> {
-    let [few, many] = COUNTS;
-    let (Some(less), Some(more)) = (run(case, few)?, run(case, many)?) else {
-        return Ok(None);
-    };
-    Ok(Some((more - less) as f64 / f64::from(many - few)))
+/// Whether there is a valgrind to count with.
+pub(crate) fn can_be_counted() -> bool {
+    let version = Command::new("valgrind")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    version.is_ok_and(|status| status.success())
 }
 
-fn run(case: Case, count: u32) -> io::Result<Option<u64>> {
-    let file = std::env::temp_dir().join(format!("coracle-bench-{}.callgrind", std::process::id()));
-    let name = case.to_possible_value();
-    let status = Command::new("valgrind")
+/// Instructions of an operation.
+pub(crate) fn of_case(case: Case) -> io::Result<f64> {
+    difference(|count, file| {
+        let name = case.to_possible_value();
+        let name = name.as_ref().map_or("", |name| name.get_name());
+        let status = valgrind(file)?
+            .args(["work", name, &count.to_string()])
+            .status()?;
+        if status.success() {
+            Ok(count.into())
+        } else {
+            Err(io::Error::other("valgrind could not run the measurement"))
+        }
+    })
+}
+
+/// Instructions of a server for a request.
+pub(crate) fn of_server(subject: Subject, peers: u16) -> io::Result<f64> {
+    let runtime = load::runtime()?;
+    difference(|count, file| {
+        runtime.block_on(async {
+            let server = Server::start_by(valgrind(file)?, subject)?;
+            let mut load = Load::start(server.address, peers).await?;
+            let tally = load.run(Until::Answered(count.into())).await?;
+            server.stop()?;
+            Ok(tally.answered())
+        })
+    })
+}
+
+/// Counts two runs of different length, which return how often they repeated the operation.
+fn difference(mut run: impl FnMut(u32, &Path) -> io::Result<u64>) -> io::Result<f64> {
+    let file: PathBuf = std::env::temp_dir().join(format!("coracle-bench-{}.callgrind", std::process::id()));
+    let mut counted = |count| {
+        let repetitions = run(count, &file)?;
+        let total = read_total(&file);
+        std::fs::remove_file(&file)?;
+        Ok::<_, io::Error>((repetitions as f64, total? as f64))
+    };
+    let [few, many] = COUNTS;
+    let ((few, less), (many, more)) = (counted(few)?, counted(many)?);
+    Ok((more - less) / (many - few))
+}
+
+/// This program, run by valgrind.
+fn valgrind(file: &Path) -> io::Result<Command> {
+    let mut command = Command::new("valgrind");
+    command
         .args(["--tool=callgrind", "--quiet"])
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(std::env::current_exe()?)
-        .args([
-            "work",
-            name.as_ref().map_or("", |name| name.get_name()),
-            &count.to_string(),
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    match status {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        status => match status?.success() {
-            true => {}
-            false => return Err(io::Error::other("valgrind could not run the measurement")),
-        },
-    }
-    let total = read_total(&file);
-    std::fs::remove_file(&file)?;
-    total.map(Some)
+        .stderr(Stdio::null());
+    Ok(command)
 }
 
 /// The line of callgrind's file that holds the sum of all events.

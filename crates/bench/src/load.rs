@@ -60,6 +60,11 @@ impl Tally {
     }
 }
 
+/// The runtime of the one that asks.
+pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_io().build()
+}
+
 struct Peer {
     address: Ipv4Addr,
     id: u16,

@@ -10,10 +10,11 @@ use crate::micro::{self, Case};
 use crate::options::{Measure, Subject};
 use crate::rounds::{Rounds, SHARES, Turn};
 
-/// A layer by itself.
+/// A layer by itself, or all that a server does outside of the kernel.
 struct Layer {
-    case: Case,
-    nanoseconds: f64,
+    name: String,
+    /// Not measured for servers, whose time is told by the rounds.
+    nanoseconds: Option<f64>,
     /// Unknown without valgrind.
     instructions: Option<f64>,
 }
@@ -28,7 +29,7 @@ pub(crate) fn run(measure: &Measure) -> io::Result<()> {
     );
     let rounds = Rounds::run(measure)?;
     print_rounds(measure, &rounds);
-    let layers = layers()?;
+    let layers = layers(measure)?;
     print_layers(&layers);
     if let Some(file) = &measure.json {
         let results = to_json(measure, &load_before, &rounds, &layers);
@@ -37,15 +38,26 @@ pub(crate) fn run(measure: &Measure) -> io::Result<()> {
     Ok(())
 }
 
-fn layers() -> io::Result<Vec<Layer>> {
-    let layer = |case| {
-        Ok(Layer {
-            case,
-            nanoseconds: micro::nanoseconds(case),
-            instructions: instructions::count(case)?,
-        })
-    };
-    Case::ALL.into_iter().map(layer).collect()
+fn layers(measure: &Measure) -> io::Result<Vec<Layer>> {
+    let counted = instructions::can_be_counted();
+    let mut layers = Vec::new();
+    for case in Case::ALL {
+        layers.push(Layer {
+            name: case.name().to_owned(),
+            nanoseconds: Some(micro::nanoseconds(case)),
+            instructions: counted.then(|| instructions::of_case(case)).transpose()?,
+        });
+    }
+    for subject in Subject::ALL {
+        layers.push(Layer {
+            name: format!("{}: all outside of the kernel", subject.name()),
+            nanoseconds: None,
+            instructions: counted
+                .then(|| instructions::of_server(subject, measure.peers))
+                .transpose()?,
+        });
+    }
+    Ok(layers)
 }
 
 fn print_rounds(measure: &Measure, rounds: &Rounds) {
@@ -80,15 +92,14 @@ fn print_rounds(measure: &Measure, rounds: &Rounds) {
 
 fn print_layers(layers: &[Layer]) {
     println!("\nlayer                                     ns   instructions");
-    for layer in layers {
-        let instructions = layer
-            .instructions
-            .map_or("-".to_owned(), |count| format!("{count:.0}"));
-        println!(
-            "{:36} {:7.0} {instructions:>14}",
-            layer.case.name(),
-            layer.nanoseconds
-        );
+    let cell = |number: Option<f64>| number.map_or("-".to_owned(), |number| format!("{number:.0}"));
+    for Layer {
+        name,
+        nanoseconds,
+        instructions,
+    } in layers
+    {
+        println!("{name:36} {:>7} {:>14}", cell(*nanoseconds), cell(*instructions));
     }
     if layers.iter().any(|layer| layer.instructions.is_none()) {
         println!("instructions were not counted: valgrind is not installed");
@@ -113,7 +124,7 @@ fn to_json(measure: &Measure, load_before: &str, rounds: &Rounds, layers: &[Laye
     };
     let layer = |layer: &Layer| {
         json!({
-            "name": layer.case.name(),
+            "name": layer.name,
             "nanoseconds": layer.nanoseconds,
             "instructions": layer.instructions,
         })

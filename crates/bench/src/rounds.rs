@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::child::{self, Server};
-use crate::load::{Load, Until};
+use crate::load::{self, Load, Until};
 use crate::options::{Measure, Subject};
 
 /// Requests before a turn. More than our server remembers by default (32 MiB, about 160,000 answers), so that
@@ -36,9 +36,7 @@ impl Rounds {
     /// Runs them all. A server is a new process in each turn, so that where it lies in memory is part of the noise.
     pub(crate) fn run(measure: &Measure) -> io::Result<Rounds> {
         child::pin(child::LOAD_CORE)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()?;
+        let runtime = load::runtime()?;
         let mut rounds = Vec::new();
         for number in 1..=measure.rounds() {
             let mut round = [Turn::default(); Subject::ALL.len()];
