@@ -201,14 +201,12 @@ impl RequestBuilder {
     pub fn preview(&self) -> Result<SentRequest, Error> {
         let copy = |error: &Error| match error {
             Error::Uri(what) => Error::Uri(what.clone()),
-            error => Error::Uri(error.to_string()),
+            Error::Payload(what) => Error::Payload(what.clone()),
+            error => Error::Payload(error.to_string()),
         };
         let target = self.target.as_ref().map_err(copy)?;
         let options = self.options.as_ref().map_err(copy)?;
-        let payload = self.payload.as_ref().map_err(|error| match error {
-            Error::Payload(what) => Error::Payload(what.clone()),
-            error => Error::Payload(error.to_string()),
-        })?;
+        let payload = self.payload.as_ref().map_err(copy)?;
         Ok(SentRequest {
             method: self.method,
             options: merged(&target.options, options),
