@@ -614,3 +614,99 @@ fn an_observed_body_in_blocks_is_whole_in_each_notification() {
         assert_eq!(network.log().find(further).map(coracle_sim::Record::line), None);
     }
 }
+
+/// One block that was answered separately leaves no time behind that would cut the rest off.
+#[test]
+fn a_transfer_may_take_longer_than_one_exchange() {
+    let mut subject = Subject::with(szx(0));
+    subject.path = Path::to(SERVER.parse().unwrap());
+    let payload = body(16 * 12);
+    let ask = RequestRef::new(Method::PUT, Options::empty()).with_payload(&payload);
+    subject.endpoint.request(subject.now, &subject.path, ask).unwrap();
+    for num in 0..12_u32 {
+        let heard = subject.sent_one();
+        assert_eq!(heard.block1(), Some(format!("{num}/{}/16", u8::from(num < 11))));
+        subject.pass(Duration::from_secs(40));
+        let block = block(num, u8::from(num < 11), 16);
+        let option = [(OptionNumber::BLOCK1, &block[..])];
+        let status = if num < 11 {
+            Status::CONTINUE
+        } else {
+            Status::CHANGED
+        };
+        let token = heard.message().token;
+        if num == 0 {
+            let empty = coracle_wire::Code::EMPTY;
+            subject.receive(&datagram(
+                MessageType::Acknowledgement,
+                empty,
+                heard.id(),
+                b"",
+                &[],
+                b"",
+            ));
+            subject.receive(&datagram(
+                MessageType::NonConfirmable,
+                status,
+                1,
+                token,
+                &option,
+                b"",
+            ));
+        } else {
+            subject.receive(&datagram(
+                MessageType::Acknowledgement,
+                status,
+                heard.id(),
+                token,
+                &option,
+                b"",
+            ));
+        }
+    }
+    let events = subject.events();
+    assert!(
+        matches!(events.last(), Some(Event::Response { .. })),
+        "{events:?}"
+    );
+}
+
+/// RFC 8132 §2.4: an observed FETCH whose body goes in blocks is renewed with its whole body.
+#[test]
+fn an_observed_fetch_with_a_long_body_is_renewed() {
+    for seed in 0..10 {
+        let mut network = Network::new(seed);
+        if seed > 0 {
+            network.set_link(Link::perfect().with_loss(0.1).with_jitter(Duration::from_secs(1)));
+        }
+        let runs = Rc::new(RefCell::new(0));
+        let count = Rc::clone(&runs);
+        let server = network.add_server(move |io, input| {
+            if let Input::Request { id, payload, .. } = input {
+                assert_eq!(payload, body(3000));
+                *count.borrow_mut() += 1;
+                let max_age = options_of(&[(OptionNumber::MAX_AGE, &[20])]);
+                let response = ResponseRef::new(Status::CONTENT, max_age.as_options(), b"state");
+                io.respond(id, response.with_observe(Some(Topic(1)))).unwrap();
+            }
+        });
+        let client = network.add_client();
+        let options = options_of(&[(OptionNumber::OBSERVE, &[])]);
+        let payload = body(3000);
+        let ask = RequestRef::new(Method::FETCH, options.as_options()).with_payload(&payload);
+        let id = network.request(client, server, ask).unwrap();
+        network.run_for(Duration::from_secs(300));
+        let events = network.take_events(client);
+        let failed = events.iter().any(|event| matches!(event, Event::Failed { .. }));
+        let answers = events
+            .iter()
+            .filter(|event| matches!(event, Event::Response { more: true, .. }))
+            .count();
+        assert!(
+            !failed && answers > 4 && *runs.borrow() >= answers,
+            "seed {seed}: {answers} answers"
+        );
+        let now = network.now();
+        network.endpoint(client).cancel(now, id);
+    }
+}

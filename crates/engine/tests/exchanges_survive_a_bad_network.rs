@@ -151,3 +151,42 @@ fn ten_thousand_exchanges_end_and_run_at_most_once() {
     );
     assert!(answered < all, "the network was not bad at all");
 }
+
+/// Both are client and server at once, and each separate response waits for the other's slot of NSTART.
+#[test]
+fn two_that_ask_each_other_do_not_block_each_other() {
+    for seed in 0..20 {
+        let mut network = Network::new(seed);
+        if seed > 0 {
+            network.set_link(Link::perfect().with_loss(0.2).with_jitter(Duration::from_secs(2)));
+        }
+        let ended = Rc::new(RefCell::new([0, 0]));
+        let nodes = [0, 1].map(|side: usize| {
+            let ended = Rc::clone(&ended);
+            let mut late = HashMap::new();
+            network.add_server(move |io, input| match input {
+                Input::Request { id, .. } => {
+                    let number = late.len() as u64;
+                    late.insert(number, id);
+                    io.wake_after(Duration::from_millis(1500), number);
+                }
+                Input::Wake(number) => io.respond(late[&number], answer("x")).unwrap(),
+                Input::Event(Event::Response { .. }) => ended.borrow_mut()[side] += 1,
+                Input::Event(Event::Failed { .. }) => {
+                    ended.borrow_mut()[side] += 1;
+                    assert!(seed > 0, "nothing was lost");
+                }
+                Input::Event(_) | Input::Body { .. } => {}
+            })
+        });
+        for _ in 0..20 {
+            for (from, to) in [(0, 1), (1, 0)] {
+                let ask = RequestRef::new(Method::POST, Options::empty());
+                network.request(nodes[from], nodes[to], ask).unwrap();
+            }
+        }
+        assert!(network.run_to_silence(Duration::from_secs(20_000)));
+        assert_eq!(*ended.borrow(), [20, 20], "seed {seed}");
+        assert!(nodes.iter().all(|node| network.endpoint(*node).is_pristine()));
+    }
+}

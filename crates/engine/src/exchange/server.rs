@@ -296,3 +296,30 @@ pub(crate) fn refuse(
     echo_block1(ask, &mut reply);
     answer(context, messages, now, ask, &reply);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_slow_request_at_the_front_does_not_hold_up_what_was_answered_behind_it() {
+        let context = Context::new(Config::default(), [0; 32]);
+        let mut server = Server::new(&context);
+        let path = Path::to(core::net::SocketAddr::from(([127, 0, 0, 1], 5683)));
+        for id in 0..10_000 {
+            let message = Message {
+                code: Code::from(Method::GET),
+                ..Message::empty(MessageType::Confirmable, MessageId(id))
+            };
+            let ask = Ask::new(&path, Method::GET, &message, None);
+            let key = server.open(&context, Instant::ZERO, ask).unwrap();
+            if id > 0 {
+                server.exchanges.remove(key);
+            }
+        }
+        assert_eq!(server.exchanges.len(), 1);
+        assert!(server.acknowledgements.len() < 100);
+        assert!(server.next_acknowledgement().is_some());
+    }
+}

@@ -287,4 +287,17 @@ mod tests {
         assert!(seen.is_empty() && seen.bytes == 0 && seen.index.is_empty());
         assert_eq!(seen.next_expiry(), None);
     }
+
+    #[test]
+    fn an_answer_without_room_is_not_kept_but_its_message_is() {
+        let mut seen = seen(2);
+        let Sight::New(key) = seen.note(Instant::ZERO, &path(), MessageId(1), true) else {
+            panic!("new")
+        };
+        seen.note(Instant::ZERO, &path(), MessageId(2), true);
+        seen.answer(key, &[0; 1000]);
+        assert!(seen.bytes <= seen.budget);
+        let again = seen.note(Instant::ZERO, &path(), MessageId(1), true);
+        assert!(matches!(again, Sight::Again(None)));
+    }
 }
