@@ -1,4 +1,5 @@
 //! `coracle serve` as those who start it see it, and as peers do.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -192,6 +193,26 @@ fn a_second_signal_ends_it_at_once() {
     server.wait_for("ending");
     server.signal("INT");
     assert_eq!(server.end().code(), Some(1));
+}
+
+/// The first of two blocks is there when the server is stopped.
+#[test]
+fn a_file_that_is_cut_off_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let mut server = Server::start(&["--bind", "127.0.0.1:0", "--dir", path, "--write"]);
+    let socket = server.socket();
+    let mut first = b"\x41\x03\x12\x34\xaa\xb1f\xd1\x03\x08\xff".to_vec();
+    first.extend([b'x'; 16]);
+    socket.send(&first).unwrap();
+    // 2.31 Continue, which asks for the second block.
+    assert_eq!(receive(&socket)[..5], *b"\x61\x5f\x12\x34\xaa");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    server.signal("TERM");
+    server.wait_for("ending");
+    server.signal("TERM");
+    assert_eq!(server.end().code(), Some(1));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod window;
 use std::future::IntoFuture;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use coracle::{Config, Endpoint, Router};
 use tokio::sync::oneshot;
@@ -29,6 +30,9 @@ use self::store::Store;
 use crate::console::Console;
 use crate::error::{CliError, Exit};
 
+/// How long what was cut off may take to clean up.
+const CLEANUP: Duration = Duration::from_millis(500);
+
 /// Serves until a signal ends it, with all processors.
 pub(crate) fn run(args: &ServeArgs, console: &Console) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -36,8 +40,8 @@ pub(crate) fn run(args: &ServeArgs, console: &Console) -> Result<Exit, CliError>
         .build()
         .map_err(|error| CliError::io("cannot start", &error))?;
     let ended = runtime.block_on(serve(args, console));
-    // A disk that does not answer holds nobody up.
-    runtime.shutdown_background();
+    // Files that were not written to their end are removed; a disk that does not answer holds nobody up.
+    runtime.shutdown_timeout(CLEANUP);
     ended
 }
 

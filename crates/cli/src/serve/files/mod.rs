@@ -1,4 +1,6 @@
 //! `--dir`: the files of a folder as resources, block by block from the disk.
+//!
+//! `/.well-known/core` is the router's own, whatever the folder holds.
 
 mod folder;
 mod format;
@@ -188,4 +190,5 @@ async fn waiting<T: Send + 'static>(
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;

@@ -71,29 +71,29 @@ fn told(error: &io::Error) -> &'static str {
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 
     #[test]
     fn what_the_system_says_becomes_a_status() {
         for (number, status) in [
-            (libc_numbers::ENOENT, Status::NOT_FOUND),
-            (libc_numbers::ENOTDIR, Status::NOT_FOUND),
-            (libc_numbers::ENAMETOOLONG, Status::NOT_FOUND),
-            (libc_numbers::EACCES, Status::FORBIDDEN),
-            (libc_numbers::EPERM, Status::FORBIDDEN),
-            (libc_numbers::EROFS, Status::FORBIDDEN),
-            (libc_numbers::EISDIR, Status::METHOD_NOT_ALLOWED),
-            (libc_numbers::ENOSPC, Status::INTERNAL_SERVER_ERROR),
-            (libc_numbers::EIO, Status::INTERNAL_SERVER_ERROR),
+            (errno::ENOENT, Status::NOT_FOUND),
+            (errno::ENOTDIR, Status::NOT_FOUND),
+            (errno::ENAMETOOLONG, Status::NOT_FOUND),
+            (errno::EACCES, Status::FORBIDDEN),
+            (errno::EPERM, Status::FORBIDDEN),
+            (errno::EROFS, Status::FORBIDDEN),
+            (errno::EISDIR, Status::METHOD_NOT_ALLOWED),
+            (errno::ENOSPC, Status::INTERNAL_SERVER_ERROR),
+            (errno::EIO, Status::INTERNAL_SERVER_ERROR),
         ] {
             let refusal = Refusal::from(io::Error::from_raw_os_error(number));
             assert_eq!(refusal.into_response().status, status, "{number}");
         }
     }
 
-    /// Numbers of Linux.
-    mod libc_numbers {
+    mod errno {
         pub(super) const EPERM: i32 = 1;
         pub(super) const ENOENT: i32 = 2;
         pub(super) const EIO: i32 = 5;
