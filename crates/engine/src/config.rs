@@ -89,6 +89,15 @@ impl TransmissionParameters {
         self
     }
 
+    /// The same with every value within the bounds of its setter, for fields that were set past them.
+    pub(crate) fn bounded(self) -> Self {
+        self.with_ack_timeout(self.ack_timeout)
+            .with_ack_random_factor(self.ack_random_factor)
+            .with_max_retransmit(self.max_retransmit)
+            .with_nstart(self.nstart)
+            .with_probing_rate(self.probing_rate)
+    }
+
     /// From the first transmission of a confirmable message to its last (MAX_TRANSMIT_SPAN; 45 s).
     #[must_use]
     pub fn max_transmit_span(&self) -> Duration {
@@ -231,6 +240,16 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The same with values that mean something.
+    pub(crate) fn bounded(mut self) -> Config {
+        self.transmission = self.transmission.bounded();
+        // RFC 7959 §2.2: 7 is reserved on datagrams.
+        self.block_szx = self.block_szx.min(6);
+        self
+    }
+}
+
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
@@ -251,6 +270,24 @@ mod tests {
         assert_eq!(parameters.max_transmit_wait(), Duration::from_secs(93));
         assert_eq!(parameters.exchange_lifetime(), Duration::from_secs(247));
         assert_eq!(parameters.non_lifetime(), Duration::from_secs(145));
+    }
+
+    #[test]
+    fn fields_that_were_set_past_their_bounds_are_brought_back() {
+        let config = Config {
+            block_szx: 9,
+            transmission: TransmissionParameters {
+                ack_random_factor: f32::NAN,
+                ack_timeout: Duration::ZERO,
+                max_retransmit: 255,
+                nstart: 0,
+                ..TransmissionParameters::default()
+            },
+            ..Config::default()
+        };
+        let config = config.bounded();
+        assert_eq!((config.block_szx, config.transmission.nstart), (6, 1));
+        assert!(config.transmission.exchange_lifetime() > Duration::from_secs(200));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(config: Config, seed: [u8; 32]) -> Context {
         Context {
-            config,
+            config: config.bounded(),
             out: Outbox::default(),
             timers: Timers::default(),
             stats: Stats::default(),

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use coracle_wire::{Code, Message, MessageId, MessageType, OptionNumber, Options, OptionsBuf, Token};
 
 use crate::block::transfer::Upload;
+use crate::config::TransmissionParameters;
 use crate::context::Context;
 use crate::exchange::asking::{Asking, Delivered, Inbound, Outcome};
 use crate::limits;
@@ -75,7 +76,9 @@ impl Client {
             options: OptionsBuf::from(request.options),
             payload: Box::from(request.payload),
             confirmable: request.confirmable && !path.multicast,
-            parameters: request.parameters.unwrap_or(context.config.transmission),
+            parameters: request
+                .parameters
+                .map_or(context.config.transmission, TransmissionParameters::bounded),
             max_body: request.max_body.unwrap_or(context.config.max_body),
             deadline: request.timeout.map(|timeout| now + timeout),
             token: context.random_token(),
@@ -199,7 +202,7 @@ impl Client {
         if asking.deadline.is_none() && !asking.confirmable {
             // A group answers within its leisure; one peer as long as a confirmable message would be tried.
             let wait = if asking.path.multicast {
-                asking.parameters.default_leisure * 2
+                asking.parameters.default_leisure.saturating_mul(2)
             } else {
                 asking.parameters.max_transmit_wait()
             };
