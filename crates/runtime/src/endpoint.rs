@@ -2,7 +2,7 @@
 
 use std::future::{Future, IntoFuture};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::pin::Pin;
 
 use coracle_engine::Config;
@@ -162,7 +162,10 @@ fn addresses(uri: &str) -> Result<Vec<SocketAddr>, Error> {
     let port = uri.port_or_default();
     match uri.host {
         Host::Ipv4(address) => Ok(vec![(address, port).into()]),
-        Host::Ipv6 { addr, .. } => Ok(vec![(addr, port).into()]),
+        Host::Ipv6 { addr, zone } => {
+            let scope = zone.map(|zone| Interface::from(zone).index()).transpose()?;
+            Ok(vec![SocketAddrV6::new(addr, port, 0, scope.unwrap_or(0)).into()])
+        }
         Host::Name(name) => {
             let found = (name, port).to_socket_addrs();
             let found = found.map_err(|error| Error::Resolve {
