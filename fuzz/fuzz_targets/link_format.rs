@@ -30,7 +30,9 @@ fuzz_target!(|payload: &[u8]| {
     assert_eq!(again.iter().count(), owned.len());
     for (read, wrote) in again.iter().zip(&owned) {
         assert_eq!(read.target(), wrote.target());
-        let values = read.attributes().map(|attribute| attribute.value.map(|value| value.to_str().into_owned()));
+        let values = read
+            .attributes()
+            .map(|attribute| attribute.value.map(|value| value.to_str().into_owned()));
         let wanted = wrote.attributes().map(|(_, value)| value.map(str::to_owned));
         assert!(values.eq(wanted), "{written}");
     }

@@ -17,7 +17,10 @@ fuzz_target!(|datagram: &[u8]| {
     assert_eq!(message.encode(&mut bytes), Ok(bytes.len()));
     let again = Message::parse(&bytes).expect("what was written can be read");
     assert_eq!(again, message);
-    assert!(bytes.len() <= datagram.len(), "an encoding of ours is never longer");
+    assert!(
+        bytes.len() <= datagram.len(),
+        "an encoding of ours is never longer"
+    );
     let _ = message.to_string();
 
     let owned = OptionsBuf::from(message.options);
@@ -31,6 +34,13 @@ fuzz_target!(|datagram: &[u8]| {
     }
     // Those of one number come out in the order they were put in: turned round, and nothing is lost.
     assert_eq!(rebuilt.iter().count(), options.len());
-    assert_eq!(rebuilt.as_options().as_bytes().len(), message.options.as_bytes().len());
-    let _ = (message.options.block1(), message.options.block2(), message.options.observe());
+    assert_eq!(
+        rebuilt.as_options().as_bytes().len(),
+        message.options.as_bytes().len()
+    );
+    let _ = (
+        message.options.block1(),
+        message.options.block2(),
+        message.options.observe(),
+    );
 });
