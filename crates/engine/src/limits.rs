@@ -29,6 +29,9 @@ pub(crate) const BODY_OVERHEAD: usize = 256;
 /// How often a download starts anew because the representation changed under it (RFC 7959 §2.4).
 pub(crate) const MAX_RESTARTS: u8 = 4;
 
+/// How many servers' wishes to be left alone are remembered at once (RFC 8516 §4).
+pub(crate) const MAX_RESTRAINTS: usize = 256;
+
 /// The longest diagnostic payload of ours, in bytes.
 pub(crate) const MAX_DIAGNOSTIC: usize = 128;
 

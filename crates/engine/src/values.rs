@@ -389,6 +389,11 @@ pub enum RequestError {
     TooLong,
     /// A body that is longer than one block cannot go to a group (RFC 7959 §2.8).
     BodyToGroup,
+    /// The peer answered a similar request 4.29 and asked to be left alone until later (RFC 8516 §4).
+    TooManyRequests {
+        /// How long still.
+        wait: Duration,
+    },
     /// The endpoint is closing.
     Closed,
 }
@@ -399,6 +404,13 @@ impl fmt::Display for RequestError {
             RequestError::TooMany => "too many requests are under way",
             RequestError::TooLong => "the options do not fit into a datagram",
             RequestError::BodyToGroup => "a request to a group cannot be cut into blocks (RFC 7959 §2.8)",
+            RequestError::TooManyRequests { wait } => {
+                let seconds = wait.as_secs() + 1;
+                return write!(
+                    f,
+                    "the server asked to be left alone for {seconds} s more (4.29, RFC 8516 §4)"
+                );
+            }
             RequestError::Closed => "the endpoint is closed",
         })
     }

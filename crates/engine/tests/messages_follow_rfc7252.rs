@@ -714,3 +714,36 @@ fn a_non_confirmable_request_is_answered_in_kind_and_times_out_without_answer() 
     subject.pass(secs(300));
     assert!(subject.endpoint.is_pristine());
 }
+
+/// RFC 8516 §4: 4.29 is heeded for Max-Age, 60 s without one.
+#[test]
+fn a_server_that_asked_for_peace_is_left_alone() {
+    let mut subject = Subject::new();
+    subject.path = SERVER;
+    subject.endpoint.request(subject.now, &SERVER, get()).unwrap();
+    let asked = subject.sent_one();
+    let (id, token) = (asked.id(), asked.message().token.to_vec());
+    let refusal = datagram(
+        MessageType::Acknowledgement,
+        Status::TOO_MANY_REQUESTS,
+        id,
+        &token,
+        &[],
+        b"",
+    );
+    subject.receive(&refusal);
+    assert!(matches!(subject.events()[..], [Event::Response { .. }]));
+    let wait = Duration::from_secs(60);
+    assert_eq!(
+        subject.endpoint.request(subject.now, &SERVER, get()),
+        Err(RequestError::TooManyRequests { wait })
+    );
+    assert!(
+        subject
+            .endpoint
+            .request(subject.now, &common::peer(2), get())
+            .is_ok()
+    );
+    let later = subject.now + wait;
+    assert!(subject.endpoint.request(later, &SERVER, get()).is_ok());
+}

@@ -4,12 +4,13 @@ use alloc::boxed::Box;
 use core::time::Duration;
 use hashbrown::HashMap;
 
-use coracle_wire::{Code, Message, MessageId, MessageType, OptionNumber, Options, OptionsBuf, Token};
+use coracle_wire::{Code, Message, MessageId, MessageType, OptionNumber, Options, OptionsBuf, Status, Token};
 
 use crate::block::transfer::Upload;
 use crate::config::TransmissionParameters;
 use crate::context::Context;
 use crate::exchange::asking::{Asking, Delivered, Inbound, Outcome};
+use crate::exchange::restraint::Restraint;
 use crate::limits;
 use crate::message::{MessageLayer, Owner, Sending};
 use crate::observe::client::Freshness;
@@ -27,6 +28,7 @@ pub(crate) struct Client {
     table: Slab<Asking>,
     pings: Slab<Option<Key>>,
     tokens: HashMap<Token, Key, foldhash::fast::FixedState>,
+    restraint: Restraint,
 }
 
 /// How a response came.
@@ -44,6 +46,7 @@ impl Client {
             table: Slab::new(context.config.max_requests),
             pings: Slab::new(context.config.max_requests),
             tokens: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(context.random_u64())),
+            restraint: Restraint::new(context.random_u64()),
         }
     }
 
@@ -60,6 +63,12 @@ impl Client {
         path: &Path,
         request: RequestRef<'_>,
     ) -> Result<Key, RequestError> {
+        let wait = self
+            .restraint
+            .wait(now, path.peer(), request.method, request.options);
+        if let Some(wait) = wait {
+            return Err(RequestError::TooManyRequests { wait });
+        }
         let block = 16 << context.config.block_szx;
         let in_blocks = request.payload.len() > block && !request.options.contains(OptionNumber::BLOCK1);
         if in_blocks && path.multicast {
@@ -298,6 +307,11 @@ impl Client {
                 let Some(asking) = self.table.get_mut(key) else {
                     return;
                 };
+                if status == Status::TOO_MANY_REQUESTS && !asking.is_group() {
+                    let max_age = Duration::from_secs(u64::from(options.as_options().max_age()));
+                    let (peer, sent) = (asking.path.peer(), asking.options.as_options());
+                    self.restraint.begin(now, peer, asking.method, sent, max_age);
+                }
                 if !asking.is_manual() && !asking.is_group() {
                     options.remove(OptionNumber::BLOCK2);
                     options.remove(OptionNumber::BLOCK1);

@@ -4,4 +4,5 @@ pub(crate) mod admission;
 pub(crate) mod asking;
 pub(crate) mod client;
 pub(crate) mod reply;
+mod restraint;
 pub(crate) mod server;
