@@ -343,6 +343,8 @@ pub enum ExchangeError {
     BlockOption,
     /// The body changed again and again while it was transferred (RFC 7959 §2.4).
     BodyChanged,
+    /// A further block could not be sent: as many messages wait for this peer as may.
+    QueueFull,
     /// The body of the answer is longer than the bound, in bytes.
     BodyTooLong {
         /// The bound.
@@ -371,6 +373,7 @@ impl fmt::Display for ExchangeError {
             }
             ExchangeError::BlockOption => f.write_str("a block of the answer breaks the rules (RFC 7959 §2)"),
             ExchangeError::BodyChanged => f.write_str("the body kept changing while it was transferred"),
+            ExchangeError::QueueFull => f.write_str("too many messages wait for this peer"),
             ExchangeError::BodyTooLong { limit } => write!(f, "the answer is longer than {limit} bytes"),
         }
     }

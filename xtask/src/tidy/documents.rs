@@ -1,9 +1,12 @@
-//! Rules for every text file, and for ARCHITECTURE.md.
+//! Rules for every text file, and for the documents that name paths.
 
 use super::Problem;
 
 /// The map of the code.
 pub(super) const ARCHITECTURE: &str = "ARCHITECTURE.md";
+
+/// Documents whose paths have to exist.
+pub(super) const NAMES_PATHS: [&str; 3] = [ARCHITECTURE, "README.md", "docs/standards.md"];
 
 const TEXT: [&str; 14] = [
     ".rs", ".toml", ".md", ".yml", ".yaml", ".sh", ".py", ".html", ".css", ".js", ".ts", ".json", ".txt",

@@ -81,7 +81,7 @@ fn check_file(root: &Path, path: &str, bytes: &[u8]) -> Vec<Problem> {
         problems.extend(rules::check(path, text));
     } else if path.ends_with("Cargo.toml") || path == manifests::CLIPPY {
         problems.extend(manifests::check(path, text));
-    } else if path == documents::ARCHITECTURE {
+    } else if documents::NAMES_PATHS.contains(&path) {
         problems.extend(documents::check_paths(path, text, |named| {
             root.join(named).exists()
         }));

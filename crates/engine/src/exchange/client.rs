@@ -294,7 +294,7 @@ impl Client {
                 context.timers.disarm(TimerKey::Stale(key));
                 self.renew_token(context, key);
                 if self.send(context, messages, now, key).is_none() {
-                    self.fail(context, messages, now, key, ExchangeError::BlockOption);
+                    self.fail(context, messages, now, key, ExchangeError::QueueFull);
                 }
             }
             Outcome::Failed(error) => self.fail(context, messages, now, key, error),
