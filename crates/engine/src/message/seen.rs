@@ -29,6 +29,8 @@ struct Identity {
 
 struct Entry {
     identity: Identity,
+    /// Of the identity: hashing it again to grow the index or to forget the entry would cost more than to keep it.
+    hash: u64,
     expires: Instant,
     reply: Option<Box<[u8]>>,
 }
@@ -102,18 +104,16 @@ impl Seen {
         }
         let entry = Entry {
             identity,
+            hash,
             expires: now + self.lifetime,
             reply: None,
         };
         let Ok(key) = self.entries.insert(entry) else {
             return Sight::NoRoom;
         };
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        self.index.insert_unique(hash, key, |key| {
-            entries
-                .get(*key)
-                .map_or(0, |entry| hasher.hash_one(entry.identity))
-        });
+        let entries = &self.entries;
+        self.index
+            .insert_unique(hash, key, |key| entries.get(*key).map_or(0, |entry| entry.hash));
         self.bytes += SEEN_OVERHEAD;
         if keep {
             self.strict.push_back(key)
@@ -155,8 +155,7 @@ impl Seen {
             return;
         };
         self.bytes -= entry.cost();
-        let hash = self.hasher.hash_one(entry.identity);
-        if let Ok(place) = self.index.find_entry(hash, |other| *other == key) {
+        if let Ok(place) = self.index.find_entry(entry.hash, |other| *other == key) {
             place.remove();
         }
     }
