@@ -66,7 +66,8 @@ pub use coracle_wire as wire;
 
 pub use client::Client;
 pub use coracle_runtime::{
-    Config, Endpoint, Error, ExchangeError, Interface, RequestError, Serve, TransmissionParameters,
+    Config, Endpoint, Error, ExchangeError, Interface, RateLimit, RequestError, Serve,
+    TransmissionParameters,
 };
 pub use router::{Notifier, Router};
 
@@ -86,7 +87,7 @@ pub mod prelude {
         Path, Preconditions, Query, Rejection, Request, Response, Router, State, any, delete, fetch, get,
         ipatch, patch, post, put,
     };
-    pub use coracle_runtime::{Client, Endpoint};
+    pub use coracle_runtime::{Client, Endpoint, RateLimit};
     pub use coracle_wire::{ContentFormat, Method, OptionNumber, OptionsBuf, Status};
 }
 

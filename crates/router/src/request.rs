@@ -30,6 +30,9 @@ pub struct Request {
     pub path: Path,
     /// It came in a confirmable message.
     pub confirmable: bool,
+    /// Nobody asked just now: the driver runs the request of an observer again, because what it observes has changed
+    /// (RFC 7641 §4.2).
+    pub notification: bool,
     /// What layers found out.
     pub extensions: Extensions,
     body: Option<BodyStream>,
@@ -53,6 +56,7 @@ impl Request {
             payload: Bytes::new(),
             path,
             confirmable: true,
+            notification: false,
             extensions: Extensions::new(),
             body: None,
             matched: None,
@@ -143,6 +147,13 @@ impl Request {
         self
     }
 
+    /// Run again for an observer, or not.
+    #[must_use]
+    pub fn with_notification(mut self, notification: bool) -> Self {
+        self.notification = notification;
+        self
+    }
+
     /// In a confirmable message, or not.
     #[must_use]
     pub fn with_confirmable(mut self, confirmable: bool) -> Self {
@@ -215,6 +226,7 @@ impl Request {
             payload: self.payload.clone(),
             path: self.path,
             confirmable: self.confirmable,
+            notification: self.notification,
             extensions: self.extensions.clone(),
             body: None,
             matched: self.matched.clone(),

@@ -252,9 +252,7 @@ impl Driver {
             event => {
                 let Some(serving) = &mut self.serving else { return };
                 match event {
-                    Event::Refresh { id, request } => {
-                        serving.owned_request(&mut self.engine, now, id, request)
-                    }
+                    Event::Refresh { id, request } => serving.refresh(&mut self.engine, now, id, request),
                     Event::Ended { id } => serving.ended(id),
                     Event::TopicIdle { topic } => serving.topic_idle(topic),
                     _ => {}
@@ -343,7 +341,7 @@ fn serve(serving: Option<&mut Serving>, engine: &mut Endpoint, now: Instant, rec
     };
     match received {
         Received::Request(id, request) => serving.request(engine, now, id, &request),
-        Received::Assembled(id, request) => serving.owned_request(engine, now, id, request),
+        Received::Assembled(id, request) => serving.assembled(engine, now, id, request),
         Received::Body(id, part) => serving.body(id, part.payload, part.more),
         Received::Nothing => {}
     }

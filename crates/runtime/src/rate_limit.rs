@@ -17,7 +17,7 @@ use std::future::{Ready, ready};
 const MAX_PEERS: usize = 32_768;
 
 /// Lets each peer ask some times a second; more is answered 4.29 (Too Many Requests) with a Max-Age that tells when to
-/// come back (RFC 8516 §3). Requests that pass within a second may come at once.
+/// come back (RFC 8516 §3). What may come within a second may come at once. Notifications do not count.
 ///
 /// ```
 /// use coracle_router::{Router, get};
@@ -110,6 +110,10 @@ impl tower_service::Service<Request> for RateLimited {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
+        if request.notification {
+            // The peer asked once; that its state changes often is not its doing.
+            return Either::Right(self.route.call(request));
+        }
         match self.shared.admit(request.peer(), Instant::now()) {
             Ok(()) => Either::Right(self.route.call(request)),
             Err(wait) => {

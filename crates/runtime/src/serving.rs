@@ -61,8 +61,8 @@ impl Serving {
         self.call(engine, now, id, call);
     }
 
-    /// A request that owns its bytes: one whose body came in blocks, or an observation to run again.
-    pub(crate) fn owned_request(
+    /// A request whose body came in blocks.
+    pub(crate) fn assembled(
         &mut self,
         engine: &mut Endpoint,
         now: Instant,
@@ -70,6 +70,17 @@ impl Serving {
         request: OwnedRequest,
     ) {
         self.call(engine, now, id, Request::from(request));
+    }
+
+    /// An observation whose state has changed: its request is run again.
+    pub(crate) fn refresh(
+        &mut self,
+        engine: &mut Endpoint,
+        now: Instant,
+        id: ExchangeId,
+        request: OwnedRequest,
+    ) {
+        self.call(engine, now, id, Request::from(request).with_notification(true));
     }
 
     /// Calls the handler and polls it once on the spot: most are ready, and their answers go out in the same batch.

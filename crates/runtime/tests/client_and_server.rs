@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use coracle_engine::{Config, ExchangeError, TransmissionParameters};
 use coracle_router::{BodyStream, Cbor, Json, Notifier, Response, Router, State, get, post, put};
-use coracle_runtime::{Client, Endpoint, Error, Notification};
+use coracle_runtime::{Client, Endpoint, Error, Notification, RateLimit};
 use coracle_wire::{ContentFormat, Status};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -218,6 +218,27 @@ async fn an_observer_gets_the_latest_state() {
     }
     timeout(BOUND, observation.cancel()).await.unwrap();
     server.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_rate_limit_counts_requests_and_not_notifications() {
+    let state = Notifier::new(0);
+    let limited = Router::new()
+        .route("/n", get(read))
+        .layer(RateLimit::per_peer(2))
+        .with_state(state.clone());
+    let server = Server::start(limited);
+    let client = Client::new().unwrap();
+    let mut observation = client.observe(server.uri("/n")).observe().await.unwrap();
+    assert_eq!(next_state(&mut observation).await, "0");
+    for value in 1..=10 {
+        state.set(value);
+        assert_eq!(next_state(&mut observation).await, value.to_string());
+    }
+    let second = client.get(server.uri("/n")).send().await.unwrap();
+    assert_eq!(second.status(), Status::CONTENT);
+    let third = client.get(server.uri("/n")).send().await.unwrap();
+    assert_eq!(third.status(), Status::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]
