@@ -356,7 +356,8 @@ impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ExchangeError::NoAnswer { retransmissions } => {
-                write!(f, "no answer after {retransmissions} retransmissions")
+                let s = if *retransmissions == 1 { "" } else { "s" };
+                write!(f, "no answer after {retransmissions} retransmission{s}")
             }
             ExchangeError::Timeout => f.write_str("no answer in time"),
             ExchangeError::Reset => {

@@ -710,3 +710,18 @@ fn an_observed_fetch_with_a_long_body_is_renewed() {
         network.endpoint(client).cancel(now, id);
     }
 }
+
+/// RFC 7959 §2.4: who wants smaller blocks says so with the first request.
+#[test]
+fn a_client_with_small_blocks_asks_for_them_from_the_start() {
+    let mut config = Config::default();
+    config.block_szx = 2;
+    let mut subject = Subject::with(config);
+    let path = subject.path;
+    let get = RequestRef::new(Method::GET, Options::empty());
+    subject.endpoint.request(subject.now, &path, get).unwrap();
+    assert_eq!(subject.sent_one().block2().as_deref(), Some("0/0/64"));
+    let mut usual = Subject::new();
+    usual.endpoint.request(usual.now, &path, get).unwrap();
+    assert_eq!(usual.sent_one().block2(), None);
+}

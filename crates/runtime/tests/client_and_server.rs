@@ -109,7 +109,7 @@ async fn large_bodies_go_both_ways() {
     let sent = client
         .post(server.uri("/echo"))
         .payload(body.clone())
-        .progress(move |_, _, _| {
+        .progress(move |_| {
             counter.fetch_add(1, Ordering::Relaxed);
         });
     let response = timeout(BOUND, sent.send()).await.unwrap().unwrap();

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use coracle::client::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::console::Console;
@@ -24,11 +25,16 @@ impl Transfer {
     }
 
     /// What to call with bytes sent, bytes received and the length of the body under way.
-    pub(crate) fn reporter(&self, console: &Console) -> impl FnMut(u64, u64, Option<u64>) + Send + 'static {
+    pub(crate) fn reporter(&self, console: &Console) -> impl FnMut(Progress) + Send + 'static {
         let bar = self.bar.clone();
         let wanted = console.err_is_terminal && !console.quiet;
         let started = Instant::now();
-        move |sent, received, total| {
+        move |Progress {
+                  sent,
+                  received,
+                  total,
+                  ..
+              }| {
             if !wanted || started.elapsed() < PATIENCE {
                 return;
             }

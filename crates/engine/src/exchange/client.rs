@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use coracle_wire::{Code, Message, MessageId, MessageType, OptionNumber, Options, OptionsBuf, Status, Token};
 
+use crate::block::block_at;
 use crate::block::transfer::Upload;
 use crate::config::TransmissionParameters;
 use crate::context::Context;
@@ -82,7 +83,7 @@ impl Client {
         let asking = Asking {
             path: *path,
             method: request.method,
-            options: OptionsBuf::from(request.options),
+            options: with_block_size(context.config.block_szx, &request),
             payload: Box::from(request.payload),
             confirmable: request.confirmable && !path.multicast,
             parameters: request
@@ -501,4 +502,20 @@ impl Client {
         }
         Some(asking)
     }
+}
+
+/// The options of a request; with smaller blocks than usual, one that wants a representation says so from the start
+/// (RFC 7959 §2.4).
+fn with_block_size(szx: u8, request: &RequestRef<'_>) -> OptionsBuf {
+    let mut options = OptionsBuf::from(request.options);
+    let says_so = options.contains(OptionNumber::BLOCK2);
+    if szx < 6
+        && request.method.is_safe()
+        && !says_so
+        && let Some(block) = block_at(0, false, szx)
+    {
+        // Three bytes at most, which every option may have.
+        let _ = options.set(OptionNumber::BLOCK2, &block.encode());
+    }
+    options
 }

@@ -27,6 +27,13 @@ pub(crate) use target::Target;
 
 /// A CoAP client: one socket for all peers, shared by its clones.
 ///
+/// Requests to one peer leave one after another: each waits until the one before is answered or acknowledged, as NSTART
+/// of 1 has it (RFC 7252 §4.7); different peers do not wait for each other. Where the network can take more, raise it:
+/// `TransmissionParameters::default().with_nstart(16)` in the [`Config`].
+///
+/// # Panics
+/// [`Client::new`] panics outside of a tokio runtime.
+///
 /// ```no_run
 /// # async fn example() -> Result<(), coracle_runtime::Error> {
 /// let client = coracle_runtime::Client::new()?;

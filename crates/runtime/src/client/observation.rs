@@ -89,10 +89,10 @@ impl Observation {
         }
     }
 
-    /// Whether the server took the registration. If not, there is one answer only.
+    /// Whether the server took the registration and has not ended it. If not, there is one more answer at most.
     #[must_use]
     pub fn is_observed(&self) -> bool {
-        self.observed
+        self.observed && !matches!(self.phase, Phase::Ended)
     }
 
     /// The server's address.

@@ -187,10 +187,8 @@ impl RequestBuilder {
     }
 
     /// Calls `report` whenever a part of a body came or went.
-    pub fn progress(mut self, mut report: impl FnMut(u64, u64, Option<u64>) + Send + 'static) -> Self {
-        self.progress = Some(Box::new(move |at: Progress| {
-            report(at.sent, at.received, at.total)
-        }));
+    pub fn progress(mut self, report: impl FnMut(Progress) + Send + 'static) -> Self {
+        self.progress = Some(Box::new(report));
         self
     }
 
