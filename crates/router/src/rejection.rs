@@ -123,13 +123,14 @@ impl fmt::Display for Rejection {
 impl std::error::Error for Rejection {}
 
 impl IntoResponse for Rejection {
-    /// What a fault of the program is about is not told to the peer.
+    /// What a fault of the program is about is logged, and not told to the peer.
     fn into_response(self) -> Response {
         let status = self.status();
         let response = Response::new(status);
         match self {
             Rejection::NotFound | Rejection::Precondition => response,
             Rejection::Captures { .. } | Rejection::Extension { .. } => {
+                tracing::error!(error = %self, "a handler asks for what its route does not have");
                 response.with_payload("the request cannot be handled")
             }
             Rejection::BodyTooLong { limit } => {
