@@ -69,7 +69,11 @@ Examples:
 
 A command gets the payload on its standard input, and COAP_URI, COAP_CODE, COAP_OBSERVE and
 COAP_CONTENT_FORMAT (numbers, or empty) in its environment. The next state waits until it is done.
-What is not fresh any more is told on standard error and registered again by itself.";
+What is not fresh any more is told on standard error and registered again by itself.
+
+Exit status: 0 after Ctrl-C, --count or --duration, if the last state was 2.xx; 1 if a command failed
+for any state (one that cannot be found ends the observation); 3 if no state came at all; 4 or 5 if
+the server ended it with 4.xx or 5.xx.";
 
 const DISCOVER_EXAMPLES: &str = "\
 Examples:
@@ -78,12 +82,15 @@ Examples:
   coracle discover localhost --filter obs --filter ct=60
   coracle discover --json | jq -r .href
 
-Filters may end in `*`. Without a URI all CoAP nodes of the link are asked.";
+Filters may end in `*`. Without a URI all CoAP nodes of the link are asked. The members of a group
+wait a random time of up to 5 s before they answer (RFC 7252 §8.2), so that finding all takes 6 s.";
 
 const PING_EXAMPLES: &str = "\
 Examples:
   coracle ping coap://[fd00::1]
-  coracle ping localhost:61616 --count 0 --interval 0.2";
+  coracle ping localhost:61616 --count 0 --interval 0.2
+
+With -q only the summary is printed. Exit status: 0 if any ping was answered, 3 if none was.";
 
 /// CoAP for the command line.
 ///

@@ -228,9 +228,14 @@ fn no_answer(message: impl Display) -> CliError {
     CliError::new(message).with_exit(Exit::NoAnswer)
 }
 
-/// Nobody of a group answered.
+/// The command ended before an answer came, for this reason.
+pub(crate) fn unanswered(uri: &str, why: &str) -> CliError {
+    no_answer(format_args!("{uri}: {why}"))
+}
+
+/// Nobody answered a discovery.
 pub(crate) fn silence(uri: &str) -> CliError {
-    no_answer(format_args!("{uri}: nobody answered"))
+    no_answer(format_args!("{uri}: no answer")).with_hint("--wait says how long to listen")
 }
 
 /// A failure that has to do with no URI.

@@ -47,7 +47,9 @@ struct Tally {
 /// Pings until there are enough, or the user has enough.
 pub(crate) async fn run(args: &PingArgs, console: &Console) -> Result<Exit, CliError> {
     let mut tally = Tally::default();
-    console.write(format!("PING {}\n", args.uri).as_bytes())?;
+    if !console.quiet {
+        console.write(format!("PING {}\n", args.uri).as_bytes())?;
+    }
     let pinged = tokio::select! {
         pinged = ping(args, &mut tally, console) => pinged,
         () = client::interrupted() => Ok(()),
@@ -84,7 +86,9 @@ async fn ping(args: &PingArgs, tally: &mut Tally, console: &Console) -> Result<(
                 args.timeout.as_secs_f64()
             ),
         };
-        console.write(line.as_bytes())?;
+        if !console.quiet {
+            console.write(line.as_bytes())?;
+        }
     }
     Ok(())
 }

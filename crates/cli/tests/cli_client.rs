@@ -1,7 +1,7 @@
 //! The client commands as scripts see them, against a server of this project on the loopback interface.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -281,7 +281,52 @@ fn a_command_runs_for_each_state() {
     let line = format!("2.05 0 coap://{uri}\n");
     assert_eq!(outcome(&observed), (line.repeat(2).as_str(), "", 0));
     let failing = coracle(&["observe", &uri, "--count", "1", "--exec", "exit 3"]);
-    assert_eq!(outcome(&failing), ("", "`exit 3`: exit status: 3\n", 0));
+    assert_eq!(outcome(&failing), ("", "coracle: `exit 3`: exit status: 3\n", 1));
+    let missing = coracle(&["observe", &uri, "--exec", "/none/such"]);
+    let (_, stderr, status) = outcome(&missing);
+    let told = "coracle: cannot run `/none/such`: exit status: 127 (the observation ends)\n";
+    assert!(stderr.ends_with(told), "{stderr}");
+    assert_eq!((stderr.matches("coracle:").count(), status), (1, 1));
+}
+
+#[test]
+fn the_duration_bounds_an_observation_without_an_answer() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let uri = format!("coap://{}/x", silent.local_addr().unwrap());
+    let observed = coracle(&["observe", &uri, "--duration", "0.05"]);
+    let told = format!("coracle: {uri}: no answer within --duration\n");
+    assert_eq!(outcome(&observed), ("", told.as_str(), 3));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_observation_that_is_interrupted_succeeds_only_after_a_state() {
+    let interrupt = |child: &std::process::Child| {
+        let killed = Command::new("kill")
+            .args(["-s", "INT", &child.id().to_string()])
+            .status();
+        assert!(killed.unwrap().success());
+    };
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let uri = format!("coap://{}/x", silent.local_addr().unwrap());
+    let child = start(&["observe", &uri]).spawn().unwrap();
+    // The handler is there once the request is under way and has to be sent again.
+    silent.recv_from(&mut [0; 64]).unwrap();
+    silent.recv_from(&mut [0; 64]).unwrap();
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    let told = format!("coracle: {uri}: interrupted before an answer\n");
+    assert_eq!(outcome(&output), ("", told.as_str(), 3));
+
+    let mut child = start(&["observe", &format!("{}/ticks", server())])
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..2 {
+        lines.next().unwrap().unwrap();
+    }
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -290,7 +335,9 @@ fn what_cannot_be_observed_is_told() {
     let told = "the server does not let this be observed; this is its only answer\n";
     assert_eq!(outcome(&coracle(&["observe", &uri])), ("hello\n", told, 0));
     let missing = coracle(&["observe", &format!("{uri}/none")]);
-    assert_eq!(outcome(&missing).2, 4);
+    let (stdout, stderr, status) = outcome(&missing);
+    assert!(stderr.starts_with("coracle: 4.04 Not Found"), "{stderr}");
+    assert_eq!((stdout, stderr.lines().count(), status), ("", 1, 4));
 }
 
 #[test]
@@ -311,6 +358,15 @@ fn discovered_links_are_absolute() {
 }
 
 #[test]
+fn a_discovery_without_answer_names_its_own_option() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let uri = format!("coap://{}", silent.local_addr().unwrap());
+    let asked = coracle(&["discover", &uri, "--wait", "0.05"]);
+    let told = format!("coracle: {uri}: no answer (--wait says how long to listen)\n");
+    assert_eq!(outcome(&asked), ("", told.as_str(), 3));
+}
+
+#[test]
 fn pings_are_counted() {
     let uri = format!("coap://{}", server());
     let pinged = coracle(&["ping", &uri, "--count", "2", "--interval", "0.01"]);
@@ -320,6 +376,13 @@ fn pings_are_counted() {
         stdout.contains("\n2 sent, 2 answered, 0 % lost\nround trip min/avg/max/mdev = "),
         "{stdout}"
     );
+    let quiet = coracle(&["ping", &uri, "--count", "1", "-q"]);
+    let (stdout, stderr, status) = outcome(&quiet);
+    assert!(
+        stdout.starts_with(&format!("--- {uri} ---\n1 sent, 1 answered")),
+        "{stdout}"
+    );
+    assert_eq!((stdout.lines().count(), stderr, status), (3, "", 0));
 }
 
 #[test]

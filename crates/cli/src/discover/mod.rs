@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::Args;
+use coracle::{Error, ExchangeError};
 
 use crate::client::{self, Client, FamilyArgs, Response};
 use crate::console::{Console, harmless_line};
@@ -20,6 +21,9 @@ const GROUPS: [&str; 2] = ["coap://[ff02::fd]", "coap://224.0.1.187"];
 
 /// How long to wait for a group: members answer within DEFAULT_LEISURE, which is 5 s (RFC 7252 §8.2).
 const WAIT: Duration = Duration::from_secs(6);
+
+/// How long to wait for one server: its answer may take two retransmissions.
+const WAIT_FOR_SERVER: Duration = Duration::from_secs(10);
 
 /// Lines that are remembered; of further ones some may be printed twice.
 const MAX_REMEMBERED: usize = 100_000;
@@ -47,7 +51,8 @@ pub(crate) struct DiscoverArgs {
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     filter: Vec<String>,
 
-    /// How long to wait for answers [default: 6 for a group, as CoAP has it for a server]
+    /// How long to wait for answers: members of a group wait a random time of up to 5 s themselves [default: 6 for
+    /// a group, 10 for a server]
     #[arg(short, long, value_name = "SECS", value_parser = client::parse_seconds)]
     wait: Option<Duration>,
 
@@ -112,7 +117,11 @@ struct Search<'a> {
 
 impl Search<'_> {
     async fn ask_server(&self, uri: &str) -> Result<Exit, CliError> {
-        let failure = |error| client::failure(uri, error);
+        let failure = |error| match error {
+            // The hint of requests names options that this command does not have.
+            Error::Exchange(ExchangeError::NoAnswer { .. } | ExchangeError::Timeout) => client::silence(uri),
+            error => client::failure(uri, error),
+        };
         let request = self.request(uri)?;
         let response = request.send().await.map_err(failure)?;
         let exit = client::exit(response.status());
@@ -127,14 +136,14 @@ impl Search<'_> {
     /// The request, told to those who want to know. Servers need to understand one filter only (RFC 6690 §4.1);
     /// the others are applied here.
     fn request(&self, uri: &str) -> Result<client::RequestBuilder, CliError> {
+        let group = is_group(uri);
+        let default = if group { WAIT } else { WAIT_FOR_SERVER };
         let mut request = self
             .client
             .discover(uri)
             .accept(ContentFormat::LINK_FORMAT)
-            .confirmable(!is_group(uri));
-        if let Some(wait) = self.args.wait.or(is_group(uri).then_some(WAIT)) {
-            request = request.timeout(wait);
-        }
+            .confirmable(!group)
+            .timeout(self.args.wait.unwrap_or(default));
         if let Some(filter) = self.filters.iter().find(|filter| filter.contains('=')) {
             request = request.query(filter);
         }

@@ -11,17 +11,20 @@ use crate::console::Console;
 use crate::error::CliError;
 use crate::wire::Code;
 
+/// The exit statuses of a shell that finds no such command, or may not run it (POSIX, XCU §2.8.2).
+const NOT_RUN: [i32; 2] = [126, 127];
+
 /// Runs a command of the shell with the payload on its standard input, and waits for it. That it fails is told
-/// and ends nothing: the next state may suit it better.
+/// and ends nothing: the next state may suit it better. Whether it succeeded is returned.
 ///
 /// # Errors
-/// If the shell cannot be started, or the payload not be written.
+/// If the shell cannot be started or finds no such command, or the payload cannot be written.
 pub(super) async fn run(
     command: &str,
     uri: &str,
     response: &Response,
     console: &Console,
-) -> Result<(), CliError> {
+) -> Result<bool, CliError> {
     let cannot = |error: std::io::Error| CliError::io(format_args!("cannot run `{command}`"), &error);
     let mut child = shell(command)
         .envs(environment(uri, response))
@@ -37,10 +40,14 @@ pub(super) async fn run(
         }
     }
     let status = child.wait().await.map_err(cannot)?;
-    if !status.success() {
-        console.note(&format!("`{command}`: {status}"));
+    if cfg!(unix) && status.code().is_some_and(|code| NOT_RUN.contains(&code)) {
+        let told = format!("cannot run `{command}`: {status}");
+        return Err(CliError::new(told).with_hint("the observation ends"));
     }
-    Ok(())
+    if !status.success() {
+        console.complain(&format!("`{command}`: {status}"));
+    }
+    Ok(status.success())
 }
 
 fn shell(command: &str) -> Command {

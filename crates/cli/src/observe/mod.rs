@@ -28,11 +28,11 @@ pub(crate) struct ObserveArgs {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// End after this time
+    /// End after this time, answered or not
     #[arg(short, long, value_name = "SECS", value_parser = client::parse_seconds)]
     duration: Option<Duration>,
 
-    /// Run this command for each state, with the payload on its standard input
+    /// Run this command for each state, with the payload on its standard input; exit status 1 if it ever fails
     #[arg(short, long, value_name = "COMMAND")]
     exec: Option<String>,
 
@@ -47,6 +47,28 @@ pub(crate) struct ObserveArgs {
     transmission: TransmissionArgs,
 }
 
+/// How an observation went.
+#[derive(Debug, Default)]
+struct Course {
+    /// States that came.
+    states: u64,
+    /// What the last one means; `None` before the first.
+    exit: Option<Exit>,
+    /// A command failed for some state.
+    command_failed: bool,
+}
+
+impl Course {
+    /// The exit status at the end.
+    fn exit(&self) -> Exit {
+        match self.exit {
+            Some(Exit::Success) if self.command_failed => Exit::Failure,
+            Some(exit) => exit,
+            None => Exit::NoAnswer,
+        }
+    }
+}
+
 /// Observes until the user, the server, or a limit ends it.
 pub(crate) async fn run(args: &ObserveArgs, console: &Console) -> Result<Exit, CliError> {
     let client = args.transmission.client()?;
@@ -57,21 +79,20 @@ pub(crate) async fn run(args: &ObserveArgs, console: &Console) -> Result<Exit, C
     let ends_at = args.duration.map(|duration| Instant::now() + duration);
     let mut observation = tokio::select! {
         begun = request.observe() => begun.map_err(failure)?,
-        () = client::interrupted() => return Ok(Exit::Success),
+        () = client::interrupted() => return Err(client::unanswered(&args.uri, "interrupted before an answer")),
+        () = until(ends_at) => return Err(client::unanswered(&args.uri, "no answer within --duration")),
     };
-    if !observation.is_observed() {
-        console.note("the server does not let this be observed; this is its only answer");
-    }
+    let mut course = Course::default();
     let watched = tokio::select! {
-        watched = watch(&mut observation, args, console) => watched,
-        () = client::interrupted() => Ok(Exit::Success),
-        () = until(ends_at) => Ok(Exit::Success),
+        watched = watch(&mut observation, &mut course, args, console) => watched,
+        () = client::interrupted() => Ok(()),
+        () = until(ends_at) => Ok(()),
     };
     if observation.is_observed() {
         console.detail("leaving the observation");
     }
     observation.cancel().await;
-    watched
+    watched.map(|()| course.exit())
 }
 
 async fn until(ends_at: Option<Instant>) {
@@ -84,12 +105,12 @@ async fn until(ends_at: Option<Instant>) {
 /// Prints states until there are enough or no more.
 async fn watch(
     observation: &mut Observation,
+    course: &mut Course,
     args: &ObserveArgs,
     console: &Console,
-) -> Result<Exit, CliError> {
-    let mut count = 0;
+) -> Result<(), CliError> {
+    let observed = observation.is_observed();
     let mut stale = false;
-    let mut exit = Exit::Success;
     while let Some(notification) = observation.next().await {
         match notification.map_err(|error| client::failure(&args.uri, error))? {
             Notification::Stale if !stale => {
@@ -102,22 +123,27 @@ async fn watch(
                     console.note("fresh again");
                 }
                 tell_response(&response, "", console);
-                exit = client::exit(response.status());
-                deliver(&response, args, console).await?;
-                count += 1;
-                if args.count == Some(count) {
-                    return Ok(exit);
+                let exit = client::exit(response.status());
+                if !observed && exit == Exit::Success {
+                    console.note("the server does not let this be observed; this is its only answer");
+                }
+                course.exit = Some(exit);
+                course.states += 1;
+                course.command_failed |= !deliver(&response, args, console).await?;
+                if args.count == Some(course.states) {
+                    return Ok(());
                 }
             }
         }
     }
-    if observation.is_observed() && exit == Exit::Success {
+    if observation.is_observed() && course.exit == Some(Exit::Success) {
         console.note("the server ended the observation");
     }
-    Ok(exit)
+    Ok(())
 }
 
-async fn deliver(response: &Response, args: &ObserveArgs, console: &Console) -> Result<(), CliError> {
+/// Prints a state and runs the command for it; `false` if that failed.
+async fn deliver(response: &Response, args: &ObserveArgs, console: &Console) -> Result<bool, CliError> {
     let success = client::exit(response.status()) == Exit::Success;
     if args.json {
         console.write(json::line(&StateJson::new(response, SystemTime::now()))?.as_bytes())?;
@@ -128,7 +154,7 @@ async fn deliver(response: &Response, args: &ObserveArgs, console: &Console) -> 
     }
     match &args.exec {
         Some(command) if success => exec::run(command, &args.uri, response, console).await,
-        _ => Ok(()),
+        _ => Ok(true),
     }
 }
 
