@@ -135,8 +135,8 @@ impl Folder {
     /// If it must not be written: conditions, links, folders.
     pub(super) fn begin(&self, name: &Name, conditions: &Preconditions) -> Result<Upload, Refusal> {
         let (folder, file) = self.place(name)?;
-        current(&folder, &file, conditions)?;
-        Ok(Upload::begin(folder, file)?)
+        let replaced = current(&folder, &file, conditions)?;
+        Ok(Upload::begin(folder, file, replaced)?)
     }
 
     /// Deletes a file. That there is none is no reason to refuse (RFC 7252 §5.8.4).
@@ -254,23 +254,23 @@ impl Kind {
     }
 }
 
-/// The state of the file that is to be replaced or deleted, if there is one and the conditions hold. Links are not
+/// The file that is to be replaced or deleted, if there is one and the conditions hold. Links are not
 /// followed: what a link leads to may have to stay as it is, and a link is not a file.
 pub(super) fn current(
     folder: &Dir,
     file: &str,
     conditions: &Preconditions,
-) -> Result<Option<Print>, Refusal> {
-    let print = match folder.symlink_metadata(file) {
+) -> Result<Option<Metadata>, Refusal> {
+    let found = match folder.symlink_metadata(file) {
         Ok(metadata) => match Kind::of(metadata.file_type()) {
-            Kind::File => Some(Print::of(&metadata)),
+            Kind::File => Some(metadata),
             Kind::Folder => return Err(Refusal::IsFolder),
             Kind::Other => return Err(Refusal::Forbidden("only files can be changed, and no links")),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
-    let etag = print.map(Print::etag);
+    let etag = found.as_ref().map(|metadata| Print::of(metadata).etag());
     conditions.check(etag.is_some(), etag.as_ref().map(<[u8; 8]>::as_slice))?;
-    Ok(print)
+    Ok(found)
 }

@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 
@@ -291,6 +291,32 @@ async fn a_file_is_written_whole_or_not_at_all() {
     assert_eq!(site.names(), names);
     let nowhere = Request::put("/no/such/folder").with_payload("x");
     assert_eq!(site.status(nowhere).await, Status::NOT_FOUND);
+}
+
+/// Owners can be checked by privileged users only.
+#[tokio::test]
+async fn a_file_that_is_replaced_keeps_mode_and_owner() {
+    let site = site(Access::Write, false);
+    let path = site.path("a.txt");
+    for mode in [0o600, 0o640, 0o755, 0o4755] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let put = Request::put("/a.txt").with_payload("x");
+        assert_eq!(site.status(put).await, Status::CHANGED);
+        let kept = fs::metadata(&path).unwrap().mode() & 0o7777;
+        assert_eq!(kept, mode & 0o777, "{mode:o}");
+    }
+    if chown(&path, Some(1234), Some(4321)).is_ok() {
+        let put = Request::put("/a.txt").with_payload("y");
+        assert_eq!(site.status(put).await, Status::CHANGED);
+        let kept = fs::metadata(&path).unwrap();
+        assert_eq!((kept.uid(), kept.gid()), (1234, 4321));
+    }
+    // A new file is as any other that this process makes.
+    let put = Request::put("/new").with_payload("x");
+    assert_eq!(site.status(put).await, Status::CREATED);
+    fs::write(site.path("ours"), "x").unwrap();
+    let mode = |name| fs::metadata(site.path(name)).unwrap().mode();
+    assert_eq!(mode("new"), mode("ours"));
 }
 
 #[tokio::test]
