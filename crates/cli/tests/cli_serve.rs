@@ -153,6 +153,7 @@ fn a_taken_port_and_nonsense_are_told_apart() {
     for nonsense in [
         &["--bind", "127.0.0.1:0", "--multicast"][..],
         &["--bind", "127.0.0.1:x"],
+        &["--store-bytes", "200", "--store-item-bytes", "201"],
     ] {
         let failed = command(nonsense).output().unwrap();
         assert_eq!(failed.status.code(), Some(2), "{nonsense:?}");
@@ -327,6 +328,44 @@ async fn a_folder_is_read_only_by_default_even_on_this_machine() {
     let put = client.put(server.uri("/a.txt")).payload(vec![0; 5000]);
     assert_eq!(put.send().await.unwrap().status(), Status::FORBIDDEN);
     assert_eq!(fs::read(folder.path().join("a.txt")).unwrap(), b"a");
+}
+
+/// The bytes of the store are those of names and contents, and nothing else.
+#[tokio::test]
+async fn a_small_store_is_filled_to_its_last_byte() {
+    let server = Server::start(&["--bind", "127.0.0.1:0", "--store-bytes", "200"]);
+    let client = Client::new().unwrap();
+    for (path, length, status) in [
+        ("/store/a", 4, Status::CREATED),
+        ("/store/b", 194, Status::CREATED),
+        ("/store/c", 0, Status::SERVICE_UNAVAILABLE),
+        ("/store/a", 201, Status::REQUEST_ENTITY_TOO_LARGE),
+    ] {
+        let put = client.put(server.uri(path)).payload(vec![b'x'; length]);
+        assert_eq!(put.send().await.unwrap().status(), status, "{path} {length}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_said_is_told_once() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    for name in [&b"b\xff"[..], b"b\xfe", b"a"] {
+        fs::write(folder.path().join(std::ffi::OsStr::from_bytes(name)), "").unwrap();
+    }
+    let path = folder.path().to_str().unwrap();
+    let mut server = Server::start(&["--bind", "127.0.0.1:0", "--dir", path]);
+    let client = Client::new().unwrap();
+    for _ in 0..2 {
+        let list = client.get(server.uri("/")).send().await.unwrap();
+        assert_eq!(ok_with_payload(&list), b"</a>;ct=42;sz=0");
+    }
+    let line = server.wait_for("not UTF-8");
+    assert!(line.contains("b\\xF"), "{line}");
+    server.signal("TERM");
+    let rest: Vec<String> = std::iter::from_fn(|| server.said.recv_timeout(LIMIT).ok()).collect();
+    assert!(!rest.iter().any(|line| line.contains("UTF-8")), "{rest:?}");
+    assert!(server.end().success());
 }
 
 #[tokio::test]

@@ -4,6 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::error::CliError;
+
+/// How long an item of the store may be if nothing else is said, in bytes.
+const ITEM_BYTES: u64 = 1 << 20;
+
 /// What is said below the help.
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -16,13 +21,15 @@ Examples:
 Without --bind it listens on this machine only, at port 5683. The site has a store, a clock and
 some resources to try; the store takes changes when all addresses are on this machine, and
 otherwise with --write. Files of --dir are changed with --write only, and take the place of the
-site. Ctrl-C ends it when all that was accepted is answered, a second one at once.";
+site. Content-Formats of files are told by the ends of their names: what is put as another format
+than its name says is refused, and what has an end that says nothing is read as bytes. A file that
+is replaced keeps its mode, and its owner where possible; folders are not made. Ctrl-C ends it when all that was accepted is answered, a second one at once.";
 
 /// Options of `coracle serve`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeArgs {
-    /// Listen on this address: 127.0.0.1:5684, [::], coap://localhost; :5684 is on this machine only,
-    /// port 0 any that is free
+    /// Listen on this address: 127.0.0.1:5684, [::] (IPv4 too), coap://localhost; 5684 is on this machine
+    /// only, port 0 any that is free
     #[arg(short, long, value_name = "ADDR:PORT")]
     pub(crate) bind: Vec<String>,
 
@@ -72,9 +79,30 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_size)]
     pub(crate) store_bytes: u64,
 
-    /// Take items of this size at most
-    #[arg(long, value_name = "BYTES", default_value = "1M", value_parser = parse_size)]
-    pub(crate) store_item_bytes: u64,
+    /// Take items of this size at most [default: 1M, or --store-bytes if that is less]
+    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+    pub(crate) store_item_bytes: Option<u64>,
+}
+
+impl StoreArgs {
+    /// The size of an item at most, in bytes.
+    pub(super) fn item_bytes(&self) -> u64 {
+        self.store_item_bytes
+            .unwrap_or_else(|| self.store_bytes.min(ITEM_BYTES))
+    }
+
+    /// Whether the bounds go together.
+    ///
+    /// # Errors
+    /// If the store could never hold an item that it takes.
+    pub(super) fn check(&self) -> Result<(), CliError> {
+        if self.item_bytes() <= self.store_bytes {
+            return Ok(());
+        }
+        Err(CliError::usage(
+            "--store-item-bytes is more than --store-bytes: no such item would fit",
+        ))
+    }
 }
 
 /// A number of bytes: `1048576`, `1024K`, `1M`, `1MiB`; K, M and G are powers of 1,024.
@@ -98,6 +126,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::error::Exit;
 
     #[derive(Parser)]
     struct Line {
@@ -127,6 +156,17 @@ mod tests {
         ] {
             assert!(parse_size(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn items_fit_into_the_store() {
+        let small = parse(&["--store-bytes", "200"]).unwrap().store;
+        assert_eq!(small.item_bytes(), 200);
+        assert!(small.check().is_ok());
+        assert_eq!(parse(&[]).unwrap().store.item_bytes(), 1 << 20);
+        let line = ["--store-bytes", "200", "--store-item-bytes", "201"];
+        let told = parse(&line).unwrap().store.check().unwrap_err();
+        assert_eq!(told.exit(), Exit::Usage);
     }
 
     #[test]

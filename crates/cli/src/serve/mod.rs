@@ -15,11 +15,12 @@ mod store;
 mod window;
 
 use std::future::IntoFuture;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle::{Config, Endpoint, Router};
+use coracle::{Config, Endpoint, Error, Router};
 use tokio::sync::oneshot;
 
 use self::access::Access;
@@ -46,6 +47,7 @@ pub(crate) fn run(args: &ServeArgs, console: &Console) -> Result<Exit, CliError>
 }
 
 async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, CliError> {
+    args.store.check()?;
     let signals = Signals::new().map_err(|error| CliError::io("cannot take signals", &error))?;
     let endpoint = listen::bind(&args.bind, &args.multicast, config(args), console)?;
     let addresses = endpoint.local_addrs();
@@ -56,7 +58,7 @@ async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, CliError> {
     } else {
         Access::ReadOnly
     };
-    let router = router(args, access)?;
+    let router = router(args, access, console)?;
     let announcement = Announcement {
         addresses: &addresses,
         folder,
@@ -73,18 +75,24 @@ async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, CliError> {
 }
 
 /// What is served.
-fn router(args: &ServeArgs, access: Access) -> Result<Router, CliError> {
+fn router(args: &ServeArgs, access: Access, console: &Console) -> Result<Router, CliError> {
     let Some(folder) = &args.files.dir else {
         return Ok(site::router(Arc::new(Store::new(args.store.into())), access));
     };
-    files::router(folder, args.files.hidden, access, args.files.max_file_bytes)
-        .map_err(|error| CliError::io(format_args!("cannot serve {}", folder.display()), &error))
+    files::router(
+        folder,
+        args.files.hidden,
+        access,
+        args.files.max_file_bytes,
+        *console,
+    )
+    .map_err(|error| CliError::io(format_args!("cannot serve {}", folder.display()), &error))
 }
 
 /// The library's bounds, with room for the largest item that the store takes.
 fn config(args: &ServeArgs) -> Config {
     let mut config = Config::default();
-    let item = usize::try_from(args.store.store_item_bytes).unwrap_or(usize::MAX);
+    let item = usize::try_from(args.store.item_bytes()).unwrap_or(usize::MAX);
     config.assembly_bytes_per_peer = config.assembly_bytes_per_peer.max(item);
     config.assembly_bytes = config.assembly_bytes.max(item);
     config
@@ -102,22 +110,28 @@ async fn until_signals(
         // Nothing is sent: that the other end is dropped is the sign.
         let _ = stopped.await;
     };
+    let addresses = endpoint.local_addrs();
     let serving = endpoint.serve(router).with_graceful_shutdown(stopped);
     let mut serving = pin!(serving.into_future());
     tokio::select! {
-        ended = &mut serving => return over(ended),
+        ended = &mut serving => return over(ended, &addresses),
         () = signals.next() => console.note("ending: what was accepted is answered; again to end at once"),
     }
     drop(stop);
     tokio::select! {
-        ended = &mut serving => over(ended),
+        ended = &mut serving => over(ended, &addresses),
         () = signals.next() => Err(CliError::new("ended before all was answered")),
     }
 }
 
-fn over(ended: coracle::Result<()>) -> Result<Exit, CliError> {
-    match ended {
-        Ok(()) => Ok(Exit::Success),
-        Err(error) => Err(CliError::new(format_args!("cannot serve any longer: {error}"))),
-    }
+fn over(ended: coracle::Result<()>, addresses: &[SocketAddr]) -> Result<Exit, CliError> {
+    let Err(error) = ended else {
+        return Ok(Exit::Success);
+    };
+    let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    let what = format!("cannot serve {} any longer", addresses.join(", "));
+    Err(match error {
+        Error::Io(error) => CliError::io(what, &error),
+        error => CliError::new(format_args!("{what}: {error}")),
+    })
 }

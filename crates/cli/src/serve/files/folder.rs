@@ -3,10 +3,11 @@
 //! Everything goes through [`cap_std::fs::Dir`], which resolves paths below the folder however links and other
 //! programs change meanwhile. All of it waits for the disk: call it where waiting is allowed.
 
+use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use cap_fs_ext::OpenOptionsSyncExt;
 use cap_std::ambient_authority;
@@ -18,6 +19,7 @@ use super::format;
 use super::name::{Name, is_served};
 use super::refusal::Refusal;
 use super::upload::Upload;
+use crate::console::Console;
 use crate::serve::window::{Asked, LARGEST_BLOCK};
 
 /// The longest list of a folder's files, in bytes. It is held in memory while it is transferred.
@@ -32,6 +34,9 @@ pub(super) struct Folder {
     hidden: bool,
     /// Held while a file takes its place or goes, so that conditions hold when it does.
     placing: Mutex<()>,
+    /// Done when somebody was told of a name that cannot be served.
+    unsayable: Once,
+    console: Console,
 }
 
 /// What is found under a name.
@@ -88,7 +93,7 @@ impl Folder {
     ///
     /// # Errors
     /// If there is none, or it must not be read.
-    pub(super) fn open(path: &Path, hidden: bool) -> io::Result<Folder> {
+    pub(super) fn open(path: &Path, hidden: bool, console: Console) -> io::Result<Folder> {
         let root = Dir::open_ambient_dir(path, ambient_authority())?;
         // Opening needs no right to read.
         root.entries()?;
@@ -96,6 +101,8 @@ impl Folder {
             root,
             hidden,
             placing: Mutex::new(()),
+            unsayable: Once::new(),
+            console,
         })
     }
 
@@ -114,7 +121,8 @@ impl Folder {
     pub(super) fn look(&self, name: &Name, asked: Asked) -> Result<Found, Refusal> {
         let metadata = self.root.metadata(name.path())?;
         match Kind::of(metadata.file_type()) {
-            Kind::File => self.read(name, asked).map(Found::File),
+            Kind::File if name.may_be_file() => self.read(name, asked).map(Found::File),
+            Kind::File => Err(Refusal::NoSuchFile),
             Kind::Folder => {
                 let print = Print::of(&metadata);
                 self.list(name).map(|list| Found::Folder(list, print))
@@ -146,7 +154,7 @@ impl Folder {
     pub(super) fn delete(&self, name: &Name, conditions: &Preconditions) -> Result<(), Refusal> {
         let (folder, file) = match self.place(name) {
             Ok(place) => place,
-            Err(Refusal::NoSuchFile) => return Ok(conditions.check(false, None)?),
+            Err(Refusal::NoSuchFolder) => return Ok(conditions.check(false, None)?),
             Err(refusal) => return Err(refusal),
         };
         let _placing = self.placing();
@@ -164,7 +172,11 @@ impl Folder {
     /// The folder that a file is in or comes into, and its name there.
     fn place(&self, name: &Name) -> Result<(Dir, String), Refusal> {
         let (folder, file) = name.split().ok_or(Refusal::IsFolder)?;
-        Ok((self.root.open_dir(folder.path())?, file))
+        match self.root.open_dir(folder.path()).map_err(Refusal::from) {
+            Ok(folder) => Ok((folder, file)),
+            Err(Refusal::NoSuchFile) => Err(Refusal::NoSuchFolder),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     fn read(&self, name: &Name, asked: Asked) -> Result<Part, Refusal> {
@@ -180,16 +192,18 @@ impl Folder {
         if total.div_ceil(asked.size.clamp(1, LARGEST_BLOCK)) > MAX_BLOCKS {
             return Err(Refusal::TooLarge("longer than 2^20 blocks (RFC 7959 §2.2)"));
         }
-        let offset = asked.offset.min(total);
+        if asked.offset > 0 && asked.offset >= total {
+            return Err(Refusal::PastEnd);
+        }
+        let offset = asked.offset;
         let mut payload = vec![0; usize::try_from(LARGEST_BLOCK.min(total - offset)).unwrap_or(0)];
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(&mut payload)?;
-        let last = name.path().file_name().and_then(|name| name.to_str());
         Ok(Part {
             payload,
             offset,
             total,
-            format: format::of(last.unwrap_or_default()),
+            format: format::of(name.file()),
             print: Print::of(&metadata),
         })
     }
@@ -200,9 +214,12 @@ impl Folder {
         let mut names = Vec::new();
         let mut bytes = 0;
         for entry in folder.entries()? {
-            // A URI cannot say what is not UTF-8.
-            let Ok(file) = entry?.file_name().into_string() else {
-                continue;
+            let file = match entry?.file_name().into_string() {
+                Ok(file) => file,
+                Err(file) => {
+                    self.tell_of_unsayable(name, &file);
+                    continue;
+                }
             };
             if is_served(&file, self.hidden) {
                 bytes += file.len();
@@ -216,6 +233,19 @@ impl Folder {
         let links = names.iter().filter_map(|file| link(&folder, name, file));
         // Paths are percent-encoded, and numbers need no quotes: all of it can be expressed.
         Ok(write_links(&links.collect::<Vec<_>>()).unwrap_or_default())
+    }
+}
+
+impl Folder {
+    /// Says once that a name is left out because Uri-Path cannot say what is not UTF-8 (RFC 7252 §5.10.1).
+    fn tell_of_unsayable(&self, folder: &Name, file: &OsStr) {
+        let told = &self.unsayable;
+        told.call_once(|| {
+            let place = folder.path().join(file);
+            self.console.note(&format!(
+                "not served, as others like it, because its name is not UTF-8: {place:?}"
+            ));
+        });
     }
 }
 

@@ -25,6 +25,7 @@ use self::upload::Written;
 use self::watch::Watches;
 use super::access::{Access, refuse};
 use super::window::Asked;
+use crate::console::Console;
 
 /// How many files are written at once. Each has an open file, and a buffer of [`BUFFER`] bytes.
 const MAX_UPLOADS: usize = 64;
@@ -45,9 +46,15 @@ struct Files {
 ///
 /// # Errors
 /// If there is no such folder, or it cannot be read.
-pub(super) fn router(path: &FilePath, hidden: bool, access: Access, max_bytes: u64) -> io::Result<Router> {
+pub(super) fn router(
+    path: &FilePath,
+    hidden: bool,
+    access: Access,
+    max_bytes: u64,
+    console: Console,
+) -> io::Result<Router> {
     let files = Files {
-        folder: Arc::new(Folder::open(path, hidden)?),
+        folder: Arc::new(Folder::open(path, hidden, console)?),
         watches: Arc::default(),
         uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
         max_bytes,
@@ -103,7 +110,13 @@ async fn write(
     options: OptionsBuf,
     body: BodyStream,
 ) -> Result<Response, Refusal> {
-    let name = files.folder.name(&segments)?;
+    let name = files.folder.name(&segments).map_err(Refusal::of_write)?;
+    if let Some(told) = options.as_options().content_format() {
+        let kept = format::of(name.file());
+        if kept != told && kept != ContentFormat::OCTET_STREAM {
+            return Err(Refusal::Format(kept));
+        }
+    }
     if options
         .get_uint(OptionNumber::SIZE1)
         .is_some_and(|size| size > files.max_bytes)
@@ -111,7 +124,10 @@ async fn write(
         return Err(files.too_long());
     }
     let _permit = files.uploads.try_acquire().map_err(|_| Refusal::Busy)?;
-    let written = files.upload(name, conditions, body).await?;
+    let written = files
+        .upload(name, conditions, body)
+        .await
+        .map_err(Refusal::of_write)?;
     let status = if written.created {
         Status::CREATED
     } else {

@@ -23,26 +23,46 @@ pub(super) fn partial_name(number: u64) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Name {
     path: PathBuf,
+    /// It ends with a slash: no file is meant.
+    slash: bool,
 }
 
 impl Name {
     /// The name that these segments of a path make.
     ///
     /// # Errors
-    /// [`Refusal::NoSuchFile`] for what no file of the folder is called: an empty segment, `.`, `..`, one with a
-    /// separator or NUL, and unless `hidden` one that begins with a dot.
+    /// [`Refusal::NoName`] for what no file of the folder is called: an empty segment before the last, `.`, `..`, one
+    /// with a separator or NUL. [`Refusal::Hidden`] unless `hidden` for one that begins with a dot.
     pub(super) fn of(segments: &[String], hidden: bool) -> Result<Name, Refusal> {
+        let (segments, slash) = match segments.split_last() {
+            Some((last, before)) if last.is_empty() => (before, true),
+            _ => (segments, false),
+        };
         let mut path = PathBuf::new();
         for segment in segments {
-            if !is_name(segment) || !is_served(segment, hidden) {
-                return Err(Refusal::NoSuchFile);
+            if !is_name(segment) {
+                return Err(Refusal::NoName);
+            }
+            if !is_served(segment, hidden) {
+                return Err(Refusal::Hidden);
             }
             path.push(segment);
             if path.as_os_str().len() > MAX_PATH {
-                return Err(Refusal::NoSuchFile);
+                return Err(Refusal::NoName);
             }
         }
-        Ok(Name { path })
+        Ok(Name { path, slash })
+    }
+
+    /// Whether it can be that of a file: it does not end with a slash.
+    pub(super) fn may_be_file(&self) -> bool {
+        !self.slash
+    }
+
+    /// Its last part; empty for the folder itself.
+    pub(super) fn file(&self) -> &str {
+        let last = self.path.file_name().and_then(|name| name.to_str());
+        last.unwrap_or_default()
     }
 
     /// Relative to the folder; `.` for the folder itself.
@@ -53,11 +73,14 @@ impl Name {
         }
     }
 
-    /// The folder that it is in, and its name there; `None` for the folder itself.
+    /// The folder that it is in, and its name there; `None` for the folder itself, and for what is no file.
     pub(super) fn split(&self) -> Option<(Name, String)> {
+        if self.slash {
+            return None;
+        }
         let file = self.path.file_name()?.to_str()?.to_owned();
         let path = self.path.parent().unwrap_or(Path::new("")).to_owned();
-        Some((Name { path }, file))
+        Some((Name { path, slash: true }, file))
     }
 
     /// The path of what is called `file` in this folder, percent-encoded for links; `None` for what has no URI.
@@ -104,9 +127,9 @@ mod tests {
             &["a/../../etc"],
             &["/etc/passwd"],
             &["/"],
-            &[""],
+            &["", ""],
             &["", "etc"],
-            &["a", ""],
+            &["a", "", ""],
             &["a", "", "b"],
             &["a/b"],
             &["a/"],
@@ -116,7 +139,7 @@ mod tests {
         ] {
             for hidden in [false, true] {
                 assert!(
-                    matches!(name(segments, hidden), Err(Refusal::NoSuchFile)),
+                    matches!(name(segments, hidden), Err(Refusal::NoName)),
                     "{segments:?}"
                 );
             }
@@ -126,7 +149,10 @@ mod tests {
     #[test]
     fn dots_hide_unless_hidden_files_are_served() {
         for segments in [&[".git"][..], &[".git", "config"], &["a", ".b"], &["..."]] {
-            assert!(name(segments, false).is_err(), "{segments:?}");
+            assert!(
+                matches!(name(segments, false), Err(Refusal::Hidden)),
+                "{segments:?}"
+            );
             assert!(name(segments, true).is_ok(), "{segments:?}");
         }
         assert!(name(&[&partial_name(7)], true).is_err());
@@ -143,11 +169,21 @@ mod tests {
     }
 
     #[test]
+    fn a_slash_at_the_end_means_a_folder() {
+        for (segments, path) in [(&["a", ""][..], "a"), (&[""], ".")] {
+            let folder = name(segments, false).unwrap();
+            assert_eq!(folder.path(), Path::new(path));
+            assert!(!folder.may_be_file() && folder.split().is_none());
+        }
+        assert!(name(&["a"], false).unwrap().may_be_file());
+    }
+
+    #[test]
     fn a_path_has_a_bound() {
         let segment = "x".repeat(250);
         let segments = vec![segment; 17];
         assert!(Name::of(&segments[..16], false).is_ok());
-        assert!(matches!(Name::of(&segments, false), Err(Refusal::NoSuchFile)));
+        assert!(matches!(Name::of(&segments, false), Err(Refusal::NoName)));
     }
 
     #[test]

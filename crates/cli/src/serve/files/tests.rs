@@ -6,6 +6,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::*;
+use crate::console::ColorChoice;
 
 /// A folder beside which lies what must not be seen.
 struct Site {
@@ -24,7 +25,8 @@ fn site(access: Access, hidden: bool) -> Site {
     fs::write(folder.join("two words.bin"), [0, 1, 2]).unwrap();
     fs::write(folder.join(".hidden"), "hidden").unwrap();
     fs::write(around.path().join("secret"), "secret").unwrap();
-    let router = router(&folder, hidden, access, MAX_BYTES).unwrap();
+    let quiet = Console::new(false, true, ColorChoice::Never);
+    let router = router(&folder, hidden, access, MAX_BYTES, quiet).unwrap();
     Site { around, router }
 }
 
@@ -218,7 +220,9 @@ async fn hidden_files_are_served_only_if_asked_for() {
     let without = site(Access::Write, false);
     assert_eq!(without.status(Request::get("/.hidden")).await, Status::NOT_FOUND);
     let put = Request::put("/.new").with_payload("x");
-    assert_eq!(without.status(put).await, Status::NOT_FOUND);
+    let refused = without.ask(put).await;
+    assert_eq!(refused.status, Status::FORBIDDEN);
+    assert_eq!(text(&refused), "hidden files are not served");
     assert!(!text(&without.ask(Request::get("/")).await).contains("hidden"));
     let with = site(Access::ReadOnly, true);
     assert_eq!(text(&with.ask(Request::get("/.hidden")).await), "hidden");
@@ -290,7 +294,9 @@ async fn a_file_is_written_whole_or_not_at_all() {
     );
     assert_eq!(site.names(), names);
     let nowhere = Request::put("/no/such/folder").with_payload("x");
-    assert_eq!(site.status(nowhere).await, Status::NOT_FOUND);
+    let refused = site.ask(nowhere).await;
+    assert_eq!(refused.status, Status::NOT_FOUND);
+    assert_eq!(text(&refused), "no such folder, and none is made");
 }
 
 /// Owners can be checked by privileged users only.
@@ -460,4 +466,78 @@ async fn folders_are_neither_written_nor_deleted() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_means_a_folder() {
+    let site = site(Access::Write, false);
+    let without = site.ask(Request::get("/sub")).await;
+    let with = site.ask(Request::get("/sub/")).await;
+    assert_eq!((with.status, &with.payload), (Status::CONTENT, &without.payload));
+    assert_eq!(site.status(Request::get("/a.txt/")).await, Status::NOT_FOUND);
+    for path in ["/a.txt/", "/new/", "/sub/"] {
+        let put = Request::put(path).with_payload("x");
+        assert_eq!(site.status(put).await, Status::METHOD_NOT_ALLOWED, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn links_in_a_circle_lead_nowhere() {
+    let site = site(Access::Write, false);
+    symlink("loop", site.path("loop")).unwrap();
+    assert_eq!(site.status(Request::get("/loop")).await, Status::NOT_FOUND);
+    assert_eq!(site.status(Request::get("/loop/a")).await, Status::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn names_that_no_file_can_have_are_refused_as_such() {
+    let site = site(Access::Write, false);
+    for name in ["a/b", "..", "."] {
+        let refused = site.ask(segments(Method::PUT, &[name]).with_payload("x")).await;
+        assert_eq!(refused.status, Status::FORBIDDEN, "{name}");
+        assert_eq!(text(&refused), "no file can have this name here", "{name}");
+        let missed = site.status(segments(Method::GET, &[name])).await;
+        assert_eq!(missed, Status::NOT_FOUND, "{name}");
+    }
+}
+
+/// RFC 7252 §5.9.2.10: a format that would be lost is not taken.
+#[tokio::test]
+async fn the_format_of_what_is_written_is_that_of_its_name() {
+    let site = site(Access::Write, false);
+    for (path, format, status) in [
+        ("/new.json", ContentFormat::JSON, Status::CREATED),
+        (
+            "/new.json",
+            ContentFormat::CBOR,
+            Status::UNSUPPORTED_CONTENT_FORMAT,
+        ),
+        ("/new.bin", ContentFormat::CBOR, Status::CREATED),
+        ("/new", ContentFormat::TEXT, Status::CREATED),
+    ] {
+        let put = Request::put(path).with_payload("{}").with_content_format(format);
+        assert_eq!(site.status(put).await, status, "{path} {format}");
+    }
+    let put = Request::put("/a.txt").with_content_format(ContentFormat::JSON);
+    let refused = text(&site.ask(put.with_payload("x")).await).to_owned();
+    assert!(refused.contains("text/plain"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_file_that_became_shorter_is_told_as_such() {
+    let site = site(Access::ReadOnly, false);
+    fs::write(site.path("large"), [0; 3000]).unwrap();
+    let second = || Request::get("/large").with_option(OptionNumber::BLOCK2, b"\x16");
+    assert_eq!(site.status(second()).await, Status::CONTENT);
+    for length in [1024, 10, 0] {
+        fs::write(site.path("large"), vec![0; length]).unwrap();
+        let told = site.ask(second()).await;
+        assert_eq!(told.status, Status::INTERNAL_SERVER_ERROR, "{length}");
+        assert_eq!(
+            text(&told),
+            "past the end: the file became shorter while it was read"
+        );
+    }
+    let first = Request::get("/large").with_option(OptionNumber::BLOCK2, b"\x06");
+    assert_eq!(site.status(first).await, Status::CONTENT);
 }

@@ -100,6 +100,7 @@ mod tests {
     use coracle::router::ChangeSink;
 
     use super::*;
+    use crate::console::{ColorChoice, Console};
 
     #[derive(Default)]
     struct News(AtomicUsize);
@@ -122,7 +123,8 @@ mod tests {
     fn case() -> Case {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join("a"), "1").unwrap();
-        let folder = Folder::open(place.path(), false).unwrap();
+        let folder =
+            Folder::open(place.path(), false, Console::new(false, true, ColorChoice::Never)).unwrap();
         let name = folder.name(&["a".to_owned()]).unwrap();
         Case {
             place,

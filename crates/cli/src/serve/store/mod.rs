@@ -17,9 +17,6 @@ pub(super) use routes::router;
 /// How long a client is asked to stay away when the store is full, in seconds: until somebody deletes something.
 const FULL_MAX_AGE: u32 = 60;
 
-/// What an item costs beside its name and content, in bytes: it bounds what names without content add up to.
-const ITEM_OVERHEAD: u64 = 256;
-
 /// Items by name, each with its representation. Reading and writing are atomic, conditions included.
 pub(super) struct Store {
     inner: Mutex<Inner>,
@@ -33,7 +30,7 @@ pub(super) struct Store {
 pub(super) struct Limits {
     /// How many items.
     pub(super) items: usize,
-    /// Bytes of all items, names and [`ITEM_OVERHEAD`] included.
+    /// Bytes of all items, names included.
     pub(super) bytes: u64,
     /// Bytes of one item's content.
     pub(super) item_bytes: usize,
@@ -86,7 +83,7 @@ impl From<StoreArgs> for Limits {
         Limits {
             items: args.store_items,
             bytes: args.store_bytes,
-            item_bytes: usize::try_from(args.store_item_bytes).unwrap_or(usize::MAX),
+            item_bytes: usize::try_from(args.item_bytes()).unwrap_or(usize::MAX),
         }
     }
 }
@@ -131,9 +128,10 @@ impl Store {
         format: Option<ContentFormat>,
         conditions: &Preconditions,
     ) -> Result<Written, Refusal> {
-        // A URI has no way to say these (RFC 3986 §5.2.4).
-        if matches!(name, "." | "..") {
-            return Err(Rejection::NotFound.into());
+        // A URI has no way to say the dots (RFC 3986 §5.2.4), and people no way to see an empty name.
+        if matches!(name, "" | "." | "..") {
+            let (name, reason) = ("name".to_owned(), "no item can have it".to_owned());
+            return Err(Rejection::Path { name, reason }.into());
         }
         let mut inner = self.lock();
         inner.check(name, conditions)?;
@@ -282,7 +280,7 @@ impl IntoResponse for Refusal {
 }
 
 fn cost(name: &str, content: &[u8]) -> u64 {
-    ITEM_OVERHEAD + name.len() as u64 + content.len() as u64
+    name.len() as u64 + content.len() as u64
 }
 
 /// A name as the last segment of a path, with its slash (RFC 7252 §6.5).
@@ -298,7 +296,7 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         items: 3,
-        bytes: 3 * ITEM_OVERHEAD + 100,
+        bytes: 100,
         item_bytes: 80,
     };
 
@@ -325,14 +323,18 @@ mod tests {
         let too_long = Rejection::BodyTooLong { limit: 80 };
         assert_eq!(put(&store, "a", &[0; 81]), Err(Refusal::Rejected(too_long)));
         put(&store, "a", &[0; 80]).unwrap();
-        put(&store, "b", &[0; 17]).unwrap();
-        assert!(matches!(put(&store, "c", b""), Ok(Written { created: true, .. })));
+        put(&store, "b", &[0; 16]).unwrap();
+        assert!(matches!(
+            put(&store, "c", b"x"),
+            Ok(Written { created: true, .. })
+        ));
         assert!(matches!(put(&store, "d", b""), Err(Refusal::Full(_))), "items");
-        assert!(matches!(put(&store, "c", b"1"), Err(Refusal::Full(_))), "bytes");
+        assert!(matches!(put(&store, "c", b"xy"), Err(Refusal::Full(_))), "bytes");
         assert!(matches!(store.create(b"", None), Err(Refusal::Full(_))));
         // Nothing was counted that is not there.
         put(&store, "a", &[0; 70]).unwrap();
-        put(&store, "c", &[0; 10]).unwrap();
+        put(&store, "c", &[0; 11]).unwrap();
+        assert_eq!(store.lock().bytes, 100);
         for name in ["a", "b", "c", "none"] {
             store.delete(name, &Preconditions::default()).unwrap();
         }
@@ -353,11 +355,11 @@ mod tests {
         let store = Store::new(LIMITS);
         put(&store, "a b/ü", b"").unwrap();
         assert_eq!(store.list("/store").1, "</store/a%20b%2F%C3%BC>;sz=0;obs");
-        for name in [".", ".."] {
-            assert_eq!(
-                put(&store, name, b""),
-                Err(Refusal::Rejected(Rejection::NotFound))
-            );
+        for name in ["", ".", ".."] {
+            let refused = put(&store, name, b"").unwrap_err().into_response();
+            assert_eq!(refused.status, Status::NOT_FOUND);
+            assert_eq!(refused.payload, "no such resource: name: no item can have it");
         }
+        assert_eq!(store.lock().items.len(), 1);
     }
 }
