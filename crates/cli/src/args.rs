@@ -29,14 +29,23 @@ Examples:
   coracle get localhost/temp -O etag=0x0a0b -O 65000=text:hello -v
 
 Text and JSON are laid out on a terminal, CBOR is shown in diagnostic notation. Pipes and files
-get the body as it is. What is not text is kept away from terminals.";
+get the body as it is. What is not text is kept away from terminals, but --hex shows it.
+
+A request that nobody acknowledges is given up after 62 to 93 s (MAX_TRANSMIT_WAIT, RFC 7252 §4.8.2),
+a non-confirmable one after 93 s without an answer. Once acknowledged, the answer may take 247 s
+(EXCHANGE_LIFETIME). --timeout bounds all of it.";
 
 const PUT_EXAMPLES: &str = "\
 Examples:
   coracle put localhost/led/1 on
   coracle put localhost/store/x -d @image.bin -f octet-stream
   date | coracle put localhost/store/date
-  coracle put localhost/store/x --if-none-match new";
+  coracle put localhost/store/x --if-none-match new
+  coracle put localhost/setpoint -5
+
+A number that follows the URI is a payload, also below zero; -4 and -6 stand before the URI. What
+was created, changed or deleted is told on standard error, as `2.01 Created /store/3`; -q does not.
+A file's name tells the content format (.json, .cbor, .txt, .xml, .senml, .bin, ...) unless -f does.";
 
 const POST_EXAMPLES: &str = "\
 Examples:

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::ErrorKind;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,6 +11,7 @@ use coracle::{Config, Error, ExchangeError, TransmissionParameters};
 
 use crate::console::Console;
 use crate::error::{CliError, Exit};
+use crate::format_arg::FormatParser;
 use crate::option_arg::{OptionArg, parse_etag};
 use crate::wire::{ContentFormat, Status, Uri, UriErrorKind};
 
@@ -60,7 +62,8 @@ pub(crate) struct TransmissionArgs {
     #[arg(short = 'N', long = "non")]
     non_confirmable: bool,
 
-    /// Give up after this time
+    /// Give up after this time [default: 93 for an acknowledgement or, with --non, for the answer; 247 for the answer
+    /// after an acknowledgement]
     #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
     timeout: Option<Duration>,
 
@@ -97,20 +100,38 @@ impl TransmissionArgs {
         Ok(client.with_family(self.family.family()))
     }
 
+    /// How long a silent peer is waited for, in words: the user's time, or MAX_TRANSMIT_WAIT (RFC 7252 §4.8.2).
+    pub(crate) fn patience(&self) -> String {
+        let longest = self.parameters().unwrap_or_default().max_transmit_wait();
+        match self.timeout {
+            Some(timeout) => up_to(timeout),
+            None if self.non_confirmable => up_to(longest),
+            None => format!("{} for an acknowledgement", up_to(longest)),
+        }
+    }
+
+    /// The parameters that the user set.
+    fn parameters(&self) -> Option<TransmissionParameters> {
+        if self.retransmit.is_none() && self.ack_timeout.is_none() {
+            return None;
+        }
+        let mut parameters = TransmissionParameters::default();
+        if let Some(times) = self.retransmit {
+            parameters = parameters.with_max_retransmit(times);
+        }
+        if let Some(wait) = self.ack_timeout {
+            parameters = parameters.with_ack_timeout(wait);
+        }
+        Some(parameters)
+    }
+
     /// The request with these settings.
     pub(crate) fn apply(&self, mut request: RequestBuilder) -> RequestBuilder {
         request = request.confirmable(!self.non_confirmable).max_body(MAX_BODY);
         if let Some(timeout) = self.timeout {
             request = request.timeout(timeout);
         }
-        if self.retransmit.is_some() || self.ack_timeout.is_some() {
-            let mut parameters = TransmissionParameters::default();
-            if let Some(times) = self.retransmit {
-                parameters = parameters.with_max_retransmit(times);
-            }
-            if let Some(wait) = self.ack_timeout {
-                parameters = parameters.with_ack_timeout(wait);
-            }
+        if let Some(parameters) = self.parameters() {
             request = request.retransmission(parameters);
         }
         request
@@ -122,7 +143,7 @@ impl TransmissionArgs {
 #[command(next_help_heading = "Request")]
 pub(crate) struct OptionArgs {
     /// Ask for this content format, by name, media type or number
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "FORMAT", value_parser = FormatParser, hide_possible_values = true)]
     accept: Option<ContentFormat>,
 
     /// Add an option: a value is text or a number as the option has it, 0x.. bytes, uint:5, or text:..
@@ -166,15 +187,48 @@ impl OptionArgs {
 
 /// Checks a URI and gives it the scheme `coap` if it has none.
 pub(crate) fn parse_uri(text: &str) -> Result<String, String> {
-    let uri = match text.contains("://") {
-        true => text.to_owned(),
-        false => format!("coap://{text}"),
-    };
+    let has_scheme = text.contains("://") || text.starts_with("coap:/");
+    let before = if has_scheme { "" } else { "coap://" };
+    let uri = format!("{before}{text}");
     match Uri::parse(&uri) {
         Ok(_) => Ok(uri),
-        Err(error) if error.kind == UriErrorKind::Fragment => Err(format!("{error} (`#` is written %23)")),
-        Err(error) => Err(format!("{error} (an example is coap://[::1]/temp)")),
+        Err(error) if error.kind == UriErrorKind::Scheme => {
+            let scheme = text.split_once(':').map_or(text, |(scheme, _)| scheme);
+            Err(format!("{scheme}:// is not CoAP; a URI begins with coap://"))
+        }
+        Err(error) => {
+            // Where, in what the user typed.
+            let at = error.offset.saturating_sub(before.len());
+            Err(format!(
+                "at byte {at}: {} ({})",
+                error.kind,
+                uri_hint(text, error.kind)
+            ))
+        }
     }
+}
+
+/// What to do about a URI that cannot be read.
+fn uri_hint(text: &str, kind: UriErrorKind) -> String {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let address = host.split('%').next().unwrap_or(host);
+    if address.parse::<Ipv6Addr>().is_ok() {
+        return format!(
+            "IPv6 addresses stand in brackets: {}",
+            text.replacen(host, &format!("[{host}]"), 1)
+        );
+    }
+    match kind {
+        UriErrorKind::Fragment => "`#` is written %23".to_owned(),
+        _ => "an example is coap://[::1]/temp".to_owned(),
+    }
+}
+
+/// A time in words: `up to 93 s`.
+pub(crate) fn up_to(time: Duration) -> String {
+    let tenths = (time.as_secs_f64() * 10.0).round() / 10.0;
+    format!("up to {tenths} s")
 }
 
 /// A time in seconds, with fractions.
@@ -315,9 +369,34 @@ mod tests {
         );
         assert_eq!(parse_uri("[::1]:61616").as_deref(), Ok("coap://[::1]:61616"));
         assert_eq!(parse_uri("coaps://a/b").as_deref(), Ok("coaps://a/b"));
-        assert!(parse_uri("http://a/b").is_err());
-        assert!(parse_uri("coap://a/b#c").unwrap_err().contains("%23"));
-        assert!(parse_uri("").is_err());
+        assert_eq!(parse_uri("coap:5683/b").as_deref(), Ok("coap://coap:5683/b"));
+    }
+
+    #[test]
+    fn faults_of_uris_are_told_where_the_user_typed_them() {
+        let told = |text| parse_uri(text).unwrap_err();
+        assert_eq!(
+            told("http://a/b"),
+            "http:// is not CoAP; a URI begins with coap://"
+        );
+        assert!(told("coap://a/b#c").contains("%23"));
+        assert!(told("a b/c").starts_with("at byte 1: "), "{}", told("a b/c"));
+        assert!(told("coap://a b/c").starts_with("at byte 8: "));
+        assert!(told("").starts_with("at byte 0: "));
+        assert!(told("coap:/a").starts_with("at byte 5: "), "{}", told("coap:/a"));
+        for (text, hint) in [
+            ("::1/hello", "(IPv6 addresses stand in brackets: [::1]/hello)"),
+            (
+                "coap://fd00::1",
+                "(IPv6 addresses stand in brackets: coap://[fd00::1])",
+            ),
+            (
+                "fe80::1%eth0/a",
+                "(IPv6 addresses stand in brackets: [fe80::1%eth0]/a)",
+            ),
+        ] {
+            assert!(told(text).ends_with(hint), "{}", told(text));
+        }
     }
 
     #[test]

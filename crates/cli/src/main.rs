@@ -6,6 +6,7 @@ mod console;
 mod decode;
 mod discover;
 mod error;
+mod format_arg;
 mod hex;
 mod json;
 mod observe;

@@ -184,6 +184,10 @@ fn payloads_come_from_arguments_files_and_standard_input() {
     let file = coracle(&["put", &uri, "-d", &format!("@{}", path.display())]);
     std::fs::remove_file(&path).unwrap();
     assert_eq!(outcome(&file), ("PUT None from a file", "", 0));
+    let negative = coracle(&["put", &uri, "-5"]);
+    assert_eq!(outcome(&negative), ("PUT None -5", "", 0));
+    let negative = coracle(&["put", &uri, "-d", "-5.25", "-f", "text"]);
+    assert_eq!(outcome(&negative), ("PUT Some(0) -5.25", "", 0));
     let missing = coracle(&["put", &uri, "-d", "@/none/such"]);
     assert_eq!(
         outcome(&missing),
@@ -196,9 +200,34 @@ fn payloads_come_from_arguments_files_and_standard_input() {
 }
 
 #[test]
-fn a_success_without_a_body_says_nothing_unless_asked() {
+fn the_name_of_a_file_tells_its_content_format() {
+    let uri = format!("{}/echo", server());
+    let path = scratch("payload.json");
+    std::fs::write(&path, "{}").unwrap();
+    let data = format!("@{}", path.display());
+    let guessed = coracle(&["fetch", &uri, "-d", &data]);
+    assert_eq!(outcome(&guessed), ("FETCH Some(50) {}", "", 0));
+    let told = coracle(&["put", &uri, "-d", &data, "-f", "text"]);
+    assert_eq!(outcome(&told), ("PUT Some(0) {}", "", 0));
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_body_can_be_dumped() {
+    let dumped = coracle(&["get", &format!("{}/bytes", server()), "--hex"]);
+    let (stdout, stderr, status) = outcome(&dumped);
+    assert!(stdout.starts_with("0000  00 ff   "), "{stdout}");
+    assert_eq!((stderr, status), ("", 0));
+}
+
+#[test]
+fn what_was_made_or_deleted_is_told_on_standard_error() {
     let uri = format!("{}/made", server());
-    assert_eq!(outcome(&coracle(&["delete", &uri])), ("", "", 0));
+    let deleted = coracle(&["delete", &uri]);
+    assert_eq!(outcome(&deleted), ("", "2.02 Deleted\n", 0));
+    let created = coracle(&["post", &uri, "x"]);
+    assert_eq!(outcome(&created), ("", "2.01 Created /made/1\n", 0));
+    assert_eq!(outcome(&coracle(&["delete", &uri, "-q"])), ("", "", 0));
     let created = coracle(&["post", &uri, "x", "-v"]);
     let (stdout, stderr, status) = outcome(&created);
     assert_eq!((stdout, status), ("", 0));

@@ -13,6 +13,7 @@ use crate::client::{self, Client, FamilyArgs, Response};
 use crate::console::{Console, harmless_line};
 use crate::discover::links::{Found, base_of};
 use crate::error::{CliError, Exit};
+use crate::request::transfer::Transfer;
 use crate::request::{answer, tell_request, tell_response};
 use crate::wire::{ContentFormat, Uri};
 
@@ -123,7 +124,10 @@ impl Search<'_> {
             error => client::failure(uri, error),
         };
         let request = self.request(uri)?;
-        let response = request.send().await.map_err(failure)?;
+        let patience = client::up_to(self.args.wait.unwrap_or(WAIT_FOR_SERVER));
+        let transfer = Transfer::new();
+        let response = transfer.wait(request.send(), &patience, self.console).await;
+        let response = response.map_err(failure)?;
         let exit = client::exit(response.status());
         if exit == Exit::Success {
             self.print(&response, uri)?;

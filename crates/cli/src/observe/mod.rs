@@ -12,6 +12,7 @@ use crate::client::{self, Notification, Observation, OptionArgs, Response, Trans
 use crate::console::{Console, harmless};
 use crate::error::{CliError, Exit};
 use crate::json::{self, OptionJson, PayloadJson};
+use crate::request::transfer::Transfer;
 use crate::request::{answer, tell_request, tell_response};
 use crate::show::payload::{self, Kind};
 use crate::timestamp;
@@ -47,6 +48,14 @@ pub(crate) struct ObserveArgs {
     transmission: TransmissionArgs,
 }
 
+impl ObserveArgs {
+    /// How long the first answer is waited for, in words.
+    fn patience(&self) -> String {
+        self.duration
+            .map_or_else(|| self.transmission.patience(), client::up_to)
+    }
+}
+
 /// How an observation went.
 #[derive(Debug, Default)]
 struct Course {
@@ -77,8 +86,11 @@ pub(crate) async fn run(args: &ObserveArgs, console: &Console) -> Result<Exit, C
     let failure = |error| client::failure(&args.uri, error);
     tell_request(&args.uri, &request.preview().map_err(failure)?, console);
     let ends_at = args.duration.map(|duration| Instant::now() + duration);
+    let transfer = Transfer::new();
+    let patience = args.patience();
+    let begun = transfer.wait(request.observe(), &patience, console);
     let mut observation = tokio::select! {
-        begun = request.observe() => begun.map_err(failure)?,
+        begun = begun => begun.map_err(failure)?,
         () = client::interrupted() => return Err(client::unanswered(&args.uri, "interrupted before an answer")),
         () = until(ends_at) => return Err(client::unanswered(&args.uri, "no answer within --duration")),
     };

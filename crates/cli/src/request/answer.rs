@@ -10,8 +10,10 @@ use serde::Serialize;
 use crate::client::{self, Response};
 use crate::console::{Console, Painter, harmless_line};
 use crate::error::{CliError, Exit};
+use crate::hex;
 use crate::json::{self, OptionJson, PayloadJson};
 use crate::show::{message, payload};
+use crate::wire::Status;
 
 /// Where the answer goes.
 #[derive(Args, Clone, Debug)]
@@ -24,6 +26,10 @@ pub(crate) struct AnswerArgs {
     /// Print the answer as one JSON object: code, options, payload
     #[arg(long)]
     json: bool,
+
+    /// Print the body as a dump: offsets, bytes in hexadecimal, characters
+    #[arg(long, conflicts_with_all = ["output", "json"])]
+    hex: bool,
 }
 
 impl AnswerArgs {
@@ -46,16 +52,25 @@ impl AnswerArgs {
             console.write(json::line(&AnswerJson::new(uri, response))?.as_bytes())?;
         } else if exit != Exit::Success {
             console.complain(&complaint(response));
-        } else if body.is_empty() {
-            if console.err_is_terminal {
+        } else {
+            if is_worth_a_line(response, console) {
                 console.note(&outcome(response));
             }
-        } else if self.output.is_none() {
-            print(response, console)?;
-        } else if self.output.as_deref() == Some(Path::new("-")) {
-            console.write(body)?;
+            self.print(response, console)?;
         }
         Ok(exit)
+    }
+
+    /// Prints a body where it belongs, unless that is a file.
+    fn print(&self, response: &Response, console: &Console) -> Result<(), CliError> {
+        let body = response.payload();
+        match self.output.as_deref() {
+            _ if body.is_empty() => Ok(()),
+            None if self.hex => console.write(hex::dump(body, None, console.out).as_bytes()),
+            None => print(response, console),
+            Some(path) if path == Path::new("-") => console.write(body),
+            Some(_) => Ok(()),
+        }
     }
 }
 
@@ -69,9 +84,20 @@ fn print(response: &Response, console: &Console) -> Result<(), CliError> {
         Some(text) => console.write(format!("{text}\n").as_bytes()),
         None => Err(
             CliError::new(format_args!("the body is {} bytes that are not text", body.len()))
-                .with_hint("save them with `-o FILE`, pipe them, or force them with `-o -`"),
+                .with_hint("see them with `--hex`, save them with `-o FILE`, or pipe them"),
         ),
     }
+}
+
+/// Whether the code itself is news: that something was created, changed or deleted, or that there is no body.
+/// Verbose output has it anyway.
+fn is_worth_a_line(response: &Response, console: &Console) -> bool {
+    let news = match response.status() {
+        Status::CONTENT => response.payload().is_empty() && console.err_is_terminal,
+        Status::CREATED => true,
+        _ => response.payload().is_empty(),
+    };
+    news && !console.verbose
 }
 
 /// A code without a body: `2.01 Created /rd/4521`.

@@ -2,7 +2,7 @@
 
 pub(crate) mod answer;
 mod payload;
-mod transfer;
+pub(crate) mod transfer;
 
 use std::time::Instant;
 
@@ -58,7 +58,7 @@ pub(crate) async fn run_with_payload(
 ) -> Result<Exit, CliError> {
     let payload = args.payload.read(console)?;
     let mut request = build(method, &args.request, console)?.payload(payload);
-    if let Some(format) = args.payload.content_format {
+    if let Some(format) = args.payload.format() {
         request = request.content_format(format);
     }
     send(request, &args.request, console).await
@@ -75,7 +75,9 @@ async fn send(request: RequestBuilder, args: &RequestArgs, console: &Console) ->
     tell_request(&args.uri, &request.preview().map_err(failure)?, console);
     let transfer = Transfer::new();
     let started = Instant::now();
-    let response = request.progress(transfer.reporter(console)).send().await;
+    let answer = request.progress(transfer.reporter(console)).send();
+    let patience = args.transmission.patience();
+    let response = transfer.wait(answer, &patience, console).await;
     drop(transfer);
     let response = response.map_err(failure)?;
     tell_response(

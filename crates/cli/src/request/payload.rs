@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::console::Console;
 use crate::error::CliError;
+use crate::format_arg::{self, FormatParser};
 use crate::wire::ContentFormat;
 
 /// The longest payload, in bytes: 2^20 blocks of 1,024 bytes are all that RFC 7959 can transfer.
@@ -16,16 +17,23 @@ const MAX_PAYLOAD: u64 = 1 << 30;
 #[command(next_help_heading = "Request")]
 pub(crate) struct PayloadArgs {
     /// The payload; without it and --data it is read from standard input, unless that is a terminal
-    #[arg(value_name = "PAYLOAD")]
+    #[arg(value_name = "PAYLOAD", allow_negative_numbers = true)]
     text: Option<String>,
 
     /// The payload, or @FILE to read it from a file, or @- for standard input
-    #[arg(short, long, value_name = "TEXT|@FILE", conflicts_with = "text")]
+    #[arg(
+        short,
+        long,
+        value_name = "TEXT|@FILE",
+        conflicts_with = "text",
+        allow_negative_numbers = true
+    )]
     data: Option<String>,
 
-    /// What the payload is: a content format by name, media type or number
-    #[arg(short = 'f', long, value_name = "FORMAT")]
-    pub(crate) content_format: Option<ContentFormat>,
+    /// What the payload is: a content format by name, media type or number [default: by the end of @FILE's name, as
+    /// .json or .txt, or none]
+    #[arg(short = 'f', long, value_name = "FORMAT", value_parser = FormatParser, hide_possible_values = true)]
+    content_format: Option<ContentFormat>,
 }
 
 /// A place to take the payload from.
@@ -56,6 +64,12 @@ impl PayloadArgs {
                 read_all(file, &what)
             }
         }
+    }
+
+    /// What the payload is, as the user says or the name of the file tells.
+    pub(crate) fn format(&self) -> Option<ContentFormat> {
+        let file = self.data.as_deref().and_then(|data| data.strip_prefix('@'));
+        self.content_format.or_else(|| format_arg::of_file(file?))
     }
 
     fn source(&self, stdin_is_terminal: bool) -> Source<'_> {

@@ -1,5 +1,6 @@
 //! The progress bar of long transfers.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use coracle::client::Progress;
@@ -10,10 +11,17 @@ use crate::console::Console;
 /// Transfers that are shorter than this have no bar.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Shows how far a transfer has come; on terminals only, and gone when dropped.
+/// How often the sign of waiting moves.
+const TICK: Duration = Duration::from_millis(200);
+
+/// An answer that takes longer than this is waited for visibly.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// Shows how far a transfer has come, or that an answer is waited for; on terminals only, and gone when dropped.
 #[derive(Debug)]
 pub(crate) struct Transfer {
     bar: ProgressBar,
+    waiting: ProgressBar,
 }
 
 impl Transfer {
@@ -21,12 +29,38 @@ impl Transfer {
     pub(crate) fn new() -> Transfer {
         Transfer {
             bar: ProgressBar::hidden(),
+            waiting: ProgressBar::hidden(),
         }
+    }
+
+    /// Waits for an answer for as long as `patience` says, and tells so when it takes its time.
+    pub(crate) async fn wait<T>(
+        &self,
+        answer: impl Future<Output = T>,
+        patience: &str,
+        console: &Console,
+    ) -> T {
+        let mut answer = pin!(answer);
+        if let Ok(answer) = tokio::time::timeout(SILENCE, &mut answer).await {
+            return answer;
+        }
+        if console.err_is_terminal && !console.quiet && self.bar.is_hidden() {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+                self.waiting.set_style(style);
+            }
+            self.waiting
+                .set_message(format!("no answer yet, waiting {patience}"));
+            self.waiting.set_draw_target(ProgressDrawTarget::stderr());
+            self.waiting.enable_steady_tick(TICK);
+        }
+        let answer = answer.await;
+        self.waiting.finish_and_clear();
+        answer
     }
 
     /// What to call with bytes sent, bytes received and the length of the body under way.
     pub(crate) fn reporter(&self, console: &Console) -> impl FnMut(Progress) + Send + 'static {
-        let bar = self.bar.clone();
+        let (bar, waiting) = (self.bar.clone(), self.waiting.clone());
         let wanted = console.err_is_terminal && !console.quiet;
         let started = Instant::now();
         move |Progress {
@@ -39,6 +73,7 @@ impl Transfer {
                 return;
             }
             if bar.is_hidden() {
+                waiting.finish_and_clear();
                 bar.set_draw_target(ProgressDrawTarget::stderr());
             }
             show(&bar, if received > 0 { received } else { sent }, total);
@@ -48,6 +83,7 @@ impl Transfer {
 
 impl Drop for Transfer {
     fn drop(&mut self) {
+        self.waiting.finish_and_clear();
         self.bar.finish_and_clear();
     }
 }
