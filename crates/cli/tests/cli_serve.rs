@@ -368,13 +368,35 @@ async fn a_name_that_cannot_be_said_is_told_once() {
     assert!(server.end().success());
 }
 
+/// The time of day stands before the line.
 #[tokio::test]
 async fn each_request_is_told_with_v() {
-    let server = Server::start(&["--bind", "127.0.0.1:0", "-v"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let server = Server::start(&["--bind", "127.0.0.1:0", "-v", "--dir", path, "--write"]);
     let client = Client::new().unwrap();
-    let uri = server.uri("/store/none?a=b");
+    let uri = server.uri("/none?a=b");
     client.get(&uri).send().await.unwrap();
     let line = server.wait_for("GET");
-    assert!(line.contains(" GET /store/none?a=b: 4.04 Not Found, "), "{line}");
-    assert!(line.starts_with("127.0.0.1:"), "{line}");
+    assert!(line.contains(" GET /none?a=b: 4.04 Not Found, "), "{line}");
+    let (time, rest) = line.split_once(' ').unwrap();
+    assert_eq!((time.len(), time.ends_with('Z')), (24, true), "{line}");
+    assert!(rest.starts_with("127.0.0.1:"), "{line}");
+
+    let uri = server.uri("/file");
+    for length in [5, 5000] {
+        client.put(&uri).payload(vec![b'x'; length]).send().await.unwrap();
+        let line = server.wait_for("PUT");
+        assert!(
+            line.contains(&format!(" PUT /file with {length} bytes: 2.0")),
+            "{line}"
+        );
+    }
+    let mut states = client.observe(&uri).observe().await.unwrap();
+    assert_eq!(next(&mut states).await.payload().len(), 5000);
+    let line = server.wait_for("observed from now on");
+    assert!(line.contains(" GET /file: 2.05 Content, "), "{line}");
+    fs::write(folder.path().join("file"), "new").unwrap();
+    while next(&mut states).await.payload() != "new" {}
+    server.wait_for(" NOTIFY /file: 2.05 Content, 3 bytes");
 }

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+use coracle::wire::{Host, Uri};
 use coracle::{Config, Endpoint, Error, Interface};
 
 use crate::console::Console;
@@ -20,11 +21,12 @@ pub(super) fn bind(
 ) -> Result<Endpoint, CliError> {
     let mut endpoint: Option<Endpoint> = None;
     for uri in uris(binds, console)? {
+        let taken = endpoint.as_ref().map(Endpoint::local_addrs).unwrap_or_default();
         let bound = match endpoint {
             None => Endpoint::bind(&uri),
             Some(endpoint) => endpoint.and_bind(&uri),
         };
-        endpoint = Some(bound.map_err(|error| explain(&uri, error))?);
+        endpoint = Some(bound.map_err(|error| explain(&uri, error, &taken))?);
     }
     // `uris` gives at least one.
     let endpoint = endpoint.ok_or_else(|| CliError::usage("no address to listen on"))?;
@@ -46,9 +48,9 @@ fn uris(binds: &[String], console: &Console) -> Result<Vec<String>, CliError> {
     }
     let mut uris = Vec::new();
     for bind in binds {
-        match bind.strip_prefix(':').map(str::parse::<u16>) {
-            Some(Ok(_)) => uris.extend(loopback(bind, console)),
-            _ => uris.push(uri(bind)?),
+        match bind.strip_prefix(':').unwrap_or(bind).parse::<u16>() {
+            Ok(port) => uris.extend(loopback(&format!(":{port}"), console)),
+            Err(_) => uris.push(uri(bind)?),
         }
     }
     Ok(uris)
@@ -77,8 +79,8 @@ fn loopback(port: &str, console: &Console) -> Vec<String> {
     uris
 }
 
-/// What can be done about an address that cannot be bound.
-fn explain(uri: &str, error: Error) -> CliError {
+/// What can be done about an address that cannot be bound when these are.
+fn explain(uri: &str, error: Error, bound: &[SocketAddr]) -> CliError {
     let error = match error {
         Error::Io(error) => error,
         Error::Uri(_) => {
@@ -89,6 +91,10 @@ fn explain(uri: &str, error: Error) -> CliError {
     };
     let failure = CliError::io(format_args!("cannot listen on {uri}"), &error);
     match error.kind() {
+        ErrorKind::AddrInUse if bound.iter().any(|address| covers(uri, *address)) => failure.with_hint(
+            "this command itself has the port already: [::] takes all addresses of this machine, those of IPv4 too, \
+             and 0.0.0.0 all of IPv4; leave one --bind out",
+        ),
         ErrorKind::AddrInUse => failure.with_hint(
             "another CoAP server has the port, perhaps another coracle serve: `ss -lunp` tells which; \
              --bind 127.0.0.1:0 takes a free port",
@@ -99,6 +105,22 @@ fn explain(uri: &str, error: Error) -> CliError {
         ErrorKind::PermissionDenied => failure.with_hint("ports below 1024 are for privileged programs"),
         _ => failure,
     }
+}
+
+/// Whether an address that is bound takes the port of another one, because one of the two is all addresses or both
+/// are the same.
+fn covers(uri: &str, bound: SocketAddr) -> bool {
+    let Ok(uri) = Uri::parse(uri) else {
+        return false;
+    };
+    let address = match uri.host {
+        Host::Ipv4(address) => IpAddr::V4(address),
+        Host::Ipv6 { addr, .. } => IpAddr::V6(addr),
+        _ => return false,
+    };
+    let includes = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    let both = includes(address, bound.ip()) || includes(bound.ip(), address);
+    uri.port_or_default() == bound.port() && (both || address == bound.ip())
 }
 
 fn join(endpoint: &Endpoint, groups: &[String]) -> Result<(), CliError> {
@@ -164,13 +186,15 @@ mod tests {
     fn without_an_address_and_with_a_port_only_it_is_this_machine() {
         let default = uris(&[], &quiet()).unwrap();
         assert_eq!(default[0], "coap://127.0.0.1");
-        let port = uris(&[":5684".into()], &quiet()).unwrap();
-        assert_eq!(port[0], "coap://127.0.0.1:5684");
-        assert!(
-            port.iter()
-                .chain(&default)
-                .all(|uri| uri.contains("127.0.0.1") || uri.contains("[::1]"))
-        );
+        for port in [":5684", "5684"] {
+            let port = uris(&[port.into()], &quiet()).unwrap();
+            assert_eq!(port[0], "coap://127.0.0.1:5684");
+            assert!(
+                port.iter()
+                    .chain(&default)
+                    .all(|uri| uri.contains("127.0.0.1") || uri.contains("[::1]"))
+            );
+        }
     }
 
     #[test]
@@ -199,6 +223,20 @@ mod tests {
             "cannot listen on coap://{address}: address already in use"
         )));
         assert!(told.contains("--bind 127.0.0.1:0"), "{told}");
+    }
+
+    #[test]
+    fn a_port_that_is_bound_twice_is_told_as_such() {
+        let bound: [SocketAddr; 1] = ["0.0.0.0:5683".parse().unwrap()];
+        let told = |uri, bound: &[SocketAddr]| {
+            explain(uri, Error::Io(ErrorKind::AddrInUse.into()), bound).to_string()
+        };
+        for uri in ["coap://[::]", "coap://[::]:5683", "coap://0.0.0.0"] {
+            assert!(told(uri, &bound).contains("leave one --bind out"), "{uri}");
+        }
+        assert!(told("coap://[::]:5684", &bound).contains("another CoAP server"));
+        assert!(told("coap://[::1]", &bound).contains("another CoAP server"));
+        assert!(told("coap://[::]", &[]).contains("another CoAP server"));
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ use self::refusal::Refusal;
 use self::upload::Written;
 use self::watch::Watches;
 use super::access::{Access, refuse};
+use super::log::Received;
 use super::window::Asked;
 use crate::console::Console;
 
@@ -108,6 +109,7 @@ async fn write(
     Path(segments): Path<Vec<String>>,
     conditions: Preconditions,
     options: OptionsBuf,
+    received: Option<Extension<Received>>,
     body: BodyStream,
 ) -> Result<Response, Refusal> {
     let name = files.folder.name(&segments).map_err(Refusal::of_write)?;
@@ -125,7 +127,12 @@ async fn write(
     }
     let _permit = files.uploads.try_acquire().map_err(|_| Refusal::Busy)?;
     let written = files
-        .upload(name, conditions, body)
+        .upload(
+            name,
+            conditions,
+            received.map(|Extension(received)| received),
+            body,
+        )
         .await
         .map_err(Refusal::of_write)?;
     let status = if written.created {
@@ -161,6 +168,7 @@ impl Files {
         &self,
         name: Name,
         conditions: Preconditions,
+        received: Option<Received>,
         mut body: BodyStream,
     ) -> Result<Written, Refusal> {
         let (folder, checked) = (self.folder.clone(), conditions.clone());
@@ -170,6 +178,9 @@ impl Files {
         while let Some(part) = body.next().await {
             let part = part.map_err(|_| Rejection::BodyInterrupted)?;
             length += part.len() as u64;
+            if let Some(received) = &received {
+                received.add(part.len());
+            }
             if length > self.max_bytes {
                 return Err(self.too_long());
             }
