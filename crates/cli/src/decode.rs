@@ -13,19 +13,23 @@ use crate::json::{self, OptionJson, PayloadJson};
 use crate::show::message;
 use crate::wire::{HeaderStart, Message, MessageError, Reaction};
 
-/// The longest input, in bytes; a datagram has at most 65,535, twelve times that as `\x00, ` and the like.
-const MAX_INPUT: u64 = 1 << 20;
+/// The longest input, in bytes: some hundred thousand messages. It is held in memory.
+const MAX_INPUT: u64 = 1 << 26;
+
+/// Version, type, token length, code and message ID (RFC 7252 §3), in bytes.
+const HEADER_LEN: usize = 4;
 
 const EXAMPLES: &str = "\
 Examples:
   coracle decode 41017d3520bb74656d7065726174757265
   coracle decode 60 45 7d 34 ff 32 32 2e 33
   coracle decode message.bin
-  tshark -r coap.pcap -T fields -e udp.payload | head -1 | coracle decode --json
+  tshark -r coap.pcap -T fields -e udp.payload | coracle decode --json
 
 Hexadecimal may have blanks, line breaks, `:`, `,`, `0x` and `\\x` in it. A file or standard input
-holds either the bytes themselves or hexadecimal. Of a message that is malformed the place is
-marked, and the exit status is 1.";
+holds either the bytes of one message or hexadecimal. Lines of hexadecimal are a message each, unless
+they look like one that was wrapped: all as long as the first, but for a shorter last one. Of a message
+that is malformed the place is marked, and the exit status is 1.";
 
 /// Show what a CoAP message (UDP framing) says, or what is wrong with it.
 #[derive(Args, Debug)]
@@ -39,63 +43,95 @@ pub(crate) struct DecodeArgs {
     #[arg(short, long)]
     binary: bool,
 
-    /// Print one JSON object
+    /// Print one JSON object a message
     #[arg(long)]
     json: bool,
 }
 
-/// Decodes and prints one message.
+/// Decodes and prints messages. A fault is told once, with the message that has it.
 pub(crate) fn run(args: &DecodeArgs, console: &Console) -> Result<Exit, CliError> {
-    let datagram = read_input(args)?;
-    match Message::parse(&datagram) {
-        Ok(message) if args.json => console.write(json::line(&MessageJson::new(&message))?.as_bytes())?,
-        Ok(message) => console.write(message::describe(&message, console.out).as_bytes())?,
-        Err(error) => {
-            let shown = match args.json {
-                true => json::line(&ErrorJson::new(&error))?,
-                false => describe_error(&error, &datagram, console.out),
-            };
-            console.write(shown.as_bytes())?;
-            return Err(CliError::new(format_args!("not a CoAP message: {error}")));
+    let datagrams = read_input(args)?;
+    let mut exit = Exit::Success;
+    for (index, datagram) in datagrams.iter().enumerate() {
+        let parsed = Message::parse(datagram);
+        if parsed.is_err() {
+            exit = Exit::Failure;
         }
+        if index > 0 && !args.json {
+            console.write(b"\n")?;
+        }
+        let shown = match (parsed, args.json) {
+            (Ok(message), true) => json::line(&MessageJson::new(&message))?,
+            (Ok(message), false) => message::describe(&message, console.out),
+            (Err(error), true) => json::line(&ErrorJson::new(&error))?,
+            (Err(error), false) => describe_error(&error, datagram, console.out),
+        };
+        console.write(shown.as_bytes())?;
     }
-    Ok(Exit::Success)
+    Ok(exit)
 }
 
-fn read_input(args: &DecodeArgs) -> Result<Vec<u8>, CliError> {
-    match args.input.as_slice() {
-        [] if io::stdin().is_terminal() => {
-            Err(CliError::usage("nothing to decode").with_hint("give hexadecimal, a file, or pipe it in"))
-        }
-        [] => read_stdin(args.binary),
-        [dash] if dash == "-" => read_stdin(args.binary),
-        [name] if args.binary => read_file(name, true),
-        words => match hex::parse(&words.join(" ")) {
-            Ok(bytes) => Ok(bytes),
-            Err(error) => read_named(words, &error, args.binary),
+fn read_input(args: &DecodeArgs) -> Result<Vec<Vec<u8>>, CliError> {
+    let datagrams = match args.input.as_slice() {
+        [] if io::stdin().is_terminal() => Vec::new(),
+        [] => read_stdin(args.binary)?,
+        [dash] if dash == "-" => read_stdin(args.binary)?,
+        [name] if args.binary => read_file(name, true)?,
+        words => match messages_of(&words.join(" ")) {
+            Ok(datagrams) => datagrams,
+            Err(error) => read_named(words, &error, args.binary)?,
         },
+    };
+    if datagrams.is_empty() {
+        return Err(CliError::usage("nothing to decode").with_hint("give hexadecimal, a file, or pipe it in"));
     }
+    Ok(datagrams)
+}
+
+/// The messages of a text in hexadecimal: one a line, or a single one that was wrapped.
+fn messages_of(text: &str) -> Result<Vec<Vec<u8>>, HexError> {
+    let whole = hex::parse(text)?;
+    if whole.is_empty() {
+        return Ok(Vec::new());
+    }
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    match lines.map(hex::parse).collect::<Result<Vec<_>, _>>() {
+        Ok(lines) if lines.len() > 1 && !is_wrapped(&lines) => Ok(lines),
+        _ => Ok(vec![whole]),
+    }
+}
+
+/// Whether lines look like one message that was wrapped: they are of one length, the last may be shorter, or one is
+/// too short for a message; and they are not all well-formed by themselves.
+fn is_wrapped(lines: &[Vec<u8>]) -> bool {
+    let Some((last, others)) = lines.split_last() else {
+        return false;
+    };
+    let width = others.first().map_or(0, Vec::len);
+    let even = others.iter().all(|line| line.len() == width) && last.len() <= width;
+    let short = lines.iter().any(|line| line.len() < HEADER_LEN);
+    (even || short) && !lines.iter().all(|line| Message::parse(line).is_ok())
 }
 
 /// What is no hexadecimal may be the name of a file.
-fn read_named(words: &[String], error: &HexError, binary: bool) -> Result<Vec<u8>, CliError> {
+fn read_named(words: &[String], error: &HexError, binary: bool) -> Result<Vec<Vec<u8>>, CliError> {
     match words {
         [name] if std::path::Path::new(name).exists() => read_file(name, binary),
         _ => Err(CliError::usage(error).with_hint("there is no file of that name either")),
     }
 }
 
-fn read_file(name: &str, binary: bool) -> Result<Vec<u8>, CliError> {
+fn read_file(name: &str, binary: bool) -> Result<Vec<Vec<u8>>, CliError> {
     let what = format!("cannot read {name}");
     let file = std::fs::File::open(name).map_err(|error| CliError::io(&what, &error))?;
     read_all(file, &what, binary)
 }
 
-fn read_stdin(binary: bool) -> Result<Vec<u8>, CliError> {
+fn read_stdin(binary: bool) -> Result<Vec<Vec<u8>>, CliError> {
     read_all(io::stdin().lock(), "cannot read standard input", binary)
 }
 
-fn read_all(source: impl Read, what: &str, binary: bool) -> Result<Vec<u8>, CliError> {
+fn read_all(source: impl Read, what: &str, binary: bool) -> Result<Vec<Vec<u8>>, CliError> {
     let mut content = Vec::new();
     source
         .take(MAX_INPUT + 1)
@@ -103,11 +139,18 @@ fn read_all(source: impl Read, what: &str, binary: bool) -> Result<Vec<u8>, CliE
         .map_err(|error| CliError::io(what, &error))?;
     if content.len() as u64 > MAX_INPUT {
         return Err(CliError::new(format_args!(
-            "{what}: more than {MAX_INPUT} bytes are no message"
+            "{what}: longer than {MAX_INPUT} bytes"
         )));
     }
     let text = std::str::from_utf8(&content).ok().filter(|_| !binary);
-    Ok(text.and_then(|text| hex::parse(text).ok()).unwrap_or(content))
+    if let Some(messages) = text.and_then(|text| messages_of(text).ok()) {
+        return Ok(messages);
+    }
+    Ok(if content.is_empty() {
+        Vec::new()
+    } else {
+        vec![content]
+    })
 }
 
 /// What could be read, where it goes wrong, and what a receiver does about it.
@@ -240,9 +283,27 @@ A receiver ignores it silently (RFC 7252 §3, §4.2, §4.3).
     #[test]
     fn input_is_hexadecimal_if_it_looks_like_it() {
         let read = |content: &[u8], binary| read_all(content, "x", binary).unwrap();
-        assert_eq!(read(b"40 01\n00 01\n", false), b"\x40\x01\x00\x01");
-        assert_eq!(read(b"40010001", true), b"40010001");
-        assert_eq!(read(b"\x60\x45\x7d\x34", false), b"\x60\x45\x7d\x34");
+        assert_eq!(read(b"40 01\n00 01\n", false), [b"\x40\x01\x00\x01"]);
+        assert_eq!(read(b"40010001", true), [b"40010001"]);
+        assert_eq!(read(b"\x60\x45\x7d\x34", false), [b"\x60\x45\x7d\x34"]);
+        assert_eq!(read(b" \n", false), Vec::<Vec<u8>>::new());
+        assert_eq!(read(b"", true), Vec::<Vec<u8>>::new());
         assert!(read_all(io::repeat(b'4'), "x", false).is_err());
+    }
+
+    #[test]
+    fn lines_are_messages_unless_one_was_wrapped() {
+        let lengths = |text| {
+            messages_of(text)
+                .unwrap()
+                .iter()
+                .map(Vec::len)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lengths("60457d34\n\n40011234\n"), [4, 4]);
+        assert_eq!(lengths("6045 7d34 ff32\n3233 3435 3637\n38"), [13]);
+        assert_eq!(lengths("60457d34\n40011234ff"), [4, 5]);
+        assert_eq!(lengths("60457d34ff32\n4001"), [8]);
+        assert!(messages_of("60457d34\nnone").is_err());
     }
 }
