@@ -29,6 +29,10 @@ pub(crate) const BODY_OVERHEAD: usize = 256;
 /// How often a download starts anew because the representation changed under it (RFC 7959 §2.4).
 pub(crate) const MAX_RESTARTS: u8 = 4;
 
+/// Non-confirmable notifications to an observer between two that it acknowledges, at most, so that nobody can be made
+/// the target of notifications without end (RFC 7641 §7).
+pub(crate) const UNCONFIRMED_NOTIFICATIONS: u8 = 10;
+
 /// How many servers' wishes to be left alone are remembered at once (RFC 8516 §4).
 pub(crate) const MAX_RESTRAINTS: usize = 256;
 

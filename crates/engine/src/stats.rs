@@ -40,7 +40,7 @@ pub enum DropReason {
     StaleNotification,
     /// An answer that is not sent: to a group, or not wanted (RFC 7252 §8.2, RFC 7967 §2).
     Suppressed,
-    /// A message of ours that is too long to send.
+    /// A message that is longer than a datagram is taken or sent (RFC 7252 §4.6).
     Oversize,
 }
 
@@ -88,7 +88,7 @@ impl DropReason {
             DropReason::Busy => "busy (RFC 7252 §5.9.3.4)",
             DropReason::StaleNotification => "stale notification (RFC 7641 §3.4)",
             DropReason::Suppressed => "suppressed (RFC 7252 §8.2, RFC 7967 §2)",
-            DropReason::Oversize => "oversize",
+            DropReason::Oversize => "oversize (RFC 7252 §4.6)",
         }
     }
 }

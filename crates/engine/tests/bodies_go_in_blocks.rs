@@ -725,3 +725,35 @@ fn a_client_with_small_blocks_asks_for_them_from_the_start() {
     usual.endpoint.request(usual.now, &path, get).unwrap();
     assert_eq!(usual.sent_one().block2(), None);
 }
+
+/// RFC 7959 §2.3: blocks of different Content-Formats are not assembled.
+#[test]
+fn a_block_of_another_content_format_does_not_belong() {
+    let mut subject = Subject::new();
+    let put = |id, format: u8, num, more| {
+        let block = block(num, more, 16);
+        let options = [
+            (OptionNumber::CONTENT_FORMAT, &[format][..]),
+            (OptionNumber::BLOCK1, &block),
+        ];
+        datagram(MessageType::Confirmable, Method::PUT, id, b"", &options, &[7; 16])
+    };
+    assert!(subject.receive(&put(1, 50, 0, 1)).is_none());
+    assert_eq!(subject.sent_one().code(), "2.31");
+    assert!(subject.receive(&put(2, 60, 1, 0)).is_none());
+    assert_eq!(subject.sent_one().code(), "4.08");
+    assert!(subject.receive(&put(3, 50, 1, 0)).is_some());
+}
+
+/// RFC 7959 §2.3: only 2.31 says that more blocks are wanted.
+#[test]
+fn a_final_answer_to_a_block_asks_for_no_more() {
+    let mut subject = Subject::new();
+    let block = block(5, 1, 16);
+    let options = [(OptionNumber::BLOCK1, &block[..])];
+    let put = datagram(MessageType::Confirmable, Method::PUT, 1, b"", &options, &[7; 16]);
+    assert!(subject.receive(&put).is_none());
+    let answer = subject.sent_one();
+    assert_eq!(answer.code(), "4.08");
+    assert_eq!(answer.block1().as_deref(), Some("5/0/16"));
+}

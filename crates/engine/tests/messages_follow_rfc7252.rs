@@ -747,3 +747,48 @@ fn a_server_that_asked_for_peace_is_left_alone() {
     let later = subject.now + wait;
     assert!(subject.endpoint.request(later, &SERVER, get()).is_ok());
 }
+
+/// RFC 7252 §4.2: what cannot be taken is rejected, not left to time out.
+#[test]
+fn a_datagram_that_is_too_long_is_rejected_and_counted() {
+    let mut subject = Subject::new();
+    let path = subject.path;
+    subject.endpoint.handle_oversize(&path, &[0x44, 0x02, 0x12, 0x34]);
+    assert_eq!(to_hex(&subject.sent_one().bytes), "70001234");
+    for other in [
+        &[0x54, 0x02, 0, 1][..],
+        &[0x64, 0x45, 0, 1],
+        &[0x84, 2, 0, 1],
+        &[0x40],
+    ] {
+        subject.endpoint.handle_oversize(&path, other);
+        assert!(subject.sent().is_empty());
+    }
+    assert_eq!(subject.endpoint.stats().dropped(DropReason::Oversize), 5);
+}
+
+/// RFC 7959 §2.9.1: 2.31 answers a block of a body.
+#[test]
+fn a_continue_that_nothing_is_to_follow_is_no_answer() {
+    let mut subject = Subject::new();
+    subject.path = SERVER;
+    subject.endpoint.request(subject.now, &SERVER, get()).unwrap();
+    let asked = subject.sent_one();
+    let token = asked.message().token.to_vec();
+    let answer = datagram(
+        MessageType::Acknowledgement,
+        Status::CONTINUE,
+        asked.id(),
+        &token,
+        &[],
+        b"",
+    );
+    subject.receive(&answer);
+    assert!(matches!(
+        subject.events()[..],
+        [Event::Failed {
+            error: ExchangeError::BlockOption,
+            ..
+        }]
+    ));
+}

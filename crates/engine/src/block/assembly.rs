@@ -1,9 +1,10 @@
 //! Bodies of requests that come in blocks (RFC 7959 §2.5).
 
+use alloc::format;
 use alloc::vec::Vec;
 use hashbrown::HashMap;
 
-use coracle_wire::{BlockOption, OptionNumber, Options, OptionsBuf, Status};
+use coracle_wire::{BlockOption, ContentFormat, OptionNumber, Options, OptionsBuf, Status};
 
 use crate::block::is_full;
 use crate::config::Body;
@@ -60,6 +61,8 @@ enum Mode {
 struct Assembly {
     peer: Peer,
     cache_key: u64,
+    /// Blocks of another Content-Format do not belong to it (RFC 7959 §2.3).
+    content_format: Option<ContentFormat>,
     /// Bytes that have come: where the next block begins.
     received: u64,
     mode: Mode,
@@ -168,6 +171,7 @@ impl Assemblies {
         let assembly = Assembly {
             peer: ask.path.peer(),
             cache_key: ask.cache_key,
+            content_format: options.content_format(),
             received: 0,
             mode,
         };
@@ -202,6 +206,13 @@ impl Assemblies {
         let Some(assembly) = self.table.get(key) else {
             return busy();
         };
+        if assembly.content_format != part.options.content_format() {
+            return refuse(
+                Status::REQUEST_ENTITY_INCOMPLETE,
+                DropReason::BlockOrder,
+                "the Content-Format is not that of the first block",
+            );
+        }
         let (received, len) = (assembly.received, payload.len() as u64);
         let again = block.more() && block.offset() + len == received;
         if block.offset() != received && !again {
@@ -343,8 +354,8 @@ fn refuse(status: Status, reason: DropReason, diagnostic: &str) -> Inbound {
 }
 
 fn too_large(limit: usize) -> Inbound {
-    let text = "the body is too large";
-    let refusal = Refusal::new(Status::REQUEST_ENTITY_TOO_LARGE, DropReason::BodySize, text);
+    let text = format!("at most {limit} bytes");
+    let refusal = Refusal::new(Status::REQUEST_ENTITY_TOO_LARGE, DropReason::BodySize, &text);
     Inbound::Refuse(Refusal {
         size1: Some(limit),
         ..refusal

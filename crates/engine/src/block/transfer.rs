@@ -72,6 +72,8 @@ impl Upload {
                 self.szx = self.szx.min(block.szx());
                 Uploaded::Next
             }
+            // A success that does not say which block it is about would pass for one of the whole body.
+            None if status.is_success() && !is_last => Uploaded::Broken,
             _ if status == Status::CONTINUE => Uploaded::Broken,
             _ => Uploaded::Final,
         }
@@ -229,6 +231,14 @@ mod tests {
             Uploaded::Broken
         );
         assert_eq!(upload.respond(Status::CHANGED, echo(0, 6), 1024), Uploaded::Final);
+    }
+
+    #[test]
+    fn a_success_before_the_last_block_has_to_say_which_block_it_is_about() {
+        let mut upload = Upload::new(6);
+        assert_eq!(upload.respond(Status::CHANGED, None, 4096), Uploaded::Broken);
+        assert_eq!(upload.respond(Status::FORBIDDEN, None, 4096), Uploaded::Final);
+        assert_eq!(upload.respond(Status::CHANGED, None, 1024), Uploaded::Final);
     }
 
     #[test]

@@ -181,7 +181,12 @@ impl Endpoint {
             .and_then(|serving| serving.observer.as_mut())
         {
             observer.outgoing = outgoing;
-            observer.phase = if confirmable { Phase::Sent } else { Phase::Pausing };
+            if confirmable {
+                observer.phase = Phase::Sent;
+            } else {
+                observer.phase = Phase::Pausing;
+                observer.sent_unconfirmed();
+            }
         }
         if !confirmable {
             context_pause(self, now, key);

@@ -2,11 +2,15 @@
 
 use core::net::SocketAddr;
 
+use coracle_wire::{MessageId, MessageType};
+
 use crate::endpoint::Endpoint;
 use crate::exchange::server::Ask;
 use crate::limits;
 use crate::message::{Owner, TimedOut};
+use crate::path::Path;
 use crate::slab::Key;
+use crate::stats::DropReason;
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::values::{Event, ExchangeError, ExchangeId};
@@ -55,6 +59,21 @@ impl Endpoint {
         for (key, owner) in self.messages.towards(remote) {
             self.messages.cancel(&mut self.context, now, key);
             self.lost(now, owner, ExchangeError::Unreachable);
+        }
+    }
+
+    /// A datagram came that is longer than the caller takes; `start` is what there is of it. It is counted, and a
+    /// confirmable message is rejected (RFC 7252 §4.2).
+    pub fn handle_oversize(&mut self, path: &Path, start: &[u8]) {
+        self.context.stats.datagrams_in += 1;
+        self.context.stats.drop_for(DropReason::Oversize);
+        let Some(&[first, _, high, low]) = start.first_chunk() else {
+            return;
+        };
+        // RFC 7252 §3: version 1, and type 0 for confirmable.
+        if first >> 4 == 0b0100 && !path.multicast {
+            let id = MessageId(u16::from_be_bytes([high, low]));
+            self.context.transmit_empty(path.back(), MessageType::Reset, id);
         }
     }
 

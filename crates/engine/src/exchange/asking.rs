@@ -157,6 +157,10 @@ impl Asking {
         if let Some(outcome) = self.take_upload(context, key, status, blocks) {
             return outcome;
         }
+        if status == Status::CONTINUE {
+            // RFC 7959 §2.9.1: it answers a block, and there was none to go on after.
+            return Outcome::Failed(ExchangeError::BlockOption);
+        }
         match (&mut self.observation, message.options.observe()) {
             (Some(observation), Some(sequence)) if status.is_success() => {
                 if !observation.advance(now, sequence, message.options, certain) {

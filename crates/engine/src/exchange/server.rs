@@ -3,7 +3,9 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
-use coracle_wire::{Code, Message, MessageId, MessageType, Method, OptionNumber, Status, Token};
+use coracle_wire::{
+    BlockOption, Code, Message, MessageId, MessageType, Method, OptionNumber, Status, Token, decode_uint,
+};
 
 use crate::context::Context;
 use crate::exchange::admission::{Blocks, Refusal};
@@ -58,7 +60,9 @@ pub(crate) struct Ask {
 
 impl Ask {
     pub(crate) fn new(path: &Path, method: Method, message: &Message<'_>, seen: Option<Key>) -> Ask {
-        let no_response = message.options.get_uint(OptionNumber::NO_RESPONSE);
+        // A longer value is no No-Response: the option is elective (RFC 7252 §5.4.3, RFC 7967 §2).
+        let no_response = message.options.get(OptionNumber::NO_RESPONSE);
+        let no_response = no_response.filter(|value| value.len() <= 1).and_then(decode_uint);
         Ask {
             path: *path,
             token: PeerToken::new(message.token),
@@ -266,9 +270,11 @@ pub(crate) fn answer(
     }
 }
 
-/// A response to a request with Block1 carries it too: the block it answers (RFC 7959 §2.3).
+/// A final response to a request with Block1 carries it too: the block it answers, and no more are wanted
+/// (RFC 7959 §2.3).
 pub(crate) fn echo_block1(ask: &Ask, reply: &mut Reply<'_>) {
-    if let Some(block1) = ask.blocks.block1 {
+    let echo = |block: BlockOption| BlockOption::new(block.num(), false, block.szx()).ok();
+    if let Some(block1) = ask.blocks.block1.and_then(echo) {
         reply.set(OptionNumber::BLOCK1, &block1.encode());
     }
 }

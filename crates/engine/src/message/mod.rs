@@ -15,6 +15,8 @@ mod peers;
 mod seen;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 use hashbrown::HashMap;
 
@@ -355,7 +357,11 @@ impl MessageLayer {
         let key = self.outgoing.insert(outgoing).map_err(|_| Full)?;
         // A response that needs no acknowledgement does not wait behind requests, only behind its like.
         if let Some(state) = self.peers.get_mut(peer) {
-            if passes(&sending) {
+            state.messages.insert(key);
+            if sending.resume.is_some() {
+                // It goes on in the place of the one that it supersedes.
+                state.queue.push_front(key);
+            } else if passes(&sending) {
                 let like = |key: &Key| {
                     self.outgoing
                         .get(*key)
@@ -481,6 +487,7 @@ impl MessageLayer {
         let Some(state) = self.peers.get_mut(outgoing.peer) else {
             return Some(outgoing);
         };
+        state.messages.remove(&key);
         match outgoing.id {
             Some(_) => {
                 if outgoing.sending.confirmable {
@@ -540,11 +547,15 @@ impl MessageLayer {
 
     /// The messages that are under way to `remote`: first those that wait for their turn, so that none of them is
     /// sent when the ones before it are given up.
-    pub(crate) fn towards(&self, remote: core::net::SocketAddr) -> alloc::vec::Vec<(Key, Owner)> {
-        let mut found: alloc::vec::Vec<_> = self
-            .outgoing
-            .iter()
-            .filter(|(_, outgoing)| outgoing.sending.path.remote == remote)
+    pub(crate) fn towards(&self, remote: SocketAddr) -> Vec<(Key, Owner)> {
+        let peer = Peer {
+            address: remote,
+            identity: None,
+        };
+        let state = self.peers.find(&peer).and_then(|key| self.peers.get(key));
+        let messages = state.map(|state| &state.messages).into_iter().flatten();
+        let mut found: Vec<_> = messages
+            .filter_map(|key| Some((*key, self.outgoing.get(*key)?)))
             .map(|(key, outgoing)| (outgoing.id.is_some(), key, outgoing.sending.owner))
             .collect();
         found.sort_by_key(|(left, ..)| *left);

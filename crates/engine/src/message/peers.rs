@@ -1,6 +1,6 @@
 //! Who is sent messages: their message IDs, how many interactions are outstanding, what waits for its turn.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use core::time::Duration;
 use hashbrown::HashMap;
 
@@ -20,6 +20,8 @@ pub(crate) struct PeerState {
     pub(crate) probe_at: Instant,
     /// Messages that wait for their turn.
     pub(crate) queue: VecDeque<Key>,
+    /// All messages under way, those that wait too.
+    pub(crate) messages: BTreeSet<Key>,
     last_used: Instant,
 }
 
@@ -57,6 +59,10 @@ impl Peers {
         self.index.get(peer).copied()
     }
 
+    pub(crate) fn get(&self, key: Key) -> Option<&PeerState> {
+        self.states.get(key)
+    }
+
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut PeerState> {
         self.states.get_mut(key)
     }
@@ -82,6 +88,7 @@ impl Peers {
             unanswered: 0,
             probe_at: now,
             queue: VecDeque::new(),
+            messages: BTreeSet::new(),
             last_used: now,
         };
         let key = self.states.insert(state).ok()?;

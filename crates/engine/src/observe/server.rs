@@ -18,6 +18,7 @@ use crate::block::bodies::Asked;
 use crate::context::Context;
 use crate::exchange::server::Serving;
 use crate::exchange::server::{Ask, PeerToken};
+use crate::limits::UNCONFIRMED_NOTIFICATIONS;
 use crate::message::Attempt;
 use crate::path::{Path, Peer};
 use crate::slab::{Key, Slab};
@@ -52,6 +53,8 @@ pub(crate) struct Observer {
     pub(crate) resume: Option<Attempt>,
     /// The last confirmable sign of life.
     last_confirmed: Instant,
+    /// Non-confirmable notifications since then (RFC 7641 §7).
+    unconfirmed: u8,
     confirmable: bool,
     sequence: u32,
     /// The content-format of the representations sent so far; missing until one was sent.
@@ -82,12 +85,19 @@ impl Observer {
         now: Instant,
         response: &ResponseRef<'_>,
     ) -> bool {
-        let due = now - self.last_confirmed >= context.config.confirmable_notification_every;
+        let due = now - self.last_confirmed >= context.config.confirmable_notification_every
+            || self.unconfirmed >= UNCONFIRMED_NOTIFICATIONS;
         due || self.resume.is_some() || response.confirmable.unwrap_or(self.confirmable)
     }
 
     pub(crate) fn confirmed(&mut self, now: Instant) {
         self.last_confirmed = now;
+        self.unconfirmed = 0;
+    }
+
+    /// A notification has left that nobody will acknowledge.
+    pub(crate) fn sent_unconfirmed(&mut self) {
+        self.unconfirmed = self.unconfirmed.saturating_add(1);
     }
 }
 
@@ -121,7 +131,9 @@ impl Observers {
 
     /// Whether this peer may observe one more thing.
     pub(crate) fn has_room(&self, context: &Context, peer: &Peer) -> bool {
-        self.per_peer.get(peer).copied().unwrap_or(0) < context.config.max_observers_per_peer
+        let most = context.config.max_observers.min(context.config.max_exchanges / 2);
+        self.by_token.len() < most
+            && self.per_peer.get(peer).copied().unwrap_or(0) < context.config.max_observers_per_peer
     }
 
     /// Registers the request of `ask` under `key` and gives the observer back, to be kept with the exchange.
@@ -148,6 +160,7 @@ impl Observers {
             outgoing: None,
             resume: None,
             last_confirmed: now,
+            unconfirmed: 0,
             confirmable: ask.confirmable,
             sequence: first_sequence(now),
             format: format_of(response),
