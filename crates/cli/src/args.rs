@@ -31,9 +31,9 @@ Examples:
 Text and JSON are laid out on a terminal, CBOR is shown in diagnostic notation. Pipes and files
 get the body as it is. What is not text is kept away from terminals, but --hex shows it.
 
-A request that nobody acknowledges is given up after 62 to 93 s (MAX_TRANSMIT_WAIT, RFC 7252 §4.8.2),
-a non-confirmable one after 93 s without an answer. Once acknowledged, the answer may take 247 s
-(EXCHANGE_LIFETIME). --timeout bounds all of it.";
+A request that nobody acknowledges is given up after 62 to 93 s (MAX_TRANSMIT_WAIT,
+RFC 7252 §4.8.2), a non-confirmable one after 93 s without an answer. Once acknowledged, the
+answer may take 247 s (EXCHANGE_LIFETIME). --timeout bounds all of it.";
 
 const PUT_EXAMPLES: &str = "\
 Examples:
@@ -44,8 +44,9 @@ Examples:
   coracle put localhost/setpoint -5
 
 A number that follows the URI is a payload, also below zero; -4 and -6 stand before the URI. What
-was created, changed or deleted is told on standard error, as `2.01 Created /store/3`; -q does not.
-A file's name tells the content format (.json, .cbor, .txt, .xml, .senml, .bin, ...) unless -f does.";
+was created, changed or deleted is told on standard error, as `2.01 Created /store/3`, unless -q
+is given. A file's name tells the content format (.json, .cbor, .txt, .xml, .senml, .bin and the
+like) unless -f does.";
 
 const POST_EXAMPLES: &str = "\
 Examples:
@@ -80,9 +81,9 @@ A command gets the payload on its standard input, and COAP_URI, COAP_CODE, COAP_
 COAP_CONTENT_FORMAT (numbers, or empty) in its environment. The next state waits until it is done.
 What is not fresh any more is told on standard error and registered again by itself.
 
-Exit status: 0 after Ctrl-C, --count or --duration, if the last state was 2.xx; 1 if a command failed
-for any state (one that cannot be found ends the observation); 3 if no state came at all; 4 or 5 if
-the server ended it with 4.xx or 5.xx.";
+Exit status: 0 after Ctrl-C, --count or --duration, if the last state was 2.xx; 1 if a command
+failed for any state (one that cannot be found ends the observation); 3 if no state came at all;
+4 or 5 if the server ended it with 4.xx or 5.xx.";
 
 const DISCOVER_EXAMPLES: &str = "\
 Examples:

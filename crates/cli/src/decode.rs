@@ -27,9 +27,10 @@ Examples:
   tshark -r coap.pcap -T fields -e udp.payload | coracle decode --json
 
 Hexadecimal may have blanks, line breaks, `:`, `,`, `0x` and `\\x` in it. A file or standard input
-holds either the bytes of one message or hexadecimal. Lines of hexadecimal are a message each, unless
-they look like one that was wrapped: all as long as the first, but for a shorter last one. Of a message
-that is malformed the place is marked, and the exit status is 1.";
+holds either the bytes of one message or hexadecimal. Lines of hexadecimal are a message each,
+unless they look like one that was wrapped: some are malformed, and all are as long as the first
+but for a shorter last one. Of a message that is malformed the place is marked, and the exit
+status is 1.";
 
 /// Show what a CoAP message (UDP framing) says, or what is wrong with it.
 #[derive(Args, Debug)]
