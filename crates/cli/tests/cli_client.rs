@@ -6,7 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coracle::Endpoint;
 use coracle::prelude::*;
@@ -325,6 +325,24 @@ fn the_duration_bounds_an_observation_without_an_answer() {
     let observed = coracle(&["observe", &uri, "--duration", "0.05"]);
     let told = format!("coracle: {uri}: no answer within --duration\n");
     assert_eq!(outcome(&observed), ("", told.as_str(), 3));
+}
+
+#[test]
+fn the_duration_bounds_an_observation_whose_server_falls_silent() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let uri = format!("coap://{}/x", socket.local_addr().unwrap());
+    let started = Instant::now();
+    let child = start(&["observe", &uri, "--duration", "0.5"]).spawn().unwrap();
+    let mut request = [0; 64];
+    let (_, peer) = socket.recv_from(&mut request).unwrap();
+    let token = usize::from(request[0] & 0x0f);
+    // ACK 2.05 with the request's message ID and token, Observe 1 and the payload `a`.
+    let mut answer = vec![0x60 | request[0] & 0x0f, 0x45, request[2], request[3]];
+    answer.extend_from_slice(&request[4..4 + token]);
+    answer.extend_from_slice(b"\x61\x01\xffa");
+    socket.send_to(&answer, peer).unwrap();
+    assert_eq!(outcome(&child.wait_with_output().unwrap()), ("a\n", "", 0));
+    assert!(started.elapsed() < Duration::from_secs(4));
 }
 
 #[cfg(unix)]

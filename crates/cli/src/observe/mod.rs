@@ -18,6 +18,9 @@ use crate::show::payload::{self, Kind};
 use crate::timestamp;
 use crate::wire::Code;
 
+/// How long the end of the observation may take to arrive at the server.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Watch a resource and print its states until Ctrl-C.
 #[derive(Args, Debug)]
 pub(crate) struct ObserveArgs {
@@ -103,7 +106,8 @@ pub(crate) async fn run(args: &ObserveArgs, console: &Console) -> Result<Exit, C
     if observation.is_observed() {
         console.detail("leaving the observation");
     }
-    observation.cancel().await;
+    // Should the server be gone, that it does not hear of the end matters to nobody.
+    let _ = tokio::time::timeout(FAREWELL, observation.cancel()).await;
     watched.map(|()| course.exit())
 }
 
