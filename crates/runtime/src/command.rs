@@ -9,7 +9,7 @@ use coracle_engine::{Path, TransmissionParameters};
 use coracle_wire::{Method, OptionsBuf};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::mailbox::{Mailbox, Sender, mailbox};
+use crate::mailbox::{LATEST, MEMBERS, Mailbox, Sender, mailbox};
 
 /// A request as a handle gives it to a driver.
 #[derive(Clone, Debug)]
@@ -60,16 +60,19 @@ impl Handle {
     }
 
     pub(crate) fn request(&self, outgoing: Outgoing) -> Underway {
-        self.begin(|ticket, sender| Command::Request(ticket, Box::new(outgoing), sender))
+        let capacity = if outgoing.path.multicast { MEMBERS } else { LATEST };
+        self.begin(capacity, |ticket, sender| {
+            Command::Request(ticket, Box::new(outgoing), sender)
+        })
     }
 
     pub(crate) fn ping(&self, path: Path) -> Underway {
-        self.begin(|ticket, sender| Command::Ping(ticket, path, sender))
+        self.begin(LATEST, |ticket, sender| Command::Ping(ticket, path, sender))
     }
 
-    fn begin(&self, command: impl FnOnce(Ticket, Sender) -> Command) -> Underway {
+    fn begin(&self, capacity: usize, command: impl FnOnce(Ticket, Sender) -> Command) -> Underway {
         let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
-        let (sender, mailbox) = mailbox();
+        let (sender, mailbox) = mailbox(capacity);
         // A driver that is gone drops the sender, which the mailbox tells.
         let _ = self.commands.send(command(ticket, sender));
         Underway {

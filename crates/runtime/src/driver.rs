@@ -28,6 +28,10 @@ const BATCHES_PER_TURN: usize = 4;
 /// How long those wait who want all sent and acknowledged.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// How often in a row the socket may fail, and how long the driver pauses each time.
+const MAX_FAILURES: u32 = 100;
+const FAILURE_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
 pub(crate) struct Driver {
     socket: UdpSocket,
     engine: Endpoint,
@@ -80,35 +84,66 @@ impl Driver {
         })
     }
 
-    /// Runs until it is told to close, or until a client's last handle is gone.
+    /// Runs until it is told to close, or until a client's last handle is gone. The system being out of memory or
+    /// descriptors for a while does not end it.
     pub(crate) async fn run(mut self) -> io::Result<()> {
+        let mut failures = 0;
         loop {
-            let received = self.receive()?;
-            while let Ok(command) = self.commands.try_recv() {
-                self.command(command);
-            }
-            for topic in self.changes.take() {
-                self.engine.changed(topic);
-            }
-            let now = self.clock.now();
-            if self
-                .engine
-                .poll_deadline()
-                .is_some_and(|deadline| deadline.at <= now)
-            {
-                self.engine.handle_timeout(now);
-            }
-            self.flush()?;
-            if self.is_over() {
-                return Ok(());
-            }
-            if received {
-                // More may lie in the socket: let others have a turn, then look again.
-                tokio::task::yield_now().await;
-            } else {
-                self.wait().await?;
+            match self.turn().await {
+                Ok(true) => return Ok(()),
+                Ok(false) => failures = 0,
+                Err(error) if failures < MAX_FAILURES => {
+                    failures += 1;
+                    tracing::warn!(%error, "the socket failed, trying again");
+                    tokio::time::sleep(FAILURE_PAUSE).await;
+                }
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Looks at every source once, then waits if there was nothing. Tells whether all is done.
+    async fn turn(&mut self) -> io::Result<bool> {
+        let received = self.receive()?;
+        while let Ok(command) = self.commands.try_recv() {
+            self.command(command);
+        }
+        for topic in self.changes.take() {
+            self.engine.changed(topic);
+        }
+        let now = self.clock.now();
+        if self
+            .engine
+            .poll_deadline()
+            .is_some_and(|deadline| deadline.at <= now)
+        {
+            self.engine.handle_timeout(now);
+        }
+        self.flush()?;
+        if self.is_over() {
+            return Ok(true);
+        }
+        if received {
+            // More may lie in the socket: handlers and other tasks have a turn, then it is looked at again.
+            self.run_handlers(now).await;
+            tokio::task::yield_now().await;
+        } else {
+            self.wait().await?;
+        }
+        Ok(false)
+    }
+
+    /// Runs the handlers that can go on, without waiting for any.
+    async fn run_handlers(&mut self, now: Instant) {
+        let (serving, engine) = (&mut self.serving, &mut self.engine);
+        std::future::poll_fn(|cx| {
+            if let Some(serving) = serving {
+                // Whether anything was done does not matter: the next turn comes at once.
+                let _ = serving.poll(cx, engine, now);
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Takes datagrams in and hands requests to the application. Tells whether there was anything.
@@ -130,6 +165,7 @@ impl Driver {
             for datagram in self.received.datagrams() {
                 if datagram.truncated {
                     tracing::debug!(from = %datagram.path.remote, "a datagram is too long");
+                    self.engine.handle_oversize(&datagram.path, datagram.payload);
                     continue;
                 }
                 let received = self.engine.handle_datagram(now, datagram.path, datagram.payload);
@@ -201,15 +237,7 @@ impl Driver {
     fn flush(&mut self) -> io::Result<()> {
         let now = self.clock.now();
         loop {
-            while let Some(event) = self.engine.poll_event() {
-                self.event(now, event);
-            }
-            while let Some(slot) = self.sending.slot() {
-                let Some(transmit) = self.engine.poll_transmit(now, slot) else {
-                    break;
-                };
-                self.sending.push(&transmit.path, transmit.len);
-            }
+            self.fill(now);
             if self.sending.is_empty() {
                 return Ok(());
             }
@@ -222,6 +250,20 @@ impl Driver {
                 Err(error) => return Err(error),
             }
             self.unreachable(now);
+        }
+    }
+
+    /// Fills the batch to send. Events wait while there are datagrams: a change that a thousand peers observe makes no
+    /// more notifications at once than leave at once.
+    fn fill(&mut self, now: Instant) {
+        while let Some(slot) = self.sending.slot() {
+            if let Some(transmit) = self.engine.poll_transmit(now, slot) {
+                self.sending.push(&transmit.path, transmit.len);
+            } else if let Some(event) = self.engine.poll_event() {
+                self.event(now, event);
+            } else {
+                return;
+            }
         }
     }
 

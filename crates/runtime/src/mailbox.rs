@@ -8,7 +8,10 @@ use coracle_engine::{ExchangeError, RequestError, Response};
 
 /// Notices that wait for a slow reader, at most. Beyond it the oldest is dropped: the reader of an observation ends
 /// with the latest state (RFC 7641 §1.3), not with all states.
-const CAPACITY: usize = 64;
+pub(crate) const LATEST: usize = 64;
+
+/// The same for the answers of a group, which are of different members each.
+pub(crate) const MEMBERS: usize = 16_384;
 
 /// Something that happened to an exchange.
 #[derive(Debug)]
@@ -46,6 +49,7 @@ struct Shared {
     queue: VecDeque<Notice>,
     reader: Option<Waker>,
     closed: bool,
+    capacity: usize,
 }
 
 /// The driver's end.
@@ -56,8 +60,12 @@ pub(crate) struct Sender(Arc<Mutex<Shared>>);
 #[derive(Debug)]
 pub(crate) struct Mailbox(Arc<Mutex<Shared>>);
 
-pub(crate) fn mailbox() -> (Sender, Mailbox) {
-    let shared = Arc::new(Mutex::new(Shared::default()));
+pub(crate) fn mailbox(capacity: usize) -> (Sender, Mailbox) {
+    let shared = Shared {
+        capacity,
+        ..Shared::default()
+    };
+    let shared = Arc::new(Mutex::new(shared));
     (Sender(shared.clone()), Mailbox(shared))
 }
 
@@ -74,7 +82,7 @@ impl Sender {
                     .queue
                     .retain(|queued| !matches!(queued, Notice::Progress { .. }));
             }
-            if shared.queue.len() >= CAPACITY
+            if shared.queue.len() >= shared.capacity
                 && let Some(oldest) = shared.queue.iter().position(Notice::is_transient)
             {
                 shared.queue.remove(oldest);
@@ -130,7 +138,7 @@ mod tests {
 
     #[test]
     fn progress_never_piles_up_and_the_end_is_never_lost() {
-        let (sender, mailbox) = mailbox();
+        let (sender, mailbox) = mailbox(LATEST);
         for sent in 0..1000 {
             sender.send(Notice::Progress {
                 sent,
@@ -148,7 +156,7 @@ mod tests {
         while let Poll::Ready(Some(notice)) = mailbox.poll_next(&mut cx) {
             read.push(notice);
         }
-        assert!(read.len() <= CAPACITY + 1);
+        assert!(read.len() <= LATEST + 1);
         assert!(matches!(
             read.last(),
             Some(Notice::Failed(ExchangeError::Timeout))

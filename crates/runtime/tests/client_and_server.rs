@@ -8,7 +8,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -161,6 +161,35 @@ async fn a_slow_handler_answers_separately() {
         timeout(BOUND, sent).await.unwrap().unwrap().text().unwrap(),
         "late"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_does_not_keep_a_handler_from_going_on() {
+    let slow = get(|| async {
+        // tidy: the handler has to wait for something while the flood goes on
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        "through"
+    });
+    let server = Server::start(Router::new().route("/slow", slow));
+    let (address, over) = (server.address, Arc::new(AtomicBool::new(false)));
+    let flood = std::thread::spawn({
+        let over = over.clone();
+        move || {
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let started = std::time::Instant::now();
+            while !over.load(Ordering::Relaxed) && started.elapsed() < BOUND {
+                // A full queue of the socket only means that the flood is one.
+                let _ = socket.send_to(b"\x50\x01\x00\x01\xb1x", address);
+            }
+            started.elapsed()
+        }
+    });
+    let client = Client::new().unwrap();
+    let response = timeout(BOUND, client.get(server.uri("/slow")).send()).await;
+    over.store(true, Ordering::Relaxed);
+    let flooded = flood.join().unwrap();
+    assert_eq!(response.unwrap().unwrap().text().unwrap(), "through");
+    assert!(flooded < BOUND, "the answer came only when the flood was over");
 }
 
 #[tokio::test]

@@ -174,24 +174,26 @@ impl Endpoint {
             self.end_observation(now, key);
             return Ok(());
         }
-        if let Some(observer) = self
-            .server
-            .exchanges
-            .get_mut(key)
-            .and_then(|serving| serving.observer.as_mut())
-        {
-            observer.outgoing = outgoing;
-            if confirmable {
-                observer.phase = Phase::Sent;
-            } else {
-                observer.phase = Phase::Pausing;
-                observer.sent_unconfirmed();
-            }
-        }
-        if !confirmable {
+        self.notification_left(now, key, outgoing, confirmable);
+        Ok(())
+    }
+
+    /// A notification is on its way: the next one waits for its acknowledgement, or pauses.
+    fn notification_left(&mut self, now: Instant, key: Key, outgoing: Option<Key>, confirmable: bool) {
+        let Some(serving) = self.server.exchanges.get_mut(key) else {
+            return;
+        };
+        let Some(observer) = serving.observer.as_mut() else {
+            return;
+        };
+        observer.outgoing = outgoing;
+        if confirmable {
+            observer.phase = Phase::Sent;
+        } else {
+            observer.phase = Phase::Pausing;
+            observer.sent_unconfirmed();
             context_pause(self, now, key);
         }
-        Ok(())
     }
 
     /// A confirmable notification was acknowledged: the client is interested (RFC 7641 §4.5).

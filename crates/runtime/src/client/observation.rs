@@ -18,6 +18,9 @@ use crate::mailbox::Notice;
 /// How long a lost observation waits before it is registered anew: at first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 
+/// After its Max-Age, how long a state that came without Observe is let be (RFC 7641 §3.3.1).
+const RENEW_AFTER: Duration = Duration::from_secs(5);
+
 /// What an observation tells.
 #[derive(Clone, Debug)]
 pub enum Notification {
@@ -120,16 +123,18 @@ impl Observation {
     fn take(&mut self, notice: Option<Notice>) -> Option<Result<Notification, Error>> {
         match notice {
             Some(Notice::Response { response, more }) => {
-                self.backoff = BACKOFF.0;
-                if !more {
-                    // A failure ends the observation, a state without Observe does too (RFC 7641 §4.2).
-                    self.phase = if is_failure(response.status) || !self.observed {
-                        Phase::Ended
-                    } else {
-                        Phase::Lost
-                    };
+                let response = Response::from(response);
+                if more {
+                    self.backoff = BACKOFF.0;
+                } else if is_failure(response.status()) || !self.observed {
+                    // RFC 7641 §4.2: with an error no more notifications follow.
+                    self.phase = Phase::Ended;
+                } else {
+                    // A state without Observe: it is good for its Max-Age, and then asked for anew (RFC 7641 §3.3.1).
+                    let fresh = Duration::from_secs(u64::from(response.options().as_options().max_age()));
+                    self.phase = Phase::Waiting(Box::pin(tokio::time::sleep(fresh + RENEW_AFTER)));
                 }
-                Some(Ok(Notification::State(response.into())))
+                Some(Ok(Notification::State(response)))
             }
             Some(Notice::Stale) => Some(Ok(Notification::Stale)),
             Some(Notice::Failed(_)) => {

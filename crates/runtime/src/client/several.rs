@@ -2,7 +2,9 @@
 
 use coracle_engine::ExchangeError;
 use coracle_wire::OptionNumber;
+use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::client::request::begin;
 use crate::client::{Client, Response};
@@ -16,9 +18,12 @@ pub struct Responses {
     client: Client,
     underway: Underway,
     outgoing: Outgoing,
-    answered: Vec<SocketAddr>,
+    answered: HashSet<SocketAddr>,
     over: bool,
 }
+
+/// How long the rest of a member's answer may take; the answers of others wait meanwhile.
+const MEMBER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Members that are told apart; answers of further ones are given without looking for repeats.
 const MAX_MEMBERS: usize = 65_536;
@@ -29,7 +34,7 @@ impl Responses {
             client,
             underway,
             outgoing,
-            answered: Vec::new(),
+            answered: HashSet::new(),
             over: false,
         }
     }
@@ -49,7 +54,7 @@ impl Responses {
                         continue;
                     }
                     if self.answered.len() < MAX_MEMBERS {
-                        self.answered.push(response.remote());
+                        self.answered.insert(response.remote());
                     }
                     return Some(self.whole(response).await);
                 }
@@ -76,7 +81,7 @@ impl Responses {
         }
         let outgoing = Outgoing {
             confirmable: true,
-            timeout: None,
+            timeout: Some(MEMBER_TIMEOUT),
             ..self.outgoing.clone()
         };
         let underway = begin(&self.client, &outgoing, response.remote())?;
