@@ -16,6 +16,7 @@ use coracle::formats::link_format::{Link, write_links};
 use coracle::prelude::{ContentFormat, Preconditions};
 
 use super::format;
+use super::lists::Lists;
 use super::name::{Name, is_served};
 use super::refusal::Refusal;
 use super::upload::Upload;
@@ -34,6 +35,7 @@ pub(super) struct Folder {
     hidden: bool,
     /// Held while a file takes its place or goes, so that conditions hold when it does.
     placing: Mutex<()>,
+    lists: Lists,
     /// Done when somebody was told of a name that cannot be served.
     unsayable: Once,
     console: Console,
@@ -65,7 +67,7 @@ pub(super) struct Part {
 
 /// Tells states of a file from each other: made of size, times and the file's number in the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Print(u64);
+pub(super) struct Print(pub(super) u64);
 
 impl Print {
     pub(super) fn of(metadata: &Metadata) -> Print {
@@ -101,6 +103,7 @@ impl Folder {
             root,
             hidden,
             placing: Mutex::new(()),
+            lists: Lists::default(),
             unsayable: Once::new(),
             console,
         })
@@ -125,7 +128,8 @@ impl Folder {
             Kind::File => Err(Refusal::NoSuchFile),
             Kind::Folder => {
                 let print = Print::of(&metadata);
-                self.list(name).map(|list| Found::Folder(list, print))
+                let list = self.lists.get(name, print, || self.list(name));
+                list.map(|list| Found::Folder(list, print))
             }
             Kind::Other => Err(Refusal::Forbidden("neither a file nor a folder")),
         }

@@ -4,6 +4,7 @@
 
 mod folder;
 mod format;
+mod lists;
 mod name;
 mod refusal;
 mod upload;
@@ -31,6 +32,9 @@ use crate::console::Console;
 /// How many files are written at once. Each has an open file, and a buffer of [`BUFFER`] bytes.
 const MAX_UPLOADS: usize = 64;
 
+/// How many reads wait for the disk at once; others wait for their turn.
+const MAX_READS: usize = 32;
+
 /// How much of a file is collected before it is written to the disk, in bytes.
 const BUFFER: usize = 64 << 10;
 
@@ -40,6 +44,7 @@ struct Files {
     folder: Arc<Folder>,
     watches: Arc<Watches>,
     uploads: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
     max_bytes: u64,
 }
 
@@ -58,6 +63,7 @@ pub(super) fn router(
         folder: Arc::new(Folder::open(path, hidden, console)?),
         watches: Arc::default(),
         uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
+        reads: Arc::new(Semaphore::new(MAX_READS)),
         max_bytes,
     };
     tokio::spawn(files.watches.clone().run(files.folder.clone()));
@@ -88,6 +94,7 @@ async fn read(
 ) -> Result<Response, Refusal> {
     let name = files.folder.name(&segments)?;
     let asked = Asked::of(&options);
+    let _turn = files.reads.acquire().await.map_err(|_| Refusal::Busy)?;
     let (folder, looked_for) = (files.folder.clone(), name.clone());
     let (print, response) = match waiting(move || folder.look(&looked_for, asked)).await? {
         Found::File(part) => {
