@@ -288,6 +288,7 @@ pub(crate) fn refuse(
     refusal: &Refusal,
 ) {
     context.stats.drop_for(refusal.reason);
+    messages.relax(ask.seen);
     context.stats.refuse(refusal.status);
     let end = refusal.diagnostic.floor_char_boundary(limits::MAX_DIAGNOSTIC);
     let diagnostic = refusal.diagnostic.get(..end).unwrap_or_default();

@@ -278,6 +278,13 @@ impl MessageLayer {
         self.reply(context, path, seen, &Message::empty(MessageType::Reset, id));
     }
 
+    /// A request was refused before anything was executed: running it again would do no harm.
+    pub(crate) fn relax(&mut self, seen: Option<Key>) {
+        if let Some(key) = seen {
+            self.seen.relax(key);
+        }
+    }
+
     /// Answers a message under its own ID, now and for each duplicate to come.
     pub(crate) fn reply(
         &mut self,

@@ -139,6 +139,14 @@ impl Seen {
         }
     }
 
+    /// The message noted last led to nothing: it may be forgotten early, whatever it was.
+    pub(crate) fn relax(&mut self, key: Key) {
+        if self.strict.back() == Some(&key) {
+            self.strict.pop_back();
+            self.lenient.push_back(key);
+        }
+    }
+
     /// Makes room for `wanted` bytes by forgetting what may be forgotten; `false` when that is not enough.
     fn make_room(&mut self, wanted: usize) -> bool {
         while self.bytes + wanted > self.budget {
@@ -228,6 +236,21 @@ mod tests {
         assert!(matches!(
             seen.note(now + LIFETIME, &path(), MessageId(7), true),
             Sight::New(_)
+        ));
+    }
+
+    #[test]
+    fn what_was_refused_makes_room_for_others() {
+        let mut seen = seen(2);
+        for id in 0..100 {
+            let Sight::New(key) = seen.note(Instant::ZERO, &path(), MessageId(id), true) else {
+                panic!("no room for message {id}")
+            };
+            seen.relax(key);
+        }
+        assert!(matches!(
+            seen.note(Instant::ZERO, &path(), MessageId(99), true),
+            Sight::Again(_)
         ));
     }
 
