@@ -66,8 +66,7 @@ pub use coracle_wire as wire;
 
 pub use client::Client;
 pub use coracle_runtime::{
-    Config, Endpoint, Error, ExchangeError, Interface, RateLimit, RequestError, Serve,
-    TransmissionParameters,
+    Config, Endpoint, Error, ExchangeError, Interface, RateLimit, RequestError, Serve, TransmissionParameters,
 };
 pub use router::{Notifier, Router};
 

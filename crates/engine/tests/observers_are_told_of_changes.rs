@@ -690,3 +690,38 @@ fn observers_leave_room_for_requests() {
         assert_eq!(accepted, port <= 5, "observer {port}");
     }
 }
+
+/// RFC 7641 §4.5.1: a client is sent one non-confirmable notification in 3 s, however many observations it has.
+#[test]
+fn the_observers_of_one_peer_take_turns() {
+    let mut subject = Subject::new();
+    for token in [b"a", b"b", b"c"] {
+        let id = u16::from(token[0]);
+        let heard = subject.serve_with(&observe(MessageType::NonConfirmable, id, token, 0), state(b"0"));
+        assert_eq!(heard.len(), 1);
+    }
+    subject.pass(secs(10));
+    let start = subject.now;
+    subject.endpoint.changed(TOPIC);
+    let mut told = Vec::new();
+    for step in 0..100 {
+        while let Some(event) = subject.endpoint.poll_event() {
+            if let Event::Refresh { id, .. } = event {
+                let value = step.to_string();
+                subject
+                    .endpoint
+                    .respond(subject.now, id, state(value.as_bytes()))
+                    .unwrap();
+            }
+        }
+        for heard in subject.sent() {
+            told.push((
+                (subject.now - start).as_secs(),
+                String::from_utf8(heard.message().token.to_vec()).unwrap(),
+            ));
+        }
+        subject.pass(Duration::from_millis(100));
+    }
+    let expected = [(0, "a"), (3, "b"), (6, "c")];
+    assert_eq!(told, expected.map(|(at, token)| (at, token.to_owned())));
+}

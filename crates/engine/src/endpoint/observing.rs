@@ -11,7 +11,7 @@ use crate::endpoint::Endpoint;
 use crate::exchange::reply::Reply;
 use crate::exchange::server::Ask;
 use crate::message::{Owner, Sending};
-use crate::observe::server::Phase;
+use crate::observe::server::{Observer, Phase};
 use crate::slab::Key;
 use crate::time::Instant;
 use crate::timers::TimerKey;
@@ -116,6 +116,9 @@ impl Endpoint {
         key: Key,
         response: &ResponseRef<'_>,
     ) -> Result<(), RespondError> {
+        if self.is_postponed(now, key, response) {
+            return Ok(());
+        }
         let serving = self.server.exchanges.get_mut(key).ok_or(RespondError::Unknown)?;
         let observer = serving
             .observer
@@ -176,6 +179,30 @@ impl Endpoint {
         }
         self.notification_left(now, key, outgoing, confirmable);
         Ok(())
+    }
+
+    /// Whether a non-confirmable notification has to wait because its peer was sent another one just now. The state is
+    /// asked for anew when its turn comes.
+    fn is_postponed(&mut self, now: Instant, key: Key, response: &ResponseRef<'_>) -> bool {
+        let Some(serving) = self.server.exchanges.get_mut(key) else {
+            return false;
+        };
+        let refreshing = |observer: &&mut Box<Observer>| observer.phase == Phase::Refreshing;
+        let Some(observer) = serving.observer.as_mut().filter(refreshing) else {
+            return false;
+        };
+        let goes_on = response.status.is_success() && response.observe.is_some();
+        if !goes_on || observer.wants_confirmation(&self.context, now, response) {
+            return false;
+        }
+        let interval = self.context.config.notification_interval;
+        match self.observers.turn(now, interval, observer) {
+            Ok(()) => false,
+            Err(at) => {
+                self.context.timers.arm(TimerKey::Notify(key), at);
+                true
+            }
+        }
     }
 
     /// A notification is on its way: the next one waits for its acknowledgement, or pauses.

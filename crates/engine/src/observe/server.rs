@@ -10,6 +10,7 @@
 //! ```
 
 use alloc::collections::{BTreeSet, VecDeque};
+use core::time::Duration;
 use hashbrown::HashMap;
 
 use coracle_wire::{ContentFormat, Status};
@@ -47,6 +48,8 @@ pub(crate) struct Observer {
     pub(crate) phase: Phase,
     /// The state changed since it was last asked for.
     changed: bool,
+    /// The turn among its peer's observers was kept for it.
+    has_turn: bool,
     /// The notification that was sent last, as long as the message layer knows it.
     pub(crate) outgoing: Option<Key>,
     /// The retransmission that the next notification takes up.
@@ -101,11 +104,18 @@ impl Observer {
     }
 }
 
+/// What the observers of one peer share.
+struct OfPeer {
+    observers: usize,
+    /// When the next non-confirmable notification may leave: there is one at a time, to whichever of them.
+    free_at: Instant,
+}
+
 /// The observers by topic and by token, and those whose state has to be asked for.
 pub(crate) struct Observers {
     by_topic: BTreeSet<(Topic, Key)>,
     by_token: HashMap<(Peer, PeerToken), Key, foldhash::fast::FixedState>,
-    per_peer: HashMap<Peer, usize, foldhash::fast::FixedState>,
+    per_peer: HashMap<Peer, OfPeer, foldhash::fast::FixedState>,
     refresh: VecDeque<Key>,
 }
 
@@ -133,7 +143,8 @@ impl Observers {
     pub(crate) fn has_room(&self, context: &Context, peer: &Peer) -> bool {
         let most = context.config.max_observers.min(context.config.max_exchanges / 2);
         self.by_token.len() < most
-            && self.per_peer.get(peer).copied().unwrap_or(0) < context.config.max_observers_per_peer
+            && self.per_peer.get(peer).map_or(0, |of_peer| of_peer.observers)
+                < context.config.max_observers_per_peer
     }
 
     /// Registers the request of `ask` under `key` and gives the observer back, to be kept with the exchange.
@@ -149,7 +160,11 @@ impl Observers {
         let peer = ask.path.peer();
         self.by_topic.insert((topic, key));
         self.by_token.insert((peer, ask.token.clone()), key);
-        *self.per_peer.entry(peer).or_insert(0) += 1;
+        let of_peer = self.per_peer.entry(peer).or_insert(OfPeer {
+            observers: 0,
+            free_at: now,
+        });
+        of_peer.observers += 1;
         Observer {
             topic,
             request,
@@ -157,6 +172,7 @@ impl Observers {
             token: ask.token.clone(),
             phase: Phase::Current,
             changed: false,
+            has_turn: false,
             outgoing: None,
             resume: None,
             last_confirmed: now,
@@ -173,9 +189,9 @@ impl Observers {
         let peer = observer.path.peer();
         self.by_topic.remove(&(observer.topic, key));
         self.by_token.remove(&(peer, observer.token.clone()));
-        if let Some(count) = self.per_peer.get_mut(&peer) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(of_peer) = self.per_peer.get_mut(&peer) {
+            of_peer.observers -= 1;
+            if of_peer.observers == 0 {
                 self.per_peer.remove(&peer);
             }
         }
@@ -210,6 +226,31 @@ impl Observers {
                 }
             }
         }
+    }
+
+    /// The turn of a non-confirmable notification: now, or at a time that is kept for it, so that each peer is sent one
+    /// in `interval` only, however many observers it has (RFC 7641 §4.5.1).
+    pub(crate) fn turn(
+        &mut self,
+        now: Instant,
+        interval: Duration,
+        observer: &mut Observer,
+    ) -> Result<(), Instant> {
+        if core::mem::take(&mut observer.has_turn) {
+            return Ok(());
+        }
+        let Some(of_peer) = self.per_peer.get_mut(&observer.path.peer()) else {
+            return Ok(());
+        };
+        let at = of_peer.free_at.max(now);
+        of_peer.free_at = at + interval;
+        if at <= now {
+            return Ok(());
+        }
+        observer.has_turn = true;
+        observer.changed = true;
+        observer.phase = Phase::Pausing;
+        Err(at)
     }
 
     /// An observer may be notified again.
