@@ -176,7 +176,7 @@ fn payloads_come_from_arguments_files_and_standard_input() {
     let piped = coracle_with_input(&["fetch", &uri, "-f", "60"], b"piped");
     assert_eq!(outcome(&piped), ("FETCH Some(60) piped", "", 0));
     let explicit = coracle_with_input(&["patch", &uri, "-d", "@-"], b"explicit");
-    assert_eq!(outcome(&explicit), ("PATCH None explicit", "", 0));
+    assert_eq!(outcome(&explicit), ("PATCH Some(0) explicit", "", 0));
     let ignored = coracle_with_input(&["ipatch", &uri, "-d", ""], b"ignored");
     assert_eq!(outcome(&ignored), ("iPATCH None ", "", 0));
     let path = scratch("payload");
@@ -207,6 +207,11 @@ fn the_name_of_a_file_tells_its_content_format() {
     let data = format!("@{}", path.display());
     let guessed = coracle(&["fetch", &uri, "-d", &data]);
     assert_eq!(outcome(&guessed), ("FETCH Some(50) {}", "", 0));
+    // RFC 8132 §2.3.1: a FETCH says what its payload is in any case.
+    let told = coracle(&["fetch", &uri, "words"]);
+    assert_eq!(outcome(&told), ("FETCH Some(0) words", "", 0));
+    let own = coracle(&["fetch", &uri, "words", "-O", "content-format=60"]);
+    assert_eq!(outcome(&own), ("FETCH Some(60) words", "", 0));
     let told = coracle(&["put", &uri, "-d", &data, "-f", "text"]);
     assert_eq!(outcome(&told), ("PUT Some(0) {}", "", 0));
     std::fs::remove_file(&path).unwrap();

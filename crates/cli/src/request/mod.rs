@@ -15,7 +15,7 @@ use crate::request::answer::AnswerArgs;
 use crate::request::payload::PayloadArgs;
 use crate::request::transfer::Transfer;
 use crate::show::message;
-use crate::wire::Method;
+use crate::wire::{ContentFormat, Method, OptionNumber};
 
 /// A request without payload.
 #[derive(Args, Debug)]
@@ -58,10 +58,28 @@ pub(crate) async fn run_with_payload(
 ) -> Result<Exit, CliError> {
     let payload = args.payload.read(console)?;
     let mut request = build(method, &args.request, console)?.payload(payload);
-    if let Some(format) = args.payload.format() {
+    if let Some(format) = args
+        .payload
+        .format()
+        .or_else(|| required_format(method, &request))
+    {
         request = request.content_format(format);
     }
     send(request, &args.request, console).await
+}
+
+/// What is said of a payload that has to have a format, where the user says nothing: FETCH, PATCH and iPATCH describe
+/// what they ask for in it (RFC 8132 §2.3.1).
+fn required_format(method: Method, request: &RequestBuilder) -> Option<ContentFormat> {
+    let sent = request.preview().ok()?;
+    let describes = [Method::FETCH, Method::PATCH, Method::IPATCH].contains(&method);
+    let needs = describes && !sent.payload.is_empty() && !sent.options.contains(OptionNumber::CONTENT_FORMAT);
+    let is_text = std::str::from_utf8(&sent.payload).is_ok();
+    needs.then_some(if is_text {
+        ContentFormat::TEXT
+    } else {
+        ContentFormat::OCTET_STREAM
+    })
 }
 
 fn build(method: Method, args: &RequestArgs, console: &Console) -> Result<RequestBuilder, CliError> {

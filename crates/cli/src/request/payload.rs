@@ -31,7 +31,7 @@ pub(crate) struct PayloadArgs {
     data: Option<String>,
 
     /// What the payload is: a content format by name, media type or number [default: by the end of @FILE's name, as
-    /// .json or .txt, or none]
+    /// .json or .txt; otherwise none, or text or octets where the method needs one: fetch, patch, ipatch]
     #[arg(short = 'f', long, value_name = "FORMAT", value_parser = FormatParser, hide_possible_values = true)]
     content_format: Option<ContentFormat>,
 }
