@@ -725,3 +725,23 @@ fn the_observers_of_one_peer_take_turns() {
     let expected = [(0, "a"), (3, "b"), (6, "c")];
     assert_eq!(told, expected.map(|(at, token)| (at, token.to_owned())));
 }
+
+/// RFC 7641 §4.5: a client that does not acknowledge is no longer interested, in nothing that it observes.
+#[test]
+fn a_peer_that_is_gone_is_tried_once_for_all_its_observations() {
+    let mut subject = Subject::new();
+    for token in 0..50_u8 {
+        let heard = subject.serve_with(
+            &observe(MessageType::Confirmable, u16::from(token), &[token], 0),
+            state(b"0"),
+        );
+        assert_eq!(heard.len(), 1);
+    }
+    let mut notifications = change(&mut subject, state(b"1")).len();
+    let transmission = Config::default().transmission;
+    notifications += subject.pass(transmission.max_transmit_wait()).len();
+    let told = "one message, its retransmissions, and the next in line";
+    assert_eq!(notifications, 6, "{told}");
+    assert!(!subject.endpoint.is_observed(TOPIC));
+    assert!(subject.endpoint.is_idle());
+}

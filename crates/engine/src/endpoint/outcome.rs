@@ -1,5 +1,6 @@
 //! What timers, acknowledgements and resets lead to.
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use coracle_wire::{MessageId, MessageType};
@@ -120,9 +121,36 @@ impl Endpoint {
                 .client
                 .fail(&mut self.context, &mut self.messages, now, key, error),
             Owner::Ping(key) => self.client.ping_ended(&mut self.context, key, Some(error)),
-            // RFC 7641 §4.5: the client is no longer interested.
-            Owner::Notification(key) => self.end_observation(now, key),
+            Owner::Notification(key) => {
+                if matches!(error, ExchangeError::NoAnswer { .. }) {
+                    self.end_observations_beside(now, key);
+                }
+                // RFC 7641 §4.5: the client is no longer interested.
+                self.end_observation(now, key);
+            }
             Owner::Response => {}
+        }
+    }
+
+    /// A peer that is gone is gone for all that it observes: it is not tried once more for each.
+    fn end_observations_beside(&mut self, now: Instant, key: Key) {
+        let observer = self
+            .server
+            .exchanges
+            .get(key)
+            .and_then(|serving| serving.observer.as_ref());
+        let Some(peer) = observer.map(|observer| observer.path.peer()) else {
+            return;
+        };
+        // First those whose notification waits for its turn, so that none is sent when the ones before it go.
+        let waiting = self.messages.towards(peer.address).into_iter();
+        let waiting = waiting.filter_map(|(_, owner)| match owner {
+            Owner::Notification(observer) => Some(observer),
+            _ => None,
+        });
+        let all = waiting.chain(self.observers.of_peer(&peer));
+        for other in all.filter(|other| *other != key).collect::<Vec<_>>() {
+            self.end_observation(now, other);
         }
     }
 

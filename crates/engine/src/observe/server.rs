@@ -10,6 +10,7 @@
 //! ```
 
 use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 use hashbrown::HashMap;
 
@@ -106,7 +107,7 @@ impl Observer {
 
 /// What the observers of one peer share.
 struct OfPeer {
-    observers: usize,
+    observers: BTreeSet<Key>,
     /// When the next non-confirmable notification may leave: there is one at a time, to whichever of them.
     free_at: Instant,
 }
@@ -143,7 +144,10 @@ impl Observers {
     pub(crate) fn has_room(&self, context: &Context, peer: &Peer) -> bool {
         let most = context.config.max_observers.min(context.config.max_exchanges / 2);
         self.by_token.len() < most
-            && self.per_peer.get(peer).map_or(0, |of_peer| of_peer.observers)
+            && self
+                .per_peer
+                .get(peer)
+                .map_or(0, |of_peer| of_peer.observers.len())
                 < context.config.max_observers_per_peer
     }
 
@@ -161,10 +165,10 @@ impl Observers {
         self.by_topic.insert((topic, key));
         self.by_token.insert((peer, ask.token.clone()), key);
         let of_peer = self.per_peer.entry(peer).or_insert(OfPeer {
-            observers: 0,
+            observers: BTreeSet::new(),
             free_at: now,
         });
-        of_peer.observers += 1;
+        of_peer.observers.insert(key);
         Observer {
             topic,
             request,
@@ -190,8 +194,8 @@ impl Observers {
         self.by_topic.remove(&(observer.topic, key));
         self.by_token.remove(&(peer, observer.token.clone()));
         if let Some(of_peer) = self.per_peer.get_mut(&peer) {
-            of_peer.observers -= 1;
-            if of_peer.observers == 0 {
+            of_peer.observers.remove(&key);
+            if of_peer.observers.is_empty() {
                 self.per_peer.remove(&peer);
             }
         }
@@ -201,6 +205,12 @@ impl Observers {
                 topic: observer.topic,
             });
         }
+    }
+
+    /// All observers of a peer.
+    pub(crate) fn of_peer(&self, peer: &Peer) -> Vec<Key> {
+        let of_peer = self.per_peer.get(peer);
+        of_peer.map_or_else(Vec::new, |of_peer| of_peer.observers.iter().copied().collect())
     }
 
     pub(crate) fn is_observed(&self, topic: Topic) -> bool {
