@@ -177,6 +177,8 @@ pub struct Config {
     pub max_peers: usize,
     /// Requests of others that are worked on at once, observers included; 65,536. More are answered 5.03.
     pub max_exchanges: usize,
+    /// The same of one peer; 8,192, so that no peer takes all the room.
+    pub max_exchanges_per_peer: usize,
     /// Observers of all peers; 32,768, at most half of `max_exchanges`, so that observers leave room for requests.
     /// Beyond it a request is answered without Observe (RFC 7641 §4.1).
     pub max_observers: usize,
@@ -211,6 +213,7 @@ impl Default for Config {
             seen_bytes: 32 << 20,
             max_peers: 65_536,
             max_exchanges: 65_536,
+            max_exchanges_per_peer: 8192,
             max_observers: 32_768,
             max_observers_per_peer: 1024,
             max_requests: 65_536,
@@ -236,6 +239,7 @@ impl Config {
             seen_bytes: 8192,
             max_peers: 8,
             max_exchanges: 16,
+            max_exchanges_per_peer: 8,
             max_observers: 8,
             max_observers_per_peer: 2,
             max_requests: 4,

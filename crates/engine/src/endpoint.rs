@@ -90,7 +90,7 @@ impl Endpoint {
         let mut context = Context::new(config, seed);
         Endpoint {
             messages: MessageLayer::new(&mut context),
-            server: Server::new(&context),
+            server: Server::new(&mut context),
             client: Client::new(&mut context),
             assemblies: Assemblies::new(&mut context),
             bodies: Bodies::new(&mut context),
@@ -276,7 +276,7 @@ impl Endpoint {
         let blocks = [ask.blocks.block1, ask.blocks.block2];
         let goes_on = blocks.into_iter().flatten().any(|block| block.num() > 0);
         let closed = self.closing && !goes_on;
-        if !room || closed || self.server.exchanges.is_full() {
+        if !room || closed || !self.server.has_room(&self.context, &ask.path.peer()) {
             return Err(Refusal::new(
                 Status::SERVICE_UNAVAILABLE,
                 DropReason::Busy,

@@ -792,3 +792,17 @@ fn a_continue_that_nothing_is_to_follow_is_no_answer() {
         }]
     ));
 }
+
+#[test]
+fn no_peer_takes_all_the_room_for_requests() {
+    let mut config = Config::default();
+    config.max_exchanges_per_peer = 3;
+    let mut subject = Subject::with(config);
+    let ask = |id: u16| datagram(MessageType::NonConfirmable, Method::GET, id, b"t", &[], b"");
+    let open: Vec<_> = (0..3).map(|id| subject.receive(&ask(id)).unwrap().0).collect();
+    assert!(subject.receive(&ask(3)).is_none());
+    assert_eq!(subject.sent_one().code(), "5.03");
+    assert!(subject.receive_from(common::peer(2), &ask(4)).is_some());
+    subject.respond(open[0], b"1");
+    assert!(subject.receive(&ask(5)).is_some());
+}

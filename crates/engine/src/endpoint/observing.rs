@@ -286,7 +286,7 @@ impl Endpoint {
             self.messages.cancel(&mut self.context, now, outgoing);
         }
         self.observers.unregister(&mut self.context, key, &observer);
-        self.server.exchanges.remove(key);
+        self.server.remove(key);
         self.context.events.push_back(Event::Ended {
             id: ExchangeId::server(key),
         });

@@ -163,7 +163,7 @@ impl Endpoint {
 
     /// Tells the application that nobody waits for an exchange any more.
     pub(super) fn end(&mut self, exchange: Key) {
-        if self.server.exchanges.remove(exchange).is_some() {
+        if self.server.remove(exchange).is_some() {
             self.context.events.push_back(Event::Ended {
                 id: ExchangeId::server(exchange),
             });
@@ -172,7 +172,7 @@ impl Endpoint {
 
     /// Forgets an exchange that was answered, and the body it streams.
     pub(super) fn close_exchange(&mut self, key: Key) {
-        if let Some(serving) = self.server.exchanges.remove(key)
+        if let Some(serving) = self.server.remove(key)
             && let Some(stream) = serving.stream
         {
             self.assemblies.remove(&mut self.context, stream);

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use hashbrown::HashMap;
 
 use coracle_wire::{
     BlockOption, Code, Message, MessageId, MessageType, Method, OptionNumber, Status, Token, decode_uint,
@@ -13,7 +14,7 @@ use crate::exchange::reply::Reply;
 use crate::limits;
 use crate::message::{MessageLayer, Owner, Sending};
 use crate::observe::server::Observer;
-use crate::path::Path;
+use crate::path::{Path, Peer};
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;
 use crate::time::Instant;
@@ -101,8 +102,8 @@ impl Ask {
 }
 
 /// One request of a peer as the application knows it.
-#[derive(Default)]
 pub(crate) struct Serving {
+    peer: Peer,
     /// The message that waits for an answer. Missing when the application answered, or between two blocks.
     pub(crate) ask: Option<Ask>,
     /// The assembly that streams the body.
@@ -116,28 +117,51 @@ pub(crate) struct Serving {
 /// All requests of peers that are worked on.
 pub(crate) struct Server {
     pub(crate) exchanges: Slab<Serving>,
+    /// How many of them each peer has.
+    per_peer: HashMap<Peer, usize, foldhash::fast::FixedState>,
     /// When to acknowledge, in order; entries that are answered are passed over.
     acknowledgements: VecDeque<(Instant, Key, MessageId)>,
 }
 
 impl Server {
-    pub(crate) fn new(context: &Context) -> Server {
+    pub(crate) fn new(context: &mut Context) -> Server {
         Server {
             exchanges: Slab::new(context.config.max_exchanges),
+            per_peer: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(context.random_u64())),
             acknowledgements: VecDeque::new(),
         }
     }
 
+    /// Whether one more request of this peer can be worked on: no peer takes all the room.
+    pub(crate) fn has_room(&self, context: &Context, peer: &Peer) -> bool {
+        let of_peer = self.per_peer.get(peer).copied().unwrap_or(0);
+        !self.exchanges.is_full() && of_peer < context.config.max_exchanges_per_peer
+    }
+
+    /// Forgets an exchange.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Serving> {
+        let serving = self.exchanges.remove(key)?;
+        if let Some(of_peer) = self.per_peer.get_mut(&serving.peer) {
+            *of_peer -= 1;
+            if *of_peer == 0 {
+                self.per_peer.remove(&serving.peer);
+            }
+        }
+        Some(serving)
+    }
+
     /// Takes a request on. `None`: as many as allowed are worked on.
     pub(crate) fn open(&mut self, context: &Context, now: Instant, ask: Ask) -> Option<Key> {
-        let later = (ask.confirmable, ask.id);
-        let key = self
-            .exchanges
-            .insert(Serving {
-                ask: Some(ask),
-                ..Serving::default()
-            })
-            .ok()?;
+        let (peer, later) = (ask.path.peer(), (ask.confirmable, ask.id));
+        let serving = Serving {
+            peer,
+            ask: Some(ask),
+            stream: None,
+            registration: None,
+            observer: None,
+        };
+        let key = self.exchanges.insert(serving).ok()?;
+        *self.per_peer.entry(peer).or_insert(0) += 1;
         self.acknowledge_later(context, now, key, later);
         Some(key)
     }
@@ -311,8 +335,8 @@ mod tests {
 
     #[test]
     fn a_slow_request_at_the_front_does_not_hold_up_what_was_answered_behind_it() {
-        let context = Context::new(Config::default(), [0; 32]);
-        let mut server = Server::new(&context);
+        let mut context = Context::new(Config::default(), [0; 32]);
+        let mut server = Server::new(&mut context);
         let path = Path::to(core::net::SocketAddr::from(([127, 0, 0, 1], 5683)));
         for id in 0..10_000 {
             let message = Message {
@@ -322,7 +346,7 @@ mod tests {
             let ask = Ask::new(&path, Method::GET, &message, None);
             let key = server.open(&context, Instant::ZERO, ask).unwrap();
             if id > 0 {
-                server.exchanges.remove(key);
+                server.remove(key);
             }
         }
         assert_eq!(server.exchanges.len(), 1);
