@@ -267,7 +267,7 @@ impl Endpoint {
     }
 
     /// What a request must fulfil before anybody looks at what it asks for.
-    fn check(&self, ask: &mut Ask, message: &Message<'_>, room: bool) -> Result<(), Refusal> {
+    fn check(&mut self, ask: &mut Ask, message: &Message<'_>, room: bool) -> Result<(), Refusal> {
         if message.token.len() > limits::MAX_TOKEN {
             let text = "the token is too long";
             return Err(Refusal::new(Status::BAD_REQUEST, DropReason::TokenLength, text));

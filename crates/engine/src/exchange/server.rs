@@ -104,6 +104,8 @@ impl Ask {
 /// One request of a peer as the application knows it.
 pub(crate) struct Serving {
     peer: Peer,
+    /// It counts among those of its peer.
+    counted: bool,
     /// The message that waits for an answer. Missing when the application answered, or between two blocks.
     pub(crate) ask: Option<Ask>,
     /// The assembly that streams the body.
@@ -117,8 +119,10 @@ pub(crate) struct Serving {
 /// All requests of peers that are worked on.
 pub(crate) struct Server {
     pub(crate) exchanges: Slab<Serving>,
-    /// How many of them each peer has.
+    /// How many of them each peer has, of those that were not answered at once.
     per_peer: HashMap<Peer, usize, foldhash::fast::FixedState>,
+    /// The one that was opened last: most are answered before the next, and are never counted.
+    newest: Option<Key>,
     /// When to acknowledge, in order; entries that are answered are passed over.
     acknowledgements: VecDeque<(Instant, Key, MessageId)>,
 }
@@ -128,20 +132,32 @@ impl Server {
         Server {
             exchanges: Slab::new(context.config.max_exchanges),
             per_peer: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(context.random_u64())),
+            newest: None,
             acknowledgements: VecDeque::new(),
         }
     }
 
     /// Whether one more request of this peer can be worked on: no peer takes all the room.
-    pub(crate) fn has_room(&self, context: &Context, peer: &Peer) -> bool {
+    pub(crate) fn has_room(&mut self, context: &Context, peer: &Peer) -> bool {
+        self.count_newest();
         let of_peer = self.per_peer.get(peer).copied().unwrap_or(0);
         !self.exchanges.is_full() && of_peer < context.config.max_exchanges_per_peer
+    }
+
+    /// Counts the exchange that was opened last, if it is still worked on.
+    fn count_newest(&mut self) {
+        if let Some(serving) = self.newest.take().and_then(|key| self.exchanges.get_mut(key)) {
+            serving.counted = true;
+            *self.per_peer.entry(serving.peer).or_insert(0) += 1;
+        }
     }
 
     /// Forgets an exchange.
     pub(crate) fn remove(&mut self, key: Key) -> Option<Serving> {
         let serving = self.exchanges.remove(key)?;
-        if let Some(of_peer) = self.per_peer.get_mut(&serving.peer) {
+        if serving.counted
+            && let Some(of_peer) = self.per_peer.get_mut(&serving.peer)
+        {
             *of_peer -= 1;
             if *of_peer == 0 {
                 self.per_peer.remove(&serving.peer);
@@ -155,13 +171,14 @@ impl Server {
         let (peer, later) = (ask.path.peer(), (ask.confirmable, ask.id));
         let serving = Serving {
             peer,
+            counted: false,
             ask: Some(ask),
             stream: None,
             registration: None,
             observer: None,
         };
         let key = self.exchanges.insert(serving).ok()?;
-        *self.per_peer.entry(peer).or_insert(0) += 1;
+        self.newest = Some(key);
         self.acknowledge_later(context, now, key, later);
         Some(key)
     }
