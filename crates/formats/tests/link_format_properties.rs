@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use coracle_formats::link_format::{Filter, Link, Links, resolve, write_links};
+mod fuzzed;
+
+use coracle_formats::link_format::{Link, Links, resolve, write_links};
 use proptest::prelude::*;
 
 /// Text that is close to the grammar, so that the parser gets past its first character.
@@ -55,37 +57,15 @@ fn link() -> impl Strategy<Value = Link> {
     })
 }
 
-/// Reading either way sees the same, and the offset of an error lies within the text.
-fn check(text: &str, query: &str) {
-    match Links::parse(text) {
-        Ok(links) => {
-            let filter = Filter::parse(query);
-            for link in links {
-                let owned = Link::from(link);
-                assert_eq!(owned.attributes().count(), link.attributes().count());
-                assert_eq!(owned.matches(&filter), link.matches(&filter));
-                if owned.check().is_ok() {
-                    let written = write_links([&owned]).unwrap();
-                    let again = Links::parse(&written).unwrap().iter().next().map(Link::from);
-                    assert_eq!(again, Some(owned));
-                }
-            }
-        }
-        Err(error) => assert!(error.offset <= text.len() && text.is_char_boundary(error.offset)),
-    }
-}
-
 proptest! {
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Err(error) = Links::from_bytes(&bytes) {
-            prop_assert!(error.offset <= bytes.len());
-        }
+        fuzzed::run(&bytes);
     }
 
     #[test]
     fn no_text_makes_reading_panic(text in any::<String>(), query in any::<String>()) {
-        check(&text, &query);
+        fuzzed::run(format!("{text}\0{query}").as_bytes());
     }
 
     #[test]
@@ -93,7 +73,16 @@ proptest! {
         text in nearly_links(),
         query in "(rt|title|href)(=[/a40]{0,3}\\*?)?",
     ) {
-        check(&text, &query);
+        fuzzed::run(format!("{text}\0{query}").as_bytes());
+    }
+
+    #[test]
+    fn no_reference_makes_resolving_panic(
+        reference in "([a-z]{0,3}:)?(//[a-z0-9.:\\[\\]]{0,8})?[./a-z]{0,12}(\\?[a-z./]{0,4})?(#[a-z./]{0,4})?",
+        base in "[a-z]{0,3}:(//[a-z]{0,3})?[./a-z]{0,8}(\\?[a-z]{0,3})?",
+    ) {
+        fuzzed::run(format!("{reference}\0\0{base}").as_bytes());
+        fuzzed::run(format!("<{reference}>;anchor=\"{reference}\"\0\0{base}").as_bytes());
     }
 
     #[test]

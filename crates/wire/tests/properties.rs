@@ -2,9 +2,14 @@
 #![cfg(feature = "alloc")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
+#[path = "fuzzed/message.rs"]
+mod message;
+#[path = "fuzzed/uri.rs"]
+mod uri;
+
 use coracle_wire::{
     BlockOption, Code, CodeKind, Host, Message, MessageId, MessageType, OptionNumber, Options, OptionsBuf,
-    Reaction, Scheme, Uri, decode_uint, encode_uint,
+    Scheme, Uri, decode_uint, encode_uint,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -74,36 +79,18 @@ fn datagram() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
-/// Whatever arrives: it is a message, and then there is no other way to write it, or there is one reaction.
-fn judge(datagram: &[u8]) {
-    match Message::parse(datagram) {
-        Ok(message) => {
-            let mut buf = vec![0; datagram.len()];
-            assert_eq!(message.encode(&mut buf), Ok(datagram.len()));
-            assert_eq!(buf, datagram);
-            assert_eq!(Options::parse(message.options.as_bytes()), Ok(message.options));
-            let numbers: Vec<_> = message.options.iter().map(|option| option.number).collect();
-            assert!(numbers.is_sorted());
-            assert!(!message.to_string().is_empty());
-        }
-        Err(error) => {
-            assert!(error.offset <= datagram.len());
-            assert!(!error.to_string().is_empty());
-            let is_confirmable = datagram.len() >= 4 && datagram[0] >> 4 == 0b0100;
-            let expected = if is_confirmable {
-                Reaction::Reset(MessageId(u16::from_be_bytes([datagram[2], datagram[3]])))
-            } else {
-                Reaction::Ignore
-            };
-            assert_eq!(error.reaction(), expected);
-        }
-    }
-}
-
 fn segment() -> impl Strategy<Value = String> {
     prop_oneof!["[a-z]{0,6}", "\\PC{0,20}", "[./%?&#\\[\\]@: ]{0,5}"].prop_filter("expressible", |text| {
         text != "." && text != ".." && text.len() <= 255
     })
+}
+
+/// Options that make a URI or a location.
+fn location_pairs() -> impl Strategy<Value = Pairs> {
+    let number = prop::sample::select(vec![3_u16, 7, 8, 11, 15, 20]);
+    let text = segment().prop_map(String::into_bytes);
+    let value = prop_oneof![4 => text, 1 => Just(b"..".to_vec()), 1 => vec(any::<u8>(), 0..300)];
+    vec((number, value), 0..8)
 }
 
 fn host_name() -> impl Strategy<Value = String> {
@@ -113,12 +100,12 @@ fn host_name() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn messages_are_read_as_they_were_written(datagram in datagram()) {
-        judge(&datagram);
+        message::run(&datagram);
     }
 
     #[test]
     fn arbitrary_bytes_are_judged(datagram in vec(any::<u8>(), 0..80)) {
-        judge(&datagram);
+        message::run(&datagram);
     }
 
     #[test]
@@ -127,7 +114,7 @@ proptest! {
         let message = Message { code: kind.1, ..Message::empty(kind.0, MessageId(1)) };
         message.encode(&mut datagram).unwrap();
         datagram.extend(rest);
-        judge(&datagram);
+        message::run(&datagram);
     }
 
     #[test]
@@ -136,12 +123,12 @@ proptest! {
     ) {
         let at = at.index(datagram.len());
         datagram[at] = byte;
-        judge(&datagram);
+        message::run(&datagram);
     }
 
     #[test]
     fn messages_cut_off_are_judged(datagram in datagram(), at in any::<prop::sample::Index>()) {
-        judge(&datagram[..at.index(datagram.len())]);
+        message::run(&datagram[..at.index(datagram.len())]);
     }
 
     #[test]
@@ -210,19 +197,14 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_uri_or_an_error_within_it(text in "(coap(s)?://)?([a-z\\[\\]%0-9:.@]{0,20})?[/?a-z%0-9.#]{0,30}\\PC{0,3}") {
-        match Uri::parse(&text) {
-            Ok(uri) => {
-                let shown = uri.to_string();
-                prop_assert_eq!(Uri::parse(&shown), Ok(uri));
-                if let Ok(options) = uri.to_options() {
-                    prop_assert!(options.as_options().path().all(|segment| segment != b"." && segment != b".."));
-                }
-            }
-            Err(error) => {
-                prop_assert!(error.offset <= text.len());
-                prop_assert!(text.is_char_boundary(error.offset));
-            }
-        }
+    fn any_text_is_a_uri_or_an_error_within_it(
+        text in "(coap(s)?://)?([a-z\\[\\]%0-9:.@]{0,20})?[/?a-z%0-9.#&;=]{0,30}\\PC{0,3}",
+    ) {
+        uri::run(text.as_bytes());
+    }
+
+    #[test]
+    fn any_options_are_a_uri_or_none(pairs in location_pairs()) {
+        uri::run(build(&pairs).as_options().as_bytes());
     }
 }
