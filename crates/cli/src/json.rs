@@ -1,5 +1,7 @@
 //! JSON: laid out anew without touching its values, and payloads as part of JSON output.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -12,7 +14,8 @@ use crate::wire::{BlockOption, ContentFormat, OptionFormat, OptionNumber, Option
 /// One step of indentation.
 const INDENT: &str = "  ";
 
-/// Lays JSON text out over lines. Numbers and strings stay as they are, digit by digit. `None` if it is no JSON.
+/// Lays JSON text out over lines. Numbers and strings stay as they are, digit by digit, but for what would steer the
+/// terminal. `None` if it is no JSON.
 pub(crate) fn pretty(json: &[u8], painter: Painter) -> Option<String> {
     lay_out(json, Some(painter))
 }
@@ -36,7 +39,24 @@ fn lay_out(json: &[u8], lines: Option<Painter>) -> Option<String> {
         rest = after.trim_start();
         layout.put(token, rest);
     }
-    Some(layout.out)
+    Some(harmless(layout.out))
+}
+
+/// JSON text with those control characters escaped that a string may hold as they are (RFC 8259 §7), so that what a
+/// peer sent cannot steer the terminal.
+fn harmless(json: String) -> String {
+    let steers = |character: char| ('\u{7f}'..='\u{9f}').contains(&character);
+    if !json.contains(steers) {
+        return json;
+    }
+    json.chars().fold(String::new(), |mut out, character| {
+        // Writing to a string cannot fail.
+        let _ = match steers(character) {
+            true => write!(out, "\\u{:04x}", u32::from(character)),
+            false => out.write_char(character),
+        };
+        out
+    })
 }
 
 /// How long the token is that a valid JSON text begins with, in bytes.
@@ -205,7 +225,7 @@ fn is_block(number: OptionNumber) -> bool {
 /// # Errors
 /// If it cannot be serialized, which is a fault of this program.
 pub(crate) fn line(value: &impl Serialize) -> Result<String, CliError> {
-    let mut line = serde_json::to_string(value).map_err(CliError::new)?;
+    let mut line = harmless(serde_json::to_string(value).map_err(CliError::new)?);
     line.push('\n');
     Ok(line)
 }
@@ -252,6 +272,24 @@ mod tests {
             r#"{"a":1.50,"b":[],"c":{},"d":[1,{"e":"x:\" ,{\\"}],"f":123456789012345678901234567890}"#;
         assert_eq!(compact(json).as_deref(), Some(expected));
         assert_eq!(compact(b"21.5").as_deref(), Some("21.5"));
+    }
+
+    #[test]
+    fn control_characters_in_strings_are_escaped() {
+        // DEL, and CSI as one character, are allowed in strings; others come escaped or not at all.
+        let json = "{\"a\u{7f}\":\"\u{9b}2J \\u001b\\\\\u{85}\"}";
+        let expected = r#"{"a\u007f":"\u009b2J \u001b\\\u0085"}"#;
+        assert_eq!(compact(json.as_bytes()).as_deref(), Some(expected));
+        let shown = pretty(json.as_bytes(), Painter::PLAIN).unwrap();
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
+            serde_json::from_str::<serde_json::Value>(json).unwrap()
+        );
+        let text = PayloadJson::new(Some(ContentFormat::TEXT), "\u{9b}2J".as_bytes());
+        assert_eq!(
+            line(&text).unwrap(),
+            "{\"payload\":\"\\u009b2J\",\"encoding\":\"text\"}\n"
+        );
     }
 
     #[test]

@@ -22,7 +22,18 @@ struct Frame {
     len: Option<u64>,
     /// How many came.
     count: u64,
-    is_map: bool,
+    holds: Holds,
+}
+
+/// What may stand within something that is open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Items,
+    Pairs,
+    /// Byte strings that are whole: the parts of a longer one (RFC 8949 §3.2.3).
+    Bytes,
+    /// Text strings that are whole.
+    Text,
 }
 
 /// Writes tokens; what is nested lies on a stack, so that depth is no danger.
@@ -38,16 +49,18 @@ impl Writer {
         if let Token::Break = token {
             return self.put_break();
         }
+        self.is_in_place(token).then_some(())?;
         self.separate();
         match token {
-            Token::Array(len) => self.begin("[", "]", Some(*len), false),
-            Token::Map(len) => self.begin("{", "}", Some(len.checked_mul(2)?), true),
-            Token::BeginArray => self.begin("[_ ", "]", None, false),
-            Token::BeginMap => self.begin("{_ ", "}", None, true),
-            Token::BeginBytes | Token::BeginString => self.begin("(_ ", ")", None, false),
+            Token::Array(len) => self.begin("[", "]", Some(*len), Holds::Items),
+            Token::Map(len) => self.begin("{", "}", Some(len.checked_mul(2)?), Holds::Pairs),
+            Token::BeginArray => self.begin("[_ ", "]", None, Holds::Items),
+            Token::BeginMap => self.begin("{_ ", "}", None, Holds::Pairs),
+            Token::BeginBytes => self.begin("(_ ", ")", None, Holds::Bytes),
+            Token::BeginString => self.begin("(_ ", ")", None, Holds::Text),
             Token::Tag(tag) => {
                 let _ = write!(self.item, "{}", tag.as_u64());
-                self.begin("(", ")", Some(1), false);
+                self.begin("(", ")", Some(1), Holds::Items);
             }
             simple => {
                 self.scalar(simple);
@@ -57,9 +70,17 @@ impl Writer {
         Some(())
     }
 
+    fn is_in_place(&self, token: &Token<'_>) -> bool {
+        match self.open.last().map(|frame| frame.holds) {
+            Some(Holds::Bytes) => matches!(token, Token::Bytes(_)),
+            Some(Holds::Text) => matches!(token, Token::String(_)),
+            Some(Holds::Items | Holds::Pairs) | None => true,
+        }
+    }
+
     fn put_break(&mut self) -> Option<()> {
         let frame = self.open.pop()?;
-        if frame.len.is_some() || frame.is_map && !frame.count.is_multiple_of(2) {
+        if frame.len.is_some() || frame.holds == Holds::Pairs && !frame.count.is_multiple_of(2) {
             return None;
         }
         self.item.push_str(frame.close);
@@ -73,12 +94,12 @@ impl Writer {
         };
         self.item.push_str(match frame.count {
             0 => "",
-            count if frame.is_map && !count.is_multiple_of(2) => ": ",
+            count if frame.holds == Holds::Pairs && !count.is_multiple_of(2) => ": ",
             _ => ", ",
         });
     }
 
-    fn begin(&mut self, open: &str, close: &'static str, len: Option<u64>, is_map: bool) {
+    fn begin(&mut self, open: &str, close: &'static str, len: Option<u64>, holds: Holds) {
         self.item.push_str(open);
         if len == Some(0) {
             self.item.push_str(close);
@@ -89,7 +110,7 @@ impl Writer {
             close,
             len,
             count,
-            is_map,
+            holds,
         });
     }
 
@@ -192,6 +213,11 @@ mod tests {
             "1c",
             "9f01",
             "bbffffffffffffffff",
+            "5f01ff",
+            "5f6161ff",
+            "7f4100ff",
+            "5f5f4100ffff",
+            "7fc16161ff",
         ] {
             assert_eq!(diagnostic(&crate::hex::parse(hex).unwrap()), None, "{hex}");
         }
