@@ -49,12 +49,12 @@ const TABLE: &[Row] = &[
             "rd", "pubsub", "lwm2m", "ace",
         ],
     ),
-    // Floor 5: programs.
-    row("console", &["coracle", "proxy", "rd", "pubsub", "lwm2m", "ace"]),
-    row("cli", &["coracle", "proxy", "rd", "pubsub", "lwm2m", "ace"]),
-    // Beside: they judge, nobody builds on them.
+    // Beside: they judge. Only the program that carries the judge in the box uses it.
     row("sim", &["wire", "engine"]),
     row("conformance", &["wire", "sim", "coracle"]),
+    // Floor 5: programs.
+    row("console", &["coracle", "proxy", "rd", "pubsub", "lwm2m", "ace"]),
+    row("cli", &["coracle", "proxy", "rd", "pubsub", "lwm2m", "ace", "conformance"]),
     row("bench", EVERYTHING_BELOW),
     row("fuzz", EVERYTHING_BELOW),
     row("xtask", &[]),

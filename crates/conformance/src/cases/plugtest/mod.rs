@@ -1,0 +1,27 @@
+//! The cases of the CoAP plugtests; their texts stand in `data/plugtests.json`.
+
+mod block_client;
+mod block_server;
+mod core_client;
+mod core_server;
+mod link_client;
+mod link_server;
+mod obs_client;
+mod obs_server;
+
+use crate::case::Case;
+
+/// All that are judged.
+pub(super) fn cases() -> Vec<Case> {
+    [
+        core_server::CASES,
+        block_server::CASES,
+        obs_server::CASES,
+        link_server::CASES,
+        core_client::CASES,
+        block_client::CASES,
+        obs_client::CASES,
+        link_client::CASES,
+    ]
+    .concat()
+}

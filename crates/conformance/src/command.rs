@@ -1,0 +1,162 @@
+//! A client's command that is running.
+
+use std::io::{self, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// How much of what a command prints is kept: the end of it.
+const KEPT: usize = 64 * 1024;
+
+/// A command that is ended, with all that it started, when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    output: Arc<Mutex<Vec<u8>>>,
+    readers: Vec<thread::JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts a command without input, in a process group of its own.
+    pub(crate) fn start(arguments: &[String]) -> io::Result<Running> {
+        let (program, rest) = arguments
+            .split_first()
+            .ok_or_else(|| io::Error::other("there is no command"))?;
+        let mut command = Command::new(program);
+        command.args(rest);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn()?;
+        let output = Arc::default();
+        let readers = [
+            child.stdout.take().map(|pipe| read(pipe, Arc::clone(&output))),
+            child.stderr.take().map(|pipe| read(pipe, Arc::clone(&output))),
+        ];
+        Ok(Running {
+            child,
+            output,
+            readers: readers.into_iter().flatten().collect(),
+        })
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Ends it and all that it started.
+    pub(crate) fn end(&mut self) {
+        #[cfg(unix)]
+        if let Some(group) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
+            // What it left behind is in its group even if it has ended itself.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// What it has printed on both of its outputs, as far as it is kept.
+    pub(crate) fn output(&self) -> Vec<u8> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// As [`output`](Self::output), after it has ended: waits for what is still in the pipes.
+    pub(crate) fn last_output(&mut self) -> Vec<u8> {
+        self.end();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+        self.output()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Reads a pipe to its end, so that the command never has to wait for us.
+fn read(mut pipe: impl Read + Send + 'static, output: Arc<Mutex<Vec<u8>>>) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        let mut buf = [0; 4096];
+        while let Ok(length @ 1..) = pipe.read(&mut buf) {
+            let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+            output.extend_from_slice(buf.get(..length).unwrap_or_default());
+            let excess = output.len().saturating_sub(KEPT);
+            output.drain(..excess);
+        }
+    })
+}
+
+/// How a command ended, for people.
+pub(crate) fn describe(status: ExitStatus) -> String {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return format!("killed by signal {signal}");
+    }
+    match status.code() {
+        Some(code) => format!("exit status {code}"),
+        None => "an unknown status".to_owned(),
+    }
+}
+
+/// Whether it was ended by a signal: it crashed.
+pub(crate) fn crashed(status: ExitStatus) -> bool {
+    status.code().is_none()
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn wait(running: &mut Running) -> ExitStatus {
+        loop {
+            if let Some(status) = running.ended() {
+                return status;
+            }
+            thread::yield_now();
+        }
+    }
+
+    fn shell(script: &str) -> Running {
+        Running::start(&["sh", "-c", script].map(str::to_owned)).unwrap()
+    }
+
+    #[test]
+    fn what_is_printed_is_kept_and_the_status_told() {
+        let mut running = shell("echo out; echo err >&2; exit 3");
+        let status = wait(&mut running);
+        assert_eq!(describe(status), "exit status 3");
+        let output = String::from_utf8(running.last_output()).unwrap();
+        assert!(output.contains("out\n") && output.contains("err\n"));
+    }
+
+    #[test]
+    fn children_of_a_command_end_with_it() {
+        let mut running = shell("sleep 1000 & echo $!; wait");
+        let pid = loop {
+            let output = running.output();
+            if let Some(line) = output.strip_suffix(b"\n") {
+                break String::from_utf8(line.to_vec()).unwrap();
+            }
+            thread::yield_now();
+        };
+        assert!(running.ended().is_none());
+        running.last_output();
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "still there: {state}");
+    }
+
+    #[test]
+    fn a_crash_is_told_from_an_end() {
+        let status = wait(&mut shell("kill -SEGV $$"));
+        assert!(crashed(status));
+        assert_eq!(describe(status), "killed by signal 11");
+    }
+}

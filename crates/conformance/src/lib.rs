@@ -1,0 +1,33 @@
+//! Judges CoAP implementations from outside, by what they put on the wire.
+//!
+//! The cases are those of the CoAP plugtests (`TD_COAP_*`) and our own, in a folder for each RFC. A server is judged
+//! by a [`Probe`](probe::Probe), which plays the client; a client by a [`Host`](host::Host), which plays the server
+//! and starts a command for each case. Both speak with plain sockets and the codec of `coracle-wire`, never through
+//! the engine, so that the judge does not share the faults of one of its subjects.
+//!
+//! A [`Case`] is data and a short function. [`run`] takes a selection of cases and a [`Subject`](run::Subject), and
+//! gives a [`Report`](report::Report), which [`report`] writes as JSON, JUnit XML, HTML and pcapng.
+//!
+//! [`site`] is the plugtest site as a Router, to be judged by others; [`fuzz`] attacks a server with generated
+//! messages.
+
+pub mod case;
+mod cases;
+pub mod catalogue;
+mod command;
+pub mod fuzz;
+mod gateway;
+pub mod host;
+pub mod message;
+mod plugtests;
+pub mod probe;
+pub mod report;
+pub mod run;
+pub mod site;
+mod talk;
+pub mod template;
+pub mod transcript;
+pub mod verdict;
+
+pub use case::{Case, Role};
+pub use run::run;

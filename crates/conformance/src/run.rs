@@ -1,0 +1,456 @@
+//! Runs cases against a subject, several at once, within a time that is told beforehand.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{SocketAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use coracle_wire::{MessageType, Method, Status};
+
+use crate::case::{Case, Judge, Role};
+use crate::host::Host;
+use crate::message::Message;
+use crate::probe::{Probe, ServerFacts};
+use crate::report::{CaseReport, Report};
+use crate::talk::Frame;
+use crate::template::Template;
+use crate::transcript::Transcript;
+use crate::verdict::{Judged, Outcome, Stop};
+
+/// Who is judged.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// A server.
+    Server {
+        /// Where it is.
+        address: SocketAddr,
+        /// What reports call it.
+        uri: String,
+        /// Which of its paths plays the role of one of the plugtest site: `("/obs", "/time")`.
+        map: Vec<(String, String)>,
+    },
+    /// A client.
+    Client {
+        /// How it is started.
+        template: Template,
+    },
+}
+
+/// How a run goes.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The lossy gateway is between both sides.
+    pub lossy: bool,
+    /// How many cases run at once.
+    pub jobs: usize,
+    /// How long all may take; by default what the cases need.
+    pub time_limit: Option<Duration>,
+    /// Set to end the run: cases that have not ended then are inconclusive.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            lossy: false,
+            jobs: 4,
+            time_limit: None,
+            stop: Arc::default(),
+        }
+    }
+}
+
+/// What is told while a run goes on.
+#[derive(Clone, Copy)]
+pub enum Progress<'a> {
+    /// It begins.
+    Planned {
+        /// How many cases there are.
+        cases: usize,
+        /// How long all take at most.
+        at_most: Duration,
+    },
+    /// A case begins.
+    Started(&'a Case),
+    /// A case has ended.
+    Ended {
+        /// How many have ended.
+        done: usize,
+        /// Of how many.
+        of: usize,
+        /// What it came to.
+        report: &'a CaseReport,
+    },
+}
+
+/// How much longer a case may take behind the lossy gateway.
+const LOSSY_FACTOR: u32 = 4;
+
+/// How often a server is asked whether it is there.
+const KNOCKS: u32 = 4;
+
+/// How long each time.
+const KNOCK: Duration = Duration::from_secs(1);
+
+/// Runs cases and blocks until all have ended, at the latest when the time that was told is over.
+pub fn run(
+    subject: &Subject,
+    cases: &[Case],
+    settings: &Settings,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Report {
+    let (began, start) = (SystemTime::now(), Instant::now());
+    let at_most = settings.time_limit.unwrap_or_else(|| planned(cases, settings));
+    progress(Progress::Planned {
+        cases: cases.len(),
+        at_most,
+    });
+    let court = Court {
+        subject,
+        facts: Arc::new(facts(subject)),
+        settings,
+        deadline: start + at_most,
+        offered: Mutex::default(),
+        gone: Mutex::new(unreachable(subject)),
+    };
+    let reports = judge_all(&court, cases, progress);
+    Report {
+        role: match subject {
+            Subject::Server { .. } => Role::Server,
+            Subject::Client { .. } => Role::Client,
+        },
+        subject: match subject {
+            Subject::Server { uri, .. } => uri.clone(),
+            Subject::Client { template } => template.source().to_owned(),
+        },
+        lossy: settings.lossy,
+        began,
+        took: start.elapsed(),
+        cases: reports,
+    }
+}
+
+/// How long cases take at most: with list scheduling, the sum shared by all workers and the longest chain.
+fn planned(cases: &[Case], settings: &Settings) -> Duration {
+    let judged = cases
+        .iter()
+        .filter(|case| !matches!(case.judge, Judge::NotYet(..)));
+    let limits: Vec<(Duration, &Case)> = judged.map(|case| (limit(case, settings.lossy), case)).collect();
+    let sum: Duration = limits.iter().map(|(limit, _)| *limit).sum();
+    let mut chains: HashMap<&str, Duration> = HashMap::new();
+    for (limit, case) in &limits {
+        let chain = case.locks.first().copied().unwrap_or(case.id);
+        *chains.entry(chain).or_default() += *limit;
+    }
+    let jobs = u32::try_from(settings.jobs.max(1)).unwrap_or(u32::MAX);
+    sum / jobs + chains.into_values().max().unwrap_or_default() + KNOCKS * KNOCK
+}
+
+fn limit(case: &Case, lossy: bool) -> Duration {
+    case.limit * if lossy { LOSSY_FACTOR } else { 1 }
+}
+
+/// What all workers share.
+struct Court<'s> {
+    subject: &'s Subject,
+    facts: Arc<ServerFacts>,
+    settings: &'s Settings,
+    deadline: Instant,
+    /// Which resources the server offers, as far as it was asked.
+    offered: Mutex<HashMap<&'static str, bool>>,
+    /// Why nobody answers any more.
+    gone: Mutex<Option<String>>,
+}
+
+/// Which cases wait, and what those that run hold.
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<usize>,
+    locked: HashSet<&'static str>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+enum News {
+    Started(usize),
+    Ended(usize, Box<CaseReport>),
+}
+
+fn judge_all(court: &Court<'_>, cases: &[Case], progress: &mut dyn FnMut(Progress<'_>)) -> Vec<CaseReport> {
+    let queue = Mutex::new(Queue {
+        waiting: (0..cases.len()).rev().collect(),
+        locked: HashSet::new(),
+    });
+    let freed = Condvar::new();
+    let mut reports: Vec<Option<CaseReport>> = vec![None; cases.len()];
+    thread::scope(|scope| {
+        let (tell, news) = mpsc::channel();
+        for _ in 0..court.settings.jobs.max(1) {
+            let (tell, queue, freed) = (tell.clone(), &queue, &freed);
+            scope.spawn(move || work(court, cases, queue, freed, &tell));
+        }
+        drop(tell);
+        let mut done = 0;
+        for news in news {
+            match news {
+                News::Started(index) => {
+                    if let Some(case) = cases.get(index) {
+                        progress(Progress::Started(case));
+                    }
+                }
+                News::Ended(index, report) => {
+                    done += 1;
+                    let of = cases.len();
+                    progress(Progress::Ended {
+                        done,
+                        of,
+                        report: &report,
+                    });
+                    if let Some(place) = reports.get_mut(index) {
+                        *place = Some(*report);
+                    }
+                }
+            }
+        }
+    });
+    reports.into_iter().flatten().collect()
+}
+
+/// One worker: takes the first case whose resources are free, until none waits.
+fn work(court: &Court<'_>, cases: &[Case], queue: &Mutex<Queue>, freed: &Condvar, tell: &mpsc::Sender<News>) {
+    while let Some((index, case)) = next(cases, queue, freed) {
+        // The other side is there until all workers have ended.
+        let _ = tell.send(News::Started(index));
+        let report = court.judge(case);
+        let mut queue = lock(queue);
+        for path in case.locks {
+            queue.locked.remove(path);
+        }
+        freed.notify_all();
+        drop(queue);
+        let _ = tell.send(News::Ended(index, Box::new(report)));
+    }
+}
+
+fn next<'c>(cases: &'c [Case], queue: &Mutex<Queue>, freed: &Condvar) -> Option<(usize, &'c Case)> {
+    let mut queue = lock(queue);
+    loop {
+        if queue.waiting.is_empty() {
+            return None;
+        }
+        let free = |index: &usize| {
+            let locks = cases.get(*index).map_or(&[][..], |case| case.locks);
+            locks.iter().all(|path| !queue.locked.contains(path))
+        };
+        if let Some(position) = queue.waiting.iter().rposition(free) {
+            let index = queue.waiting.remove(position);
+            let case = cases.get(index)?;
+            queue.locked.extend(case.locks);
+            return Some((index, case));
+        }
+        queue = freed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// What a case has seen, whatever it came to.
+#[derive(Default)]
+struct Evidence {
+    commands: Vec<String>,
+    output: String,
+}
+
+impl Court<'_> {
+    fn judge(&self, case: &Case) -> CaseReport {
+        let transcript = Transcript::begin();
+        let mut evidence = Evidence::default();
+        let judged = self.judge_within(case, &transcript, &mut evidence);
+        let judged = self.unless_gone(case, judged);
+        let (outcome, reason, section, offending) = match judged {
+            Ok(()) => (Outcome::Pass, String::new(), None, None),
+            Err(Stop::Fail(finding)) => (Outcome::Fail, finding.what, finding.section, finding.at),
+            Err(Stop::Inconclusive(why)) => (Outcome::Inconclusive, why, None, None),
+            Err(Stop::Skip(why)) => match case.judge {
+                Judge::NotYet(..) => (Outcome::NotYet, why, None, None),
+                _ => (Outcome::Skipped, why, None, None),
+            },
+        };
+        CaseReport {
+            case: *case,
+            outcome,
+            reason,
+            section: section.unwrap_or(case.references),
+            offending,
+            took: transcript.elapsed(),
+            records: transcript.take(),
+            commands: evidence.commands,
+            output: evidence.output,
+        }
+    }
+
+    fn judge_within(&self, case: &Case, transcript: &Transcript, evidence: &mut Evidence) -> Judged {
+        if let Judge::NotYet(_, what) = case.judge {
+            return Err(Stop::Skip(format!("waits for {what}")));
+        }
+        if self.settings.lossy && case.no_gateway {
+            return Err(Stop::Skip("makes its own loss".to_owned()));
+        }
+        if let Some(why) = lock(&self.gone).clone() {
+            return Err(Stop::Inconclusive(why));
+        }
+        if self.settings.stop.load(Ordering::Relaxed) {
+            return Err(Stop::Inconclusive("interrupted".to_owned()));
+        }
+        if Instant::now() >= self.deadline {
+            return Err(Stop::Inconclusive(
+                "the time of the whole run was over".to_owned(),
+            ));
+        }
+        let frame = Frame {
+            transcript: transcript.clone(),
+            deadline: self
+                .deadline
+                .min(Instant::now() + limit(case, self.settings.lossy)),
+            lossy: self.settings.lossy,
+            stop: Arc::clone(&self.settings.stop),
+        };
+        // A fault of the judge itself is no reason to lose the other verdicts.
+        let judged = catch_unwind(AssertUnwindSafe(|| self.call(case, &frame, evidence)));
+        judged.unwrap_or_else(|_| Err(Stop::Inconclusive("the judge itself failed".to_owned())))
+    }
+
+    fn call(&self, case: &Case, frame: &Frame, evidence: &mut Evidence) -> Judged {
+        match (&case.judge, self.subject) {
+            (Judge::Server(judge), Subject::Server { address, .. }) => {
+                for &path in case.needs {
+                    if !self.offers(*address, path, frame) {
+                        return Err(Stop::Skip(format!("the server does not offer {path}")));
+                    }
+                }
+                judge(&mut Probe::new(*address, &self.facts, frame)?)
+            }
+            (Judge::Client(judge), Subject::Client { template }) => {
+                let mut host = Host::new(template, frame)?;
+                let judged = judge(&mut host);
+                host.end();
+                evidence.commands = host.commands().to_vec();
+                evidence.output = host.output();
+                judged
+            }
+            _ => Err(Stop::Skip("judges the other role".to_owned())),
+        }
+    }
+
+    /// Whether a GET of a resource says anything but 4.04; asked once for all cases, beside their transcripts.
+    fn offers(&self, server: SocketAddr, path: &'static str, frame: &Frame) -> bool {
+        if let Some(known) = lock(&self.offered).get(path) {
+            return *known;
+        }
+        let frame = Frame {
+            transcript: Transcript::begin(),
+            lossy: false,
+            ..frame.clone()
+        };
+        let answer = Probe::new(server, &self.facts, &frame).and_then(|mut probe| {
+            let request = probe.get(path);
+            probe.ask(&request)
+        });
+        // Whoever does not answer here will fail in the case, where it is seen.
+        let offers = answer.is_ok_and(|answer| answer.status() != Some(Status::NOT_FOUND));
+        lock(&self.offered).insert(path, offers);
+        offers
+    }
+
+    /// A case during which a server fell silent has killed it, or one that ran beside it has.
+    fn unless_gone(&self, case: &Case, judged: Judged) -> Judged {
+        let silent = matches!(&judged, Err(Stop::Fail(_) | Stop::Inconclusive(_)));
+        let mut gone = lock(&self.gone);
+        if !silent || gone.is_some() || self.settings.stop.load(Ordering::Relaxed) {
+            return judged;
+        }
+        if unreachable(self.subject).is_none() {
+            return judged;
+        }
+        *gone = Some(format!("nobody answers any more since {}", case.id));
+        Err(Stop::fail(
+            "the server fell silent and answers nobody any more",
+            None,
+        ))
+    }
+}
+
+/// Learns which resource answers a GET with 2.05.
+fn facts(subject: &Subject) -> ServerFacts {
+    let Subject::Server { address, map, .. } = subject else {
+        return ServerFacts::default();
+    };
+    let map: HashMap<String, String> = map.iter().cloned().collect();
+    let mapped = |path: &str| map.get(path).cloned().unwrap_or_else(|| path.to_owned());
+    let readable = |path: &&str| {
+        knock(*address, &get(&mapped(path)))
+            .is_ok_and(|answer| answer.is_some_and(|answer| answer.status() == Some(Status::CONTENT)))
+    };
+    let target = ["/test", "/hello", "/", "/time", "/.well-known/core"];
+    let target = target.iter().find(|path| readable(path)).unwrap_or(&"/test");
+    ServerFacts {
+        target: (*target).to_owned(),
+        map: map.clone(),
+    }
+}
+
+/// Why a server cannot be reached: it answers neither a ping nor a request.
+fn unreachable(subject: &Subject) -> Option<String> {
+    let Subject::Server { address, .. } = subject else {
+        return None;
+    };
+    let ping = Message::empty(MessageType::Confirmable, 0x7fff);
+    let mut why = "nothing came".to_owned();
+    for _ in 0..KNOCKS {
+        for message in [&get("/.well-known/core"), &ping] {
+            match knock(*address, message) {
+                Ok(Some(_)) => return None,
+                Ok(None) => {}
+                Err(error) => why = error.to_string(),
+            }
+        }
+    }
+    Some(format!("nobody answers at {address}: {why}"))
+}
+
+fn get(path: &str) -> Message {
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let get = Message::new(MessageType::Confirmable, Method::GET, 0x7ffe).token(b"knock");
+    segments.fold(get, |get, segment| {
+        get.option(coracle_wire::OptionNumber::URI_PATH, segment.as_bytes())
+    })
+}
+
+/// Sends a message and takes the first that comes back. The socket is connected, so that a refusal is heard of.
+fn knock(server: SocketAddr, message: &Message) -> std::io::Result<Option<Message>> {
+    let any: SocketAddr = if server.is_ipv4() {
+        ([0, 0, 0, 0], 0).into()
+    } else {
+        ([0; 16], 0).into()
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(server)?;
+    socket.set_read_timeout(Some(KNOCK / 2))?;
+    socket.send(&message.to_bytes())?;
+    let mut buf = vec![0; 65_536];
+    match socket.recv(&mut buf) {
+        Ok(length) => Ok(Message::parse(buf.get(..length).unwrap_or_default()).ok()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,319 @@
+//! How a client's command is told what to do.
+
+use std::fmt;
+
+/// A command line with places for what a case wants.
+///
+/// Words are separated by spaces; quotes keep spaces. `{uri}` and `{method}` (in small letters) stand for
+/// themselves, and `{verb}` is the method, or `observe` for an observation. `{name:words}` is put in only if the case
+/// wants `name`, with `%` for its value:
+///
+/// | name | wanted for | value |
+/// |---|---|---|
+/// | `non` | non-confirmable requests | |
+/// | `payload` | a payload | the text |
+/// | `format` | its Content-Format | the number |
+/// | `accept` | Accept | the number |
+/// | `etag`, `if-match` | ETag, If-Match | hexadecimal |
+/// | `if-none-match` | If-None-Match | |
+/// | `observe` | an observation that lasts until the command is ended | |
+/// | `block` | blocks of a size, in bytes | the number |
+///
+/// A case that wants what a command line has no place for is skipped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    source: String,
+    words: Vec<Word>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Word {
+    /// One argument, with `{uri}` and `{method}` in it.
+    Plain(String),
+    /// Arguments for a wish.
+    Group(String, Vec<String>),
+}
+
+/// What is wrong with a command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateError(String);
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+/// What a command is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stimulus {
+    method: &'static str,
+    target: String,
+    wishes: Vec<(&'static str, String)>,
+}
+
+impl Stimulus {
+    /// A request with a method in small letters, for a path with a query.
+    #[must_use]
+    pub fn new(method: &'static str, target: impl Into<String>) -> Stimulus {
+        Stimulus {
+            method,
+            target: target.into(),
+            wishes: Vec::new(),
+        }
+    }
+
+    /// A GET.
+    #[must_use]
+    pub fn get(target: impl Into<String>) -> Stimulus {
+        Stimulus::new("get", target)
+    }
+
+    /// Adds a wish by the name that templates know it by.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Stimulus {
+        self.wishes.push((name, value.to_string()));
+        self
+    }
+
+    /// A payload that is text.
+    #[must_use]
+    pub fn text(self, text: &str) -> Stimulus {
+        self.with("payload", text).with("format", 0)
+    }
+
+    /// Non-confirmable.
+    #[must_use]
+    pub fn non(self) -> Stimulus {
+        self.with("non", "")
+    }
+
+    /// An observation.
+    #[must_use]
+    pub fn observe(self) -> Stimulus {
+        self.with("observe", "")
+    }
+
+    /// The path and query.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+}
+
+/// What templates know.
+const WISHES: [&str; 9] = [
+    "non",
+    "payload",
+    "format",
+    "accept",
+    "etag",
+    "if-match",
+    "if-none-match",
+    "observe",
+    "block",
+];
+
+/// Command lines of known clients.
+const KNOWN: [(&str, &str); 4] = [
+    (
+        "coracle",
+        "coracle {verb} {uri} {non:--non} {payload:-d %} {format:-f %} {accept:-a %} {etag:-O etag=0x%} \
+         {if-match:--if-match 0x%} {if-none-match:--if-none-match} {block:-b %}",
+    ),
+    (
+        "coap-client",
+        "coap-client-notls -B 90 -m {method} {non:-N} {payload:-e %} {format:-t %} {accept:-A %} {etag:-O 4,0x%} \
+         {if-match:-O 1,0x%} {if-none-match:-O 5} {observe:-s 90} {block:-b %} {uri}",
+    ),
+    (
+        "aiocoap-client",
+        "aiocoap-client -m {method} {non:--non} {payload:--payload %} {format:--content-format %} \
+         {accept:--accept %} {observe:--observe} {block:--payload-initial-szx %} {uri}",
+    ),
+    (
+        "coap",
+        "coap {method} {non:-n} {payload:-p %} {observe:-o} {block:-b %} {uri}",
+    ),
+];
+
+impl Template {
+    /// The names of known clients.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        KNOWN.iter().map(|(name, _)| *name)
+    }
+
+    /// The command line of a known client.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Template> {
+        let (_, source) = KNOWN.iter().find(|(known, _)| *known == name)?;
+        Template::parse(source).ok()
+    }
+
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// If a brace or quote is not closed, a name is unknown, or there is no `{uri}`.
+    pub fn parse(source: &str) -> Result<Template, TemplateError> {
+        let words: Vec<Word> = split(source)?.into_iter().map(word).collect::<Result<_, _>>()?;
+        if !source.contains("{uri}") {
+            return Err(TemplateError(
+                "the command has no {uri}, so it would not know whom to ask".into(),
+            ));
+        }
+        Ok(Template {
+            source: source.to_owned(),
+            words,
+        })
+    }
+
+    /// The command line as it was given.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &str {
+        match self.words.first() {
+            Some(Word::Plain(word)) => word,
+            _ => "",
+        }
+    }
+
+    /// The arguments for a case, the program first; or the name of the first wish that there is no place for.
+    pub(crate) fn expand(&self, stimulus: &Stimulus, authority: &str) -> Result<Vec<String>, String> {
+        let verb = self.source.contains("{verb}");
+        let group = |name: &str| {
+            self.words
+                .iter()
+                .any(|word| matches!(word, Word::Group(of, _) if of == name))
+        };
+        if stimulus.method != "get" && !verb && !self.source.contains("{method}") {
+            return Err("{method}".to_owned());
+        }
+        let lacks = |name: &str| !(group(name) || verb && name == "observe");
+        if let Some((name, _)) = stimulus.wishes.iter().find(|(name, _)| lacks(name)) {
+            return Err(format!("{{{name}:…}}"));
+        }
+        let uri = format!("coap://{authority}{}", stimulus.target);
+        let observes = stimulus.wishes.iter().any(|(name, _)| *name == "observe");
+        let verb = if observes { "observe" } else { stimulus.method };
+        let mut arguments = Vec::new();
+        for word in &self.words {
+            match word {
+                Word::Plain(text) => {
+                    let text = text.replace("{method}", stimulus.method).replace("{verb}", verb);
+                    arguments.push(text.replace("{uri}", &uri));
+                }
+                Word::Group(name, words) => {
+                    if let Some((_, value)) = stimulus.wishes.iter().find(|(wish, _)| wish == name) {
+                        arguments.extend(words.iter().map(|word| word.replace('%', value)));
+                    }
+                }
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+/// Splits at spaces outside of quotes and braces.
+fn split(source: &str) -> Result<Vec<String>, TemplateError> {
+    let mut words = Vec::new();
+    let mut current: Option<String> = None;
+    let (mut quote, mut depth) = (None, 0_usize);
+    for c in source.chars() {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                current.get_or_insert_default();
+            }
+            (None, c) if c.is_whitespace() && depth == 0 => words.extend(current.take()),
+            (None, '{' | '}') => {
+                depth = if c == '{' {
+                    depth + 1
+                } else {
+                    depth.saturating_sub(1)
+                };
+                current.get_or_insert_default().push(c);
+            }
+            _ => current.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(current);
+    if quote.is_some() || depth > 0 {
+        return Err(TemplateError(
+            "the command has a quote or brace that is not closed".into(),
+        ));
+    }
+    Ok(words)
+}
+
+fn word(word: String) -> Result<Word, TemplateError> {
+    let group = word.strip_prefix('{').and_then(|word| word.strip_suffix('}'));
+    let Some((name, words)) = group.and_then(|group| group.split_once(':')) else {
+        return Ok(Word::Plain(word));
+    };
+    if !WISHES.contains(&name) {
+        let known = WISHES.join(", ");
+        return Err(TemplateError(format!(
+            "{{{name}:…}} is unknown; there are {known}"
+        )));
+    }
+    Ok(Word::Group(name.to_owned(), split(words)?))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_are_put_where_the_template_has_them() {
+        let template = Template::parse("c -m {method} {payload:-e %} {non:-N} '{uri}' \"a b\"").unwrap();
+        let put = Stimulus::new("put", "/x?a=b").with("payload", "two words");
+        let line = template.expand(&put, "127.0.0.1:5683").unwrap();
+        assert_eq!(
+            line,
+            [
+                "c",
+                "-m",
+                "put",
+                "-e",
+                "two words",
+                "coap://127.0.0.1:5683/x?a=b",
+                "a b"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_template_has_no_place_for_is_named() {
+        let template = Template::parse("c {uri}").unwrap();
+        assert_eq!(
+            template.expand(&Stimulus::new("put", "/"), "h").unwrap_err(),
+            "{method}"
+        );
+        assert_eq!(
+            template.expand(&Stimulus::get("/").non(), "h").unwrap_err(),
+            "{non:…}"
+        );
+        assert!(template.expand(&Stimulus::get("/"), "h").is_ok());
+    }
+
+    #[test]
+    fn faults_are_told() {
+        for bad in ["c", "c {uri", "c '{uri}", "c {uri} {colour:-c %}"] {
+            assert!(Template::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn known_clients_can_be_read() {
+        assert!(Template::names().all(|name| Template::named(name).is_some()));
+    }
+}

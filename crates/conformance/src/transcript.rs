@@ -1,0 +1,120 @@
+//! What went over the wire while a case ran.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use coracle_wire::Message;
+
+/// What became of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was passed on.
+    Passed,
+    /// The lossy gateway took it away.
+    Lost,
+    /// It came from an address that nobody was asked at.
+    Stray,
+}
+
+/// One datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When, since the case began.
+    pub at: Duration,
+    /// When, by the wall clock.
+    pub time: SystemTime,
+    /// Whether the judge sent it; otherwise the subject did.
+    pub by_judge: bool,
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// Where it went.
+    pub to: SocketAddr,
+    /// The payload of the datagram: one CoAP message.
+    pub bytes: Vec<u8>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+impl Record {
+    /// The message in one line for people, or what is wrong with it.
+    #[must_use]
+    pub fn line(&self) -> String {
+        match Message::parse(&self.bytes) {
+            Ok(message) => message.to_string(),
+            Err(error) => format!("{} ({error})", hex(&self.bytes)),
+        }
+    }
+}
+
+/// How many bytes of a datagram are shown in hexadecimal.
+const SHOWN: usize = 48;
+
+/// The first bytes in hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text: String = bytes
+        .iter()
+        .take(SHOWN)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    if bytes.len() > SHOWN {
+        text.push('…');
+    }
+    text
+}
+
+/// How many datagrams of a case are kept.
+const KEPT: usize = 5_000;
+
+/// The datagrams of one case, shared by all of its sockets.
+#[derive(Clone, Debug)]
+pub struct Transcript {
+    began: Instant,
+    records: Arc<Mutex<Vec<Record>>>,
+}
+
+impl Transcript {
+    /// Begins now.
+    #[must_use]
+    pub fn begin() -> Transcript {
+        Transcript {
+            began: Instant::now(),
+            records: Arc::default(),
+        }
+    }
+
+    /// How long ago it began.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Adds a datagram of now and gives its index; a subject that floods is cut off at 5,000.
+    pub fn push(&self, by_judge: bool, from: SocketAddr, to: SocketAddr, bytes: &[u8], fate: Fate) -> usize {
+        let mut records = self.records();
+        if records.len() < KEPT {
+            records.push(Record {
+                at: self.elapsed(),
+                time: SystemTime::now(),
+                by_judge,
+                from,
+                to,
+                bytes: bytes.to_vec(),
+                fate,
+            });
+        }
+        records.len().saturating_sub(1)
+    }
+
+    /// All so far.
+    #[must_use]
+    pub fn take(&self) -> Vec<Record> {
+        std::mem::take(&mut self.records())
+    }
+
+    /// All so far, to look at.
+    pub fn records(&self) -> MutexGuard<'_, Vec<Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
