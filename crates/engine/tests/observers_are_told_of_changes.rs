@@ -164,6 +164,18 @@ fn a_notification_that_is_never_acknowledged_ends_the_observation() {
 }
 
 #[test]
+fn observers_that_are_forgotten_are_told_nothing_not_even_again() {
+    let (mut subject, ..) = observed(MessageType::Confirmable);
+    assert_eq!(change(&mut subject, state(b"1")).len(), 1);
+    subject.endpoint.forget_observers(subject.now, Topic(8));
+    assert!(subject.endpoint.is_observed(TOPIC), "another topic");
+    subject.endpoint.forget_observers(subject.now, TOPIC);
+    assert!(ended(&mut subject));
+    assert!(change(&mut subject, state(b"2")).is_empty());
+    assert!(subject.pass(secs(100)).is_empty(), "the notification is not sent again");
+}
+
+#[test]
 fn a_request_with_observe_1_ends_the_observation_and_is_answered() {
     let (mut subject, ..) = observed(MessageType::Confirmable);
     let sent = subject.serve(&observe(MessageType::Confirmable, 2, b"t", 1), b"last");

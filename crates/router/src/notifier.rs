@@ -72,14 +72,19 @@ impl<T> Notifier<T> {
         let result = change(&mut value);
         self.inner.subject.advance();
         drop(value);
-        self.inner.subject.tell();
+        self.inner.subject.tell(|sink, topic| sink.changed(topic));
         result
     }
 
     /// Notifies of a change that is not in the value itself.
     pub fn changed(&self) {
         self.inner.subject.advance();
-        self.inner.subject.tell();
+        self.inner.subject.tell(|sink, topic| sink.changed(topic));
+    }
+
+    /// Forgets all who observe this state, without telling them: for tests of how a client notices.
+    pub fn forget_observers(&self) {
+        self.inner.subject.tell(|sink, topic| sink.forget(topic));
     }
 
     /// What a response carries to be observed. Take it before reading what the response is made of, so that no
@@ -151,6 +156,11 @@ impl<T> fmt::Debug for Notifier<T> {
 pub trait ChangeSink: Send + Sync {
     /// What `topic` names has changed.
     fn changed(&self, topic: Topic);
+
+    /// The observers of `topic` are to be forgotten without telling them. A sink that has none does nothing.
+    fn forget(&self, topic: Topic) {
+        let _ = topic;
+    }
 }
 
 /// The observable side of a [`Notifier`], without its value.
@@ -238,14 +248,14 @@ impl Subject {
     }
 
     /// Sinks are called outside of the lock: what they do is not ours to know.
-    fn tell(&self) {
+    fn tell(&self, news: fn(&dyn ChangeSink, Topic)) {
         let living: Vec<_> = {
             let mut sinks = self.sinks();
             sinks.retain(|sink| sink.strong_count() > 0);
             sinks.iter().filter_map(Weak::upgrade).collect()
         };
         for sink in living {
-            sink.changed(self.topic);
+            news(&*sink, self.topic);
         }
     }
 

@@ -151,3 +151,27 @@ fn a_state_is_observed_while_somebody_holds_its_observable() {
     drop(held_by_a_driver);
     assert!(!notifier.is_observed());
 }
+
+#[test]
+fn forgetting_observers_tells_each_sink_so_and_nothing_else() {
+    #[derive(Default)]
+    struct Driver {
+        changed: Sink,
+        forgotten: Sink,
+    }
+    impl ChangeSink for Driver {
+        fn changed(&self, topic: Topic) {
+            self.changed.changed(topic);
+        }
+        fn forget(&self, topic: Topic) {
+            self.forgotten.changed(topic);
+        }
+    }
+    let notifier = Notifier::new(1);
+    let driver = Arc::new(Driver::default());
+    let sink: Arc<dyn ChangeSink> = driver.clone();
+    notifier.observable().subscribe(&sink);
+    notifier.forget_observers();
+    assert_eq!(*driver.forgotten.topics(), [notifier.topic()]);
+    assert_eq!(driver.changed.told(), 0);
+}

@@ -102,16 +102,25 @@ impl Driver {
         }
     }
 
+    /// Those who are forgotten are told of no change.
+    fn take_news(&mut self, now: Instant) {
+        let news = self.changes.take();
+        for topic in news.forgotten {
+            self.engine.forget_observers(now, topic);
+        }
+        for topic in news.changed {
+            self.engine.changed(topic);
+        }
+    }
+
     /// Looks at every source once, then waits if there was nothing. Tells whether all is done.
     async fn turn(&mut self) -> io::Result<bool> {
         let received = self.receive()?;
         while let Ok(command) = self.commands.try_recv() {
             self.command(command);
         }
-        for topic in self.changes.take() {
-            self.engine.changed(topic);
-        }
         let now = self.clock.now();
+        self.take_news(now);
         if self
             .engine
             .poll_deadline()

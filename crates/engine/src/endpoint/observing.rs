@@ -15,9 +15,16 @@ use crate::observe::server::{Observer, Phase};
 use crate::slab::Key;
 use crate::time::Instant;
 use crate::timers::TimerKey;
-use crate::values::{Event, ExchangeId, OwnedRequest, RespondError, ResponseRef};
+use crate::values::{Event, ExchangeId, OwnedRequest, RespondError, ResponseRef, Topic};
 
 impl Endpoint {
+    /// Forgets all observers of a topic without telling them, as a restart would.
+    pub fn forget_observers(&mut self, now: Instant, topic: Topic) {
+        for observer in self.observers.of_topic(topic) {
+            self.end_observation(now, observer);
+        }
+    }
+
     /// Ends the observation that a request cancels (RFC 7641 §3.6, §4.1).
     pub(super) fn deregister(&mut self, now: Instant, ask: &Ask, options: Options<'_>) {
         if options.observe() == Some(1)
@@ -214,11 +221,12 @@ impl Endpoint {
             return;
         };
         observer.outgoing = outgoing;
+        observer.sent(now, confirmable);
         if confirmable {
             observer.phase = Phase::Sent;
+            self.context.timers.disarm(TimerKey::Notify(key));
         } else {
             observer.phase = Phase::Pausing;
-            observer.sent_unconfirmed();
             context_pause(self, now, key);
         }
     }
@@ -238,17 +246,25 @@ impl Endpoint {
         }
     }
 
-    /// The pause after a non-confirmable notification is over (RFC 7641 §4.5.1).
-    pub(super) fn pause_over(&mut self, _now: Instant, key: Key) {
+    /// The pause after a non-confirmable notification is over (RFC 7641 §4.5.1), or it has been quiet for so long after
+    /// it that it is repeated (§4.5).
+    pub(super) fn pause_over(&mut self, key: Key) {
         let Some(serving) = self.server.exchanges.get_mut(key) else {
             return;
         };
-        if let Some(observer) = serving
-            .observer
-            .as_mut()
-            .filter(|observer| observer.phase == Phase::Pausing)
-        {
-            self.observers.released(key, observer);
+        let Some(observer) = serving.observer.as_mut() else {
+            return;
+        };
+        match observer.phase {
+            Phase::Pausing => {
+                self.observers.released(key, observer);
+                if let Some(at) = observer.quiet_at() {
+                    self.context.timers.arm(TimerKey::Notify(key), at);
+                }
+            }
+            Phase::Current if observer.quiet_at().is_some() => self.observers.repeat(key, observer),
+            // What is under way tells the latest state.
+            Phase::Current | Phase::Refreshing | Phase::Sent => {}
         }
     }
 

@@ -8,6 +8,11 @@
 //!   └──────┴── acknowledged, or the pause after a non-confirmable one ──┘
 //!  Reset, the last attempt, an error or Observe 1: gone
 //! ```
+//!
+//! A non-confirmable notification may be lost without anybody noticing. When none follows it for a while, the state is
+//! asked for and sent once more, in a confirmable message: an observer that is on the list knows the latest state in
+//! the end (RFC 7641 §4.5). How long "a while" is goes by how often there are notifications, so that those that come
+//! regularly cost nothing more.
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -20,7 +25,7 @@ use crate::block::bodies::Asked;
 use crate::context::Context;
 use crate::exchange::server::Serving;
 use crate::exchange::server::{Ask, PeerToken};
-use crate::limits::UNCONFIRMED_NOTIFICATIONS;
+use crate::limits::{QUIET_AT_LEAST, QUIET_AT_MOST, UNCONFIRMED_NOTIFICATIONS};
 use crate::message::Attempt;
 use crate::path::{Path, Peer};
 use crate::slab::{Key, Slab};
@@ -59,6 +64,11 @@ pub(crate) struct Observer {
     last_confirmed: Instant,
     /// Non-confirmable notifications since then (RFC 7641 §7).
     unconfirmed: u8,
+    /// When the last notification left, and how long after the one before.
+    last_sent: Instant,
+    last_gap: Duration,
+    /// No other followed the last one: it is repeated in a confirmable message.
+    repeats: bool,
     confirmable: bool,
     sequence: u32,
     /// The content-format of the representations sent so far; missing until one was sent.
@@ -91,17 +101,31 @@ impl Observer {
     ) -> bool {
         let due = now - self.last_confirmed >= context.config.confirmable_notification_every
             || self.unconfirmed >= UNCONFIRMED_NOTIFICATIONS;
-        due || self.resume.is_some() || response.confirmable.unwrap_or(self.confirmable)
+        due || self.repeats || self.resume.is_some() || response.confirmable.unwrap_or(self.confirmable)
     }
 
     pub(crate) fn confirmed(&mut self, now: Instant) {
         self.last_confirmed = now;
         self.unconfirmed = 0;
+        self.repeats = false;
     }
 
-    /// A notification has left that nobody will acknowledge.
-    pub(crate) fn sent_unconfirmed(&mut self) {
-        self.unconfirmed = self.unconfirmed.saturating_add(1);
+    /// A notification has left.
+    pub(crate) fn sent(&mut self, now: Instant, confirmable: bool) {
+        self.last_gap = now - self.last_sent;
+        self.last_sent = now;
+        if !confirmable {
+            self.unconfirmed = self.unconfirmed.saturating_add(1);
+        }
+    }
+
+    /// When it has been quiet for so long that the last notification, which nobody acknowledged, is repeated.
+    pub(crate) fn quiet_at(&self) -> Option<Instant> {
+        let wait = self
+            .last_gap
+            .saturating_mul(2)
+            .clamp(QUIET_AT_LEAST, QUIET_AT_MOST);
+        (self.unconfirmed > 0 && !self.changed).then(|| self.last_sent + wait)
     }
 }
 
@@ -181,6 +205,9 @@ impl Observers {
             resume: None,
             last_confirmed: now,
             unconfirmed: 0,
+            last_sent: now,
+            last_gap: Duration::ZERO,
+            repeats: false,
             confirmable: ask.confirmable,
             sequence: first_sequence(now),
             format: format_of(response),
@@ -211,6 +238,12 @@ impl Observers {
     pub(crate) fn of_peer(&self, peer: &Peer) -> Vec<Key> {
         let of_peer = self.per_peer.get(peer);
         of_peer.map_or_else(Vec::new, |of_peer| of_peer.observers.iter().copied().collect())
+    }
+
+    /// All observers of a topic.
+    pub(crate) fn of_topic(&self, topic: Topic) -> Vec<Key> {
+        let of_topic = self.by_topic.range((topic, Key::FIRST)..=(topic, Key::LAST));
+        of_topic.map(|(_, key)| *key).collect()
     }
 
     pub(crate) fn is_observed(&self, topic: Topic) -> bool {
@@ -269,6 +302,13 @@ impl Observers {
         if observer.changed {
             self.refresh.push_back(key);
         }
+    }
+
+    /// The last notification to an observer is repeated, so that it is sure to know the latest state (RFC 7641 §4.5).
+    pub(crate) fn repeat(&mut self, key: Key, observer: &mut Observer) {
+        observer.repeats = true;
+        observer.changed = true;
+        self.refresh.push_back(key);
     }
 
     /// The next observer whose state has to be asked for.
