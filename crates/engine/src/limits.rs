@@ -1,6 +1,8 @@
 //! Every bound of the engine by name, with its reason. Sizes that depend on the machine are in
 //! [`Config`](crate::Config); these do not.
 
+use core::time::Duration;
+
 /// The longest datagram that the engine sends, in bytes: a block of 1,024 with its header, and the space for
 /// options that RFC 7252 §4.6 leaves (1,152), or a message without blocks whose options are longer than usual.
 pub const MAX_DATAGRAM: usize = 2048;
@@ -32,6 +34,13 @@ pub(crate) const MAX_RESTARTS: u8 = 4;
 /// Non-confirmable notifications to an observer between two that it acknowledges, at most, so that nobody can be made
 /// the target of notifications without end (RFC 7641 §7).
 pub(crate) const UNCONFIRMED_NOTIFICATIONS: u8 = 10;
+
+/// The last non-confirmable notification is repeated in a confirmable message when no other followed for twice the time
+/// between the last two (RFC 7641 §4.5), but not before this time, in which one usually does,
+pub(crate) const QUIET_AT_LEAST: Duration = Duration::from_secs(30);
+
+/// and not after this time, in which a lost one leaves its observer behind.
+pub(crate) const QUIET_AT_MOST: Duration = Duration::from_secs(300);
 
 /// How many servers' wishes to be left alone are remembered at once (RFC 8516 §4).
 pub(crate) const MAX_RESTRAINTS: usize = 256;

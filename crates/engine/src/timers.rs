@@ -22,7 +22,7 @@ pub enum Reason {
     Request,
     /// An observation of ours is older than its Max-Age (RFC 7641 §3.3.1).
     Staleness,
-    /// An observer of ours may be notified again (RFC 7641 §4.5.1).
+    /// An observer of ours may be notified again (RFC 7641 §4.5.1), or is told the last state once more (§4.5).
     Notification,
     /// A body that came or went in part is forgotten (RFC 7959 §2.5).
     Blockwise,

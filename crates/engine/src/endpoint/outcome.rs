@@ -36,7 +36,7 @@ impl Endpoint {
                         .timed_out(&mut self.context, &mut self.messages, now, key);
                 }
                 TimerKey::Stale(key) => self.client.stale(&mut self.context, &mut self.messages, now, key),
-                TimerKey::Notify(key) => self.pause_over(now, key),
+                TimerKey::Notify(key) => self.pause_over(key),
                 TimerKey::Assembly(key) => self.assembly_over(now, key),
                 TimerKey::Body(key) => self.bodies.remove(&mut self.context, key),
             }
