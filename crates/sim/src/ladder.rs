@@ -16,8 +16,12 @@ pub enum Fate {
     Doubled(Instant, Instant),
     /// It is lost.
     Lost,
+    /// It is lost because it is longer than the link's MTU.
+    TooLong,
     /// Nobody has the address that it went to.
     NoSuchAddress,
+    /// A node was seen under the address that it went to, and is not any more.
+    FormerAddress,
 }
 
 /// One datagram on its way.
@@ -50,7 +54,9 @@ impl Record {
                 write!(line, "  [twice: {}, {}]", seconds(first), seconds(second))
             }
             Fate::Lost => line.write_str("  [LOST]"),
+            Fate::TooLong => write!(line, "  [LOST: {} bytes, more than the MTU]", self.datagram.len()),
             Fate::NoSuchAddress => line.write_str("  [no such address]"),
+            Fate::FormerAddress => line.write_str("  [LOST: the address is given up]"),
         };
         line
     }
@@ -65,6 +71,8 @@ fn seconds(at: Instant) -> String {
 pub(crate) struct Ladder {
     records: VecDeque<Record>,
     forgotten: usize,
+    /// What happened beside the datagrams, each after how many of them.
+    notes: Vec<(usize, Instant, String)>,
 }
 
 /// How many datagrams are kept.
@@ -82,20 +90,74 @@ impl Ladder {
         self.records.push_back(record);
     }
 
+    pub(crate) fn note(&mut self, at: Instant, text: String) {
+        self.notes.push((self.sent(), at, text));
+    }
+
+    /// How many datagrams there were.
+    pub(crate) fn sent(&self) -> usize {
+        self.forgotten + self.records.len()
+    }
+
     pub(crate) fn records(&self) -> impl DoubleEndedIterator<Item = &Record> + ExactSizeIterator {
         self.records.iter()
     }
 
-    /// The end of the log.
+    /// The end of the log, and what was noted meanwhile.
     pub(crate) fn print(&self) -> String {
         let skipped = self.records.len().saturating_sub(PRINTED);
         let mut text = String::new();
-        if skipped + self.forgotten > 0 {
-            let _ = writeln!(text, "... {} datagrams before these", skipped + self.forgotten);
+        let before = skipped + self.forgotten;
+        if before > 0 {
+            let _ = writeln!(text, "... {before} datagrams before these");
         }
-        for record in self.records.iter().skip(skipped) {
+        let mut notes = self
+            .notes
+            .iter()
+            .filter(|(after, ..)| *after >= before)
+            .peekable();
+        for (number, record) in (before..).zip(self.records.iter().skip(skipped)) {
+            while let Some((_, at, note)) = notes.next_if(|(after, ..)| *after <= number) {
+                let _ = writeln!(text, "{:>12} -- {note}", seconds(*at));
+            }
             let _ = writeln!(text, "{}", record.line());
         }
+        for (_, at, note) in notes {
+            let _ = writeln!(text, "{:>12} -- {note}", seconds(*at));
+        }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_stand_between_the_datagrams_around_them() {
+        let mut ladder = Ladder::default();
+        let record = |second: u64, fate| Record {
+            at: Instant::from_micros(second * 1_000_000),
+            from: ([10, 0, 0, 1], 1).into(),
+            to: ([10, 0, 0, 2], 2).into(),
+            datagram: vec![0x40, 0, 0, 7],
+            fate,
+        };
+        ladder.push(record(1, Fate::TooLong));
+        ladder.note(Instant::from_micros(2_000_000), "a crash".into());
+        ladder.push(record(3, Fate::FormerAddress));
+        ladder.note(Instant::from_micros(4_000_000), "the end".into());
+        let text = ladder.print();
+        let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+        assert!(
+            lines[0].starts_with("1.000000 10.0.0.1:1 -> 10.0.0.2:2"),
+            "{text}"
+        );
+        assert!(lines[0].ends_with("[LOST: 4 bytes, more than the MTU]"), "{text}");
+        assert_eq!(
+            (lines[1], lines[3]),
+            ("2.000000 -- a crash", "4.000000 -- the end")
+        );
+        assert!(lines[2].ends_with("[LOST: the address is given up]"), "{text}");
     }
 }

@@ -25,12 +25,26 @@
 //! # Ok::<(), coracle_engine::RequestError>(())
 //! ```
 
+mod body;
+mod clock;
+mod history;
+mod judge;
 mod ladder;
 mod link;
 mod network;
 mod node;
+mod play;
+mod scenario;
+mod shrink;
+mod traffic;
 
+pub use clock::Clock;
+pub use history::{Happening, History, Says, Totals};
+pub use judge::{Complaint, judge};
 pub use ladder::{Fate, Record};
-pub use link::Link;
+pub use link::{Bursts, Link};
 pub use network::{Network, Verdict};
 pub use node::{Input, Io, NodeId};
+pub use play::{Flaw, Run, play};
+pub use scenario::{Action, Ask, Fault, Observes, Operation, Scenario};
+pub use shrink::{Shrunk, play_safely, shrink};

@@ -1,5 +1,7 @@
 //! The network: nodes, datagrams under way, and the clock.
 
+mod faults;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -12,8 +14,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::ladder::{Fate, Ladder, Record};
-use crate::link::Link;
+use crate::link::{Link, LinkState, Travel};
 use crate::node::{Application, Input, Io, Node, NodeId};
+use crate::traffic::Traffic;
 
 /// What a filter decides about a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +58,15 @@ pub struct Network {
     now: Instant,
     random: ChaCha8Rng,
     link: Link,
+    /// The links that differ from `link`, by sender and receiver.
+    links: BTreeMap<(NodeId, NodeId), Link>,
+    link_states: BTreeMap<(Option<NodeId>, usize), LinkState>,
     nodes: Vec<Node>,
     by_address: BTreeMap<SocketAddr, usize>,
+    /// Addresses under which a node was seen once.
+    former: BTreeSet<SocketAddr>,
     groups: BTreeMap<IpAddr, BTreeSet<usize>>,
+    traffic: Traffic,
     under_way: BTreeMap<(Instant, u64), Due>,
     sent: u64,
     filter: Option<Filter>,
@@ -75,9 +84,13 @@ impl Network {
             now: Instant::from_micros(1_000_000_000),
             random: ChaCha8Rng::seed_from_u64(seed),
             link: Link::perfect(),
+            links: BTreeMap::new(),
+            link_states: BTreeMap::new(),
             nodes: Vec::new(),
             by_address: BTreeMap::new(),
+            former: BTreeSet::new(),
             groups: BTreeMap::new(),
+            traffic: Traffic::default(),
             under_way: BTreeMap::new(),
             sent: 0,
             filter: None,
@@ -86,9 +99,16 @@ impl Network {
         }
     }
 
-    /// Sets how datagrams are treated from now on.
+    /// Sets how datagrams are treated from now on, everywhere.
     pub fn set_link(&mut self, link: Link) {
         self.link = link;
+        self.links.clear();
+        self.link_states.clear();
+    }
+
+    /// Sets how datagrams from one node to another are treated from now on.
+    pub fn set_link_between(&mut self, from: NodeId, to: NodeId, link: Link) {
+        self.links.insert((from, to), link);
     }
 
     /// Decides about single datagrams, before the link does; the message is there when it can be parsed.
@@ -118,12 +138,17 @@ impl Network {
         let host = u16::try_from(index + 1).unwrap_or(u16::MAX).to_be_bytes();
         let [high, low] = host;
         let address = SocketAddr::from(([10, 0, high, low], PORT));
-        let mut seed = [0; 32];
-        self.random.fill_bytes(&mut seed);
+        let seed = self.fresh_seed();
         self.nodes
-            .push(Node::new(address, Endpoint::new(config, seed), application));
+            .push(Node::new(address, config, seed, self.now, application));
         self.by_address.insert(address, index);
         NodeId(index)
+    }
+
+    fn fresh_seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.random.fill_bytes(&mut seed);
+        seed
     }
 
     /// Lets a node receive what is sent to a group.
@@ -148,6 +173,12 @@ impl Network {
         self.ladder.records()
     }
 
+    /// How many datagrams were sent.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.ladder.sent() as u64
+    }
+
     /// The end of the log for people.
     #[must_use]
     pub fn ladder(&self) -> String {
@@ -164,7 +195,7 @@ impl Network {
         self.nodes.get_mut(node.0).expect("a node of this network")
     }
 
-    /// The address of a node.
+    /// The address under which a node is seen.
     #[must_use]
     pub fn address(&self, node: NodeId) -> SocketAddr {
         self.node(node).address
@@ -197,8 +228,16 @@ impl Network {
         to: NodeId,
         request: RequestRef<'_>,
     ) -> Result<ExchangeId, RequestError> {
-        let (now, path) = (self.now, self.path_to(to));
+        let (now, path) = (self.time_of(from), self.path_to(to));
+        self.traffic.asked(from, path.remote);
         self.endpoint(from).request(now, &path, request)
+    }
+
+    /// The worst ratio of bytes sent to an address over bytes received from it, at any time, of the addresses that
+    /// only ask: how far a node lets itself be used as an amplifier by whoever forges addresses (RFC 7252 §11.3).
+    #[must_use]
+    pub fn worst_amplification(&self) -> f64 {
+        self.traffic.worst()
     }
 
     /// What a node without an application was given since the last call.
@@ -258,7 +297,7 @@ impl Network {
         };
         self.advance(at.max(self.now));
         self.deliver();
-        for node in &mut self.nodes {
+        for node in self.nodes.iter_mut().filter(|node| !node.down) {
             node.tick(self.now);
         }
         self.settle();
@@ -296,7 +335,7 @@ impl Network {
                 };
                 let any = node.drain_events(now);
                 let from = node.address;
-                let Some(transmit) = node.endpoint.poll_transmit(now, &mut buf) else {
+                let Some(transmit) = node.endpoint.poll_transmit(node.time(now), &mut buf) else {
                     if any { continue } else { break }
                 };
                 let bytes = buf.get(..transmit.len).unwrap_or_default().to_vec();
@@ -306,9 +345,16 @@ impl Network {
     }
 
     fn send(&mut self, sender: Option<NodeId>, from: SocketAddr, path: Path, bytes: Vec<u8>) {
+        if let Some(sender) = sender {
+            self.traffic.sent(sender, path.remote, bytes.len());
+        }
         let members = self.groups.get(&path.remote.ip()).cloned().unwrap_or_default();
         let one = self.by_address.get(&path.remote).copied();
         if members.is_empty() && one.is_none() {
+            // A NAT says nothing about an address that it has given up.
+            if self.former.contains(&path.remote) {
+                return self.record(from, path.remote, bytes, Fate::FormerAddress);
+            }
             if let Some(sender) = sender {
                 let due = Due::Unreachable(sender, path.remote);
                 self.put(self.now + 2 * self.link.latency, due);
@@ -320,18 +366,26 @@ impl Network {
             let Some(address) = self.nodes.get(to).map(|node| node.address) else {
                 continue;
             };
-            self.travel(from, address, multicast.then_some(path.remote), &bytes);
+            let fate = self.fate(sender, to, bytes.len());
+            self.travel((from, address), multicast, fate, &bytes);
+        }
+    }
+
+    /// What the link makes of a datagram.
+    fn fate(&mut self, sender: Option<NodeId>, to: usize, len: usize) -> Fate {
+        let own = sender.and_then(|sender| self.links.get(&(sender, NodeId(to))));
+        let link = *own.unwrap_or(&self.link);
+        let state = self.link_states.entry((sender, to)).or_default();
+        match link.travel(state, &mut self.random, len) {
+            Travel::Once(travel) => Fate::Arrives(self.now + travel),
+            Travel::Twice(first, second) => Fate::Doubled(self.now + first, self.now + second),
+            Travel::Lost => Fate::Lost,
+            Travel::TooLong => Fate::TooLong,
         }
     }
 
     /// Sends a datagram to one receiver.
-    fn travel(&mut self, from: SocketAddr, to: SocketAddr, group: Option<SocketAddr>, bytes: &[u8]) {
-        let [first, second] = self.link.travel(&mut self.random);
-        let fate = match (first, second) {
-            (Some(first), Some(second)) => Fate::Doubled(self.now + first, self.now + second),
-            (Some(first), None) => Fate::Arrives(self.now + first),
-            (None, _) => Fate::Lost,
-        };
+    fn travel(&mut self, (from, to): (SocketAddr, SocketAddr), multicast: bool, fate: Fate, bytes: &[u8]) {
         let mut record = Record {
             at: self.now,
             from,
@@ -348,14 +402,14 @@ impl Network {
         let arrivals = match record.fate {
             Fate::Arrives(at) => [Some(at), None],
             Fate::Doubled(first, second) => [Some(first), Some(second)],
-            Fate::Lost | Fate::NoSuchAddress => [None, None],
+            Fate::Lost | Fate::TooLong | Fate::NoSuchAddress | Fate::FormerAddress => [None, None],
         };
         self.ladder.push(record);
         for at in arrivals.into_iter().flatten() {
             let datagram = Datagram {
                 from,
                 to,
-                multicast: group.is_some(),
+                multicast,
                 bytes: bytes.to_vec(),
             };
             self.put(at, Due::Arrival(datagram));
@@ -387,7 +441,7 @@ impl Network {
             match entry.remove() {
                 Due::Arrival(datagram) => self.arrive(&datagram),
                 Due::Unreachable(node, remote) => {
-                    let now = self.now;
+                    let now = self.time_of(node);
                     self.endpoint(node).handle_unreachable(now, remote);
                 }
             }
@@ -396,18 +450,20 @@ impl Network {
     }
 
     fn arrive(&mut self, datagram: &Datagram) {
-        let now = self.now;
         let index = self.by_address.get(&datagram.to).copied();
-        let Some(node) = index.and_then(|index| self.nodes.get_mut(index)) else {
+        let node = index.and_then(|index| Some((index, self.nodes.get_mut(index)?)));
+        let Some((index, node)) = node.filter(|(_, node)| !node.down) else {
             return;
         };
+        self.traffic
+            .received(NodeId(index), datagram.from, datagram.bytes.len());
         let path = Path {
-            local: Some(datagram.to.ip()),
+            local: Some(node.local),
             interface: 1,
             multicast: datagram.multicast,
             ..Path::to(datagram.from)
         };
-        node.receive(now, path, &datagram.bytes);
+        node.receive(self.now, path, &datagram.bytes);
     }
 }
 

@@ -1,13 +1,15 @@
 //! A node: an endpoint with its application.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use coracle_engine::{
-    Endpoint, Event, ExchangeId, Instant, OwnedRequest, Path, Received, RespondError, ResponseRef,
+    Config, Endpoint, Event, ExchangeId, Instant, OwnedRequest, Path, Received, RespondError, ResponseRef,
 };
 use coracle_wire::{Method, OptionsBuf};
+
+use crate::clock::Clock;
 
 /// Names a node of a [`Network`](crate::Network).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,12 +46,17 @@ pub enum Input {
     Event(Event),
     /// The time that the application set by [`Io::wake_after`] has come.
     Wake(u64),
+    /// The node was started anew after a crash: its endpoint and its wakes are gone, and so is what the application
+    /// kept, unless it was on a disk.
+    Restarted,
 }
 
 /// What an application may do when it is given something.
 pub struct Io<'n> {
-    /// The time.
+    /// The time by the clock of its node.
     pub now: Instant,
+    /// The time by the network's clock, which no node knows: for records.
+    pub at: Instant,
     /// Its endpoint.
     pub endpoint: &'n mut Endpoint,
     wakes: &'n mut BTreeSet<(Instant, u64)>,
@@ -73,8 +80,17 @@ impl Io<'_> {
 pub(crate) type Application = Box<dyn FnMut(&mut Io<'_>, Input)>;
 
 pub(crate) struct Node {
+    /// Where it is seen.
     pub(crate) address: SocketAddr,
+    /// Its own address, which stays when a NAT shows it elsewhere.
+    pub(crate) local: IpAddr,
     pub(crate) endpoint: Endpoint,
+    /// It crashed and has not been started again.
+    pub(crate) down: bool,
+    config: Config,
+    clock: Clock,
+    /// When it began, by the network's clock.
+    began: Instant,
     application: Option<Application>,
     wakes: BTreeSet<(Instant, u64)>,
     /// What a node without an application was given.
@@ -82,30 +98,70 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(address: SocketAddr, endpoint: Endpoint, application: Option<Application>) -> Node {
+    pub(crate) fn new(
+        address: SocketAddr,
+        config: Config,
+        seed: [u8; 32],
+        began: Instant,
+        application: Option<Application>,
+    ) -> Node {
         Node {
             address,
-            endpoint,
+            local: address.ip(),
+            endpoint: Endpoint::new(config.clone(), seed),
+            down: false,
+            config,
+            clock: Clock::new(began, 0),
+            began,
             application,
             wakes: BTreeSet::new(),
             inbox: VecDeque::new(),
         }
     }
 
-    fn give(&mut self, now: Instant, input: Input) {
+    /// Gives it another clock, which begins now.
+    pub(crate) fn set_clock(&mut self, began: Instant, clock: Clock) {
+        self.clock = clock;
+        self.began = began;
+    }
+
+    /// What its clock shows at a time of the network.
+    pub(crate) fn time(&self, at: Instant) -> Instant {
+        self.clock.shows(at - self.began)
+    }
+
+    /// Forgets everything, as memory does.
+    pub(crate) fn crash(&mut self, seed: [u8; 32]) {
+        self.endpoint = Endpoint::new(self.config.clone(), seed);
+        self.wakes.clear();
+        self.inbox.clear();
+        self.down = true;
+    }
+
+    /// Starts anew, its clock too.
+    pub(crate) fn restart(&mut self, at: Instant) {
+        self.down = false;
+        self.began = at;
+        self.give(at, Input::Restarted);
+    }
+
+    fn give(&mut self, at: Instant, input: Input) {
+        let now = self.time(at);
         let Some(application) = &mut self.application else {
             self.inbox.push_back(input);
             return;
         };
         let mut io = Io {
             now,
+            at,
             endpoint: &mut self.endpoint,
             wakes: &mut self.wakes,
         };
         application(&mut io, input);
     }
 
-    pub(crate) fn receive(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+    pub(crate) fn receive(&mut self, at: Instant, path: Path, datagram: &[u8]) {
+        let now = self.time(at);
         let input = match self.endpoint.handle_datagram(now, path, datagram) {
             Received::Request(id, request) => Input::Request {
                 id,
@@ -123,34 +179,36 @@ impl Node {
             },
             Received::Nothing => return,
         };
-        self.give(now, input);
+        self.give(at, input);
     }
 
     /// Hands all events on; whether there were any.
-    pub(crate) fn drain_events(&mut self, now: Instant) -> bool {
+    pub(crate) fn drain_events(&mut self, at: Instant) -> bool {
         let mut any = false;
         while let Some(event) = self.endpoint.poll_event() {
             any = true;
-            self.give(now, Input::Event(event));
+            self.give(at, Input::Event(event));
         }
         any
     }
 
-    /// When something is due here, and whether it is the endpoint's.
+    /// When something is due here, by the network's clock.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let deadline = self.endpoint.poll_deadline().map(|deadline| deadline.at);
         let wake = self.wakes.first().map(|(at, _)| *at);
-        deadline.into_iter().chain(wake).min()
+        let next = deadline.into_iter().chain(wake).min()?;
+        Some(self.began + self.clock.age_at(next))
     }
 
     /// Does what is due.
-    pub(crate) fn tick(&mut self, now: Instant) {
-        while let Some(&(at, tag)) = self.wakes.first() {
-            if at > now {
+    pub(crate) fn tick(&mut self, at: Instant) {
+        let now = self.time(at);
+        while let Some(&(due, tag)) = self.wakes.first() {
+            if due > now {
                 break;
             }
             self.wakes.pop_first();
-            self.give(now, Input::Wake(tag));
+            self.give(at, Input::Wake(tag));
         }
         if self
             .endpoint

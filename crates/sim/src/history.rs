@@ -1,0 +1,223 @@
+//! What happened in a run, as applications saw it: what [`judge`](crate::judge()) reads.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use coracle_engine::Instant;
+use coracle_wire::Method;
+
+/// What the payload of an answer tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Says {
+    /// The request that it answers.
+    pub request: u32,
+    /// The execution that made it, or that registered the observer.
+    pub execution: u32,
+    /// The number of the state that it shows.
+    pub state: u64,
+    /// All its bytes are there and in order.
+    pub intact: bool,
+}
+
+/// Something that happened. Nodes, requests, executions, topics and states are numbers; requests and executions each
+/// have one of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// A node began a request.
+    Asked {
+        /// The request.
+        request: u32,
+        /// Who asks.
+        by: usize,
+        /// Who is asked.
+        of: usize,
+        /// The method.
+        method: Method,
+        /// What it wants to observe.
+        observes: Option<u64>,
+    },
+    /// A request was given to the application of a node, which did what it says.
+    Executed {
+        /// The request.
+        request: u32,
+        /// This execution of it.
+        execution: u32,
+        /// Who executed it.
+        by: usize,
+        /// Where the request came from.
+        from: SocketAddr,
+        /// The body of the request was as it was sent.
+        intact: bool,
+    },
+    /// An answer came, or a notification.
+    Answered {
+        /// The request.
+        request: u32,
+        /// What the answer tells; `None` when it is the engine's and no application's.
+        says: Option<Says>,
+        /// More follow.
+        more: bool,
+    },
+    /// A request ended without an answer.
+    Failed {
+        /// The request.
+        request: u32,
+    },
+    /// An observer was told that what it knows is too old.
+    Stale {
+        /// The request.
+        request: u32,
+    },
+    /// Who asked wants no answer any more.
+    Cancelled {
+        /// The request.
+        request: u32,
+    },
+    /// A state changed.
+    Changed {
+        /// Whose.
+        node: usize,
+        /// Which.
+        topic: u64,
+        /// Its number now: higher than before, after crashes too.
+        state: u64,
+    },
+    /// A node put an observer on its list.
+    Registered {
+        /// The request.
+        request: u32,
+        /// The execution of it.
+        execution: u32,
+        /// Whose list.
+        by: usize,
+    },
+    /// A node took an observer off its list.
+    Deregistered {
+        /// The request.
+        request: u32,
+        /// The execution that had registered it.
+        execution: u32,
+    },
+    /// A node is seen under another address.
+    Rebound {
+        /// Which.
+        node: usize,
+    },
+    /// A node lost all its state.
+    Crashed {
+        /// Which.
+        node: usize,
+    },
+    /// The network has been well for so long that a server should have told those on its list the latest state.
+    Settled,
+    /// The network has been well for longer than any Max-Age: who observes should have the latest state.
+    Renewed,
+    /// At the end, when nothing has been under way for longer than any lifetime, a node still keeps something.
+    Remains {
+        /// Which.
+        node: usize,
+    },
+}
+
+/// All that happened in a run, in order.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// What, and when by the network's clock.
+    pub entries: Vec<(Instant, Happening)>,
+    /// How long a datagram travels at most.
+    pub longest_travel: Duration,
+}
+
+impl History {
+    pub(crate) fn push(&mut self, at: Instant, happening: Happening) {
+        self.entries.push((at, happening));
+    }
+
+    /// Counts what happened.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for (_, happening) in &self.entries {
+            let counter = match happening {
+                Happening::Asked { .. } => &mut totals.exchanges,
+                Happening::Executed { .. } => &mut totals.executed,
+                Happening::Answered { more: true, .. } => &mut totals.notifications,
+                Happening::Answered { says: None, .. } => &mut totals.refused,
+                Happening::Answered { .. } => &mut totals.answered,
+                Happening::Failed { .. } => &mut totals.failed,
+                Happening::Cancelled { .. } => &mut totals.cancelled,
+                Happening::Crashed { .. } => &mut totals.crashes,
+                Happening::Rebound { .. } => &mut totals.rebindings,
+                _ => continue,
+            };
+            *counter += 1;
+        }
+        totals
+    }
+}
+
+/// How often things happened in one run or in many.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Requests that applications made, observations included.
+    pub exchanges: u64,
+    /// Requests that were answered by an application, notifications aside.
+    pub answered: u64,
+    /// Requests that the other side's engine refused.
+    pub refused: u64,
+    /// Requests that failed.
+    pub failed: u64,
+    /// Requests that were cancelled by who made them.
+    pub cancelled: u64,
+    /// Requests that were handed to an application.
+    pub executed: u64,
+    /// Notifications that were handed to an application, first answers included.
+    pub notifications: u64,
+    /// Crashes of nodes.
+    pub crashes: u64,
+    /// Addresses that changed.
+    pub rebindings: u64,
+    /// Datagrams that were sent.
+    pub datagrams: u64,
+    /// The worst ratio of bytes sent to an address over bytes received from it
+    /// ([`Network::worst_amplification`](crate::Network::worst_amplification)).
+    pub worst_amplification: f64,
+}
+
+impl Totals {
+    /// Adds those of another run.
+    pub fn add(&mut self, other: &Totals) {
+        self.exchanges += other.exchanges;
+        self.answered += other.answered;
+        self.refused += other.refused;
+        self.failed += other.failed;
+        self.cancelled += other.cancelled;
+        self.executed += other.executed;
+        self.notifications += other.notifications;
+        self.crashes += other.crashes;
+        self.rebindings += other.rebindings;
+        self.datagrams += other.datagrams;
+        self.worst_amplification = self.worst_amplification.max(other.worst_amplification);
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "exchanges      {:>12}   answered {}, refused {}, failed {}, cancelled {}",
+            self.exchanges, self.answered, self.refused, self.failed, self.cancelled
+        )?;
+        writeln!(f, "executed       {:>12}", self.executed)?;
+        writeln!(f, "notifications  {:>12}", self.notifications)?;
+        writeln!(f, "datagrams      {:>12}", self.datagrams)?;
+        writeln!(f, "crashes        {:>12}", self.crashes)?;
+        writeln!(f, "rebindings     {:>12}", self.rebindings)?;
+        write!(
+            f,
+            "worst amplification {:>7.1}   bytes sent to an address over bytes received from it",
+            self.worst_amplification
+        )
+    }
+}

@@ -1,0 +1,348 @@
+//! Judges the history of a run against what an endpoint promises.
+//!
+//! The promises, as strict as they are true:
+//!
+//! - **At most once** (RFC 7252 §4.5). A request that is not safe is executed at most once by one life of its server
+//!   for one address of its client. A server that crashed has no memory and may execute a retransmission again, once;
+//!   so may one whose client is seen under another address, because it cannot tell that it is the same client. Nothing
+//!   is executed later after the request's end than a datagram travels.
+//! - **Exactly once if answered.** An answer tells of an execution of its own request that took place before; after an
+//!   answer, a failure or a cancellation nothing more comes of a request.
+//! - **No mistaken answers.** An answer is that of the request that it is given for, with all its bytes (RFC 7252
+//!   §5.3.2, RFC 7959 §2.4).
+//! - **Every request ends**, except those of a client that crashed.
+//! - **Observers end with the latest state** (RFC 7641 §1.3, §4.5). When the network has been well for a while, an
+//!   observer that is on its server's list under its present address knows the latest state. One that the server took
+//!   off, because it crashed or because it could not reach the observer, may know an older state only for the Max-Age
+//!   of that; then it has the latest, knows that what it has is stale, or was told the end.
+//! - **Nothing remains** when all has ended and the lifetimes are over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use coracle_engine::Instant;
+use coracle_wire::Method;
+
+use crate::history::{Happening, History, Says};
+
+/// A promise that was not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Complaint {
+    /// A request that is not safe was executed again by the same life of a server for the same address.
+    ExecutedAgain {
+        /// The request.
+        request: u32,
+    },
+    /// A node executed what nobody asked of it, or long after the request's end.
+    ExecutedUnasked {
+        /// The request.
+        request: u32,
+    },
+    /// The body of a request is not what was sent.
+    RequestBroken {
+        /// The request.
+        request: u32,
+    },
+    /// An answer tells of no execution of its request.
+    AnsweredUnexecuted {
+        /// The request.
+        request: u32,
+    },
+    /// The answer is that of another request.
+    AnswerOfAnother {
+        /// The request.
+        request: u32,
+        /// What the answer answers.
+        of: u32,
+    },
+    /// The body of an answer is not what was sent.
+    AnswerBroken {
+        /// The request.
+        request: u32,
+    },
+    /// Something came of a request after its end.
+    AfterTheEnd {
+        /// The request.
+        request: u32,
+    },
+    /// A request never ended.
+    NeverEnded {
+        /// The request.
+        request: u32,
+    },
+    /// An observer does not know the latest state, and does not know that it does not.
+    Outdated {
+        /// The request.
+        request: u32,
+        /// What it knows.
+        knows: u64,
+        /// The latest.
+        latest: u64,
+        /// It is on its server's list.
+        listed: bool,
+    },
+    /// A node keeps something of what is over.
+    Remains {
+        /// Which.
+        node: usize,
+    },
+    /// The run panicked.
+    Panicked,
+}
+
+impl Complaint {
+    /// Whether another is of the same kind, whatever it is about.
+    #[must_use]
+    pub fn is_like(&self, other: &Complaint) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Complaint::ExecutedAgain { request } => {
+                write!(f, "request {request} was executed again (RFC 7252 §4.5)")
+            }
+            Complaint::ExecutedUnasked { request } => {
+                write!(f, "request {request} was executed, which nobody asked for then")
+            }
+            Complaint::RequestBroken { request } => {
+                write!(f, "request {request} was given to the server with another body")
+            }
+            Complaint::AnsweredUnexecuted { request } => {
+                write!(f, "request {request} was answered and not executed")
+            }
+            Complaint::AnswerOfAnother { request, of } => {
+                write!(
+                    f,
+                    "request {request} was given the answer of request {of} (RFC 7252 §5.3.2)"
+                )
+            }
+            Complaint::AnswerBroken { request } => {
+                write!(f, "request {request} was given an answer with another body")
+            }
+            Complaint::AfterTheEnd { request } => {
+                write!(f, "something came of request {request} after its end")
+            }
+            Complaint::NeverEnded { request } => write!(f, "request {request} never ended"),
+            Complaint::Outdated {
+                request,
+                knows,
+                latest,
+                listed,
+            } => {
+                let who = if *listed {
+                    "the server knows it"
+                } else {
+                    "its Max-Age is over"
+                };
+                write!(
+                    f,
+                    "observer {request} knows state {knows}, the latest is {latest}, and {who} (RFC 7641 §4.5)"
+                )
+            }
+            Complaint::Remains { node } => write!(f, "node {node} keeps something of what is over"),
+            Complaint::Panicked => f.write_str("the run panicked"),
+        }
+    }
+}
+
+/// All complaints about a history, in the order in which they come up.
+#[must_use]
+pub fn judge(history: &History) -> Vec<Complaint> {
+    let mut judge = Judge {
+        longest_travel: history.longest_travel,
+        ..Judge::default()
+    };
+    for (at, happening) in &history.entries {
+        judge.hear(*at, *happening);
+    }
+    judge.close();
+    judge.complaints
+}
+
+struct Asked {
+    by: usize,
+    of: usize,
+    method: Method,
+    observes: Option<u64>,
+    ended: Option<Instant>,
+    /// The state that its observer knows.
+    knows: Option<u64>,
+    stale: bool,
+    /// The executions for which its server keeps it on the list, under its present address.
+    listed: BTreeSet<u32>,
+}
+
+#[derive(Default)]
+struct Judge {
+    longest_travel: Duration,
+    asked: BTreeMap<u32, Asked>,
+    /// Whose each execution is.
+    executions: BTreeMap<u32, u32>,
+    /// How often each node crashed.
+    lives: BTreeMap<usize, u32>,
+    /// What each life of a server executed for each address.
+    executed: BTreeSet<(u32, usize, u32, SocketAddr)>,
+    latest: BTreeMap<(usize, u64), u64>,
+    complaints: Vec<Complaint>,
+}
+
+impl Judge {
+    fn hear(&mut self, at: Instant, happening: Happening) {
+        match happening {
+            Happening::Asked {
+                request,
+                by,
+                of,
+                method,
+                observes,
+            } => {
+                let asked = Asked {
+                    by,
+                    of,
+                    method,
+                    observes,
+                    ended: None,
+                    knows: None,
+                    stale: false,
+                    listed: BTreeSet::new(),
+                };
+                self.asked.insert(request, asked);
+            }
+            Happening::Executed {
+                request,
+                execution,
+                by,
+                from,
+                intact,
+            } => {
+                self.executed(at, (request, by, from), execution);
+                self.complain(!intact, Complaint::RequestBroken { request });
+            }
+            Happening::Answered { request, says, more } => self.answered(at, request, says, more),
+            Happening::Failed { request } | Happening::Cancelled { request } => self.ended(at, request),
+            Happening::Stale { request } => {
+                let over = self.told(request).map(|asked| asked.stale = true).is_none();
+                self.complain(over, Complaint::AfterTheEnd { request });
+            }
+            Happening::Changed { node, topic, state } => {
+                self.latest.insert((node, topic), state);
+            }
+            Happening::Registered {
+                request, execution, ..
+            } => {
+                if let Some(asked) = self.asked.get_mut(&request) {
+                    asked.listed.insert(execution);
+                }
+            }
+            Happening::Deregistered { request, execution } => {
+                if let Some(asked) = self.asked.get_mut(&request) {
+                    asked.listed.remove(&execution);
+                }
+            }
+            Happening::Rebound { node } => {
+                let moved = |asked: &&mut Asked| asked.by == node || asked.of == node;
+                self.asked
+                    .values_mut()
+                    .filter(moved)
+                    .for_each(|asked| asked.listed.clear());
+            }
+            Happening::Crashed { node } => self.crashed(at, node),
+            Happening::Settled => self.look(|asked| !asked.listed.is_empty()),
+            Happening::Renewed => self.look(|_| true),
+            Happening::Remains { node } => self.complaints.push(Complaint::Remains { node }),
+        }
+    }
+
+    fn complain(&mut self, really: bool, complaint: Complaint) {
+        if really {
+            self.complaints.push(complaint);
+        }
+    }
+
+    /// A request that has not ended, of which something is told.
+    fn told(&mut self, request: u32) -> Option<&mut Asked> {
+        self.asked.get_mut(&request).filter(|asked| asked.ended.is_none())
+    }
+
+    fn executed(&mut self, at: Instant, (request, by, from): (u32, usize, SocketAddr), execution: u32) {
+        let travel = self.longest_travel;
+        let asked = self.asked.get(&request);
+        let wanted = asked.is_some_and(|asked| {
+            let in_time = asked.ended.is_none_or(|ended| at - ended <= travel);
+            // The end of an observation is told by asking once more (RFC 7641 §3.6).
+            asked.of == by && (in_time || asked.observes.is_some())
+        });
+        let unsafe_again = asked.is_some_and(|asked| !asked.method.is_safe());
+        self.complain(!wanted, Complaint::ExecutedUnasked { request });
+        let life = self.lives.get(&by).copied().unwrap_or(0);
+        let first = self.executed.insert((request, by, life, from));
+        self.complain(!first && unsafe_again, Complaint::ExecutedAgain { request });
+        self.executions.insert(execution, request);
+    }
+
+    fn answered(&mut self, at: Instant, request: u32, says: Option<Says>, more: bool) {
+        if let Some(says) = says {
+            let of = says.request;
+            let executed = self.executions.get(&says.execution) == Some(&of);
+            self.complain(of != request, Complaint::AnswerOfAnother { request, of });
+            self.complain(!executed, Complaint::AnsweredUnexecuted { request });
+            self.complain(!says.intact, Complaint::AnswerBroken { request });
+        }
+        if !more {
+            return self.ended(at, request);
+        }
+        let Some(asked) = self.told(request) else {
+            return self.complaints.push(Complaint::AfterTheEnd { request });
+        };
+        asked.stale = false;
+        asked.knows = says.map(|says| says.state).or(asked.knows);
+    }
+
+    fn ended(&mut self, at: Instant, request: u32) {
+        let over = self.told(request).map(|asked| asked.ended = Some(at)).is_none();
+        self.complain(over, Complaint::AfterTheEnd { request });
+    }
+
+    fn crashed(&mut self, at: Instant, node: usize) {
+        *self.lives.entry(node).or_default() += 1;
+        for asked in self.asked.values_mut() {
+            if asked.by == node {
+                asked.ended.get_or_insert(at);
+            }
+            if asked.of == node {
+                asked.listed.clear();
+            }
+        }
+    }
+
+    /// Whether those observers know the latest state, or know that they do not.
+    fn look(&mut self, whom: impl Fn(&Asked) -> bool) {
+        for (request, asked) in &self.asked {
+            let (Some(topic), Some(knows)) = (asked.observes, asked.knows) else {
+                continue;
+            };
+            let latest = self.latest.get(&(asked.of, topic)).copied().unwrap_or(0);
+            let sure = asked.ended.is_none() && !asked.stale && whom(asked);
+            if sure && knows != latest {
+                self.complaints.push(Complaint::Outdated {
+                    request: *request,
+                    knows,
+                    latest,
+                    listed: !asked.listed.is_empty(),
+                });
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        let open = self.asked.iter().filter(|(_, asked)| asked.ended.is_none());
+        let open = open.map(|(request, _)| Complaint::NeverEnded { request: *request });
+        self.complaints.extend(open);
+    }
+}

@@ -1,0 +1,537 @@
+//! Plays a scenario: builds its network, drives the applications, and writes down what happened.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use coracle_engine::{Config, Event, ExchangeId, RequestRef, ResponseRef, Topic};
+use coracle_wire::{Method, OptionNumber, OptionsBuf, Status};
+
+use crate::body;
+use crate::history::{Happening, History, Totals};
+use crate::judge::{Complaint, judge};
+use crate::link::Link;
+use crate::network::Network;
+use crate::node::{Input, Io, NodeId};
+use crate::scenario::{Action, Ask, Fault, LONGEST_MAX_AGE, Operation, Scenario};
+
+/// How an application of the run is broken on purpose, to see whether that comes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// It is not.
+    #[default]
+    None,
+    /// It does what is asked twice, if that is not safe.
+    ExecutesTwice,
+    /// It gives the answer of the request before.
+    AnswersAnother,
+    /// It loses the last byte of its answers.
+    CutsAnswers,
+    /// It tells nobody of changes.
+    KeepsQuiet,
+    /// It does not answer what takes time.
+    NeverAnswers,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What happened.
+    pub history: History,
+    /// How often.
+    pub totals: Totals,
+    /// What was not as it is promised.
+    pub complaints: Vec<Complaint>,
+    /// The datagrams; only if there are complaints.
+    pub ladder: String,
+}
+
+/// After this time without faults an observer on its server's list has been told the latest state: the last
+/// non-confirmable notification is repeated within 300 s, a confirmable one that the faults left without an answer is
+/// sent again or given up within MAX_TRANSMIT_WAIT, 93 s, and clocks run 5 % slow.
+const SETTLES_IN: Duration = Duration::from_secs(450);
+
+/// After this time more any Max-Age is over, and who observes has registered anew.
+const RENEWS_IN: Duration = Duration::from_secs(LONGEST_MAX_AGE * 21 / 20 + 150);
+
+/// After this time more every lifetime is over.
+const FORGETS_IN: Duration = Duration::from_secs(5_000);
+
+/// Plays a scenario and judges what came of it.
+#[must_use]
+pub fn play(scenario: &Scenario, flaw: Flaw) -> Run {
+    let mut player = Player::new(scenario, flaw);
+    player.run();
+    player.conclude()
+}
+
+/// What the applications of all nodes share.
+#[derive(Default)]
+struct World {
+    flaw: Flaw,
+    asks: BTreeMap<u32, Ask>,
+    history: History,
+    executions: u32,
+    /// The exchanges that the nodes began.
+    asking: BTreeMap<(usize, ExchangeId), u32>,
+    /// What the nodes work on, by the number of the execution.
+    working: BTreeMap<(usize, u32), (ExchangeId, u32)>,
+    /// The observers of the nodes: the request and its execution.
+    observers: BTreeMap<(usize, ExchangeId), (u32, u32)>,
+    /// The states, on a disk that survives crashes.
+    states: BTreeMap<(usize, u64), u64>,
+}
+
+impl World {
+    /// What the application of a node does.
+    fn hear(&mut self, node: usize, io: &mut Io<'_>, input: Input) {
+        match input {
+            Input::Request {
+                id,
+                options,
+                payload,
+                path,
+                ..
+            } => {
+                let query = options.get_str(OptionNumber::URI_QUERY);
+                let Some(request) = query.and_then(|query| query.parse().ok()) else {
+                    return;
+                };
+                let Some(ask) = self.asks.get(&request).cloned() else {
+                    return;
+                };
+                let intact = payload == body::of_request(request, ask.body);
+                let times = if self.flaw == Flaw::ExecutesTwice && !ask.method.is_safe() {
+                    2
+                } else {
+                    1
+                };
+                for _ in 0..times {
+                    self.executions += 1;
+                    let happening = Happening::Executed {
+                        request,
+                        execution: self.executions,
+                        by: node,
+                        from: path.remote,
+                        intact,
+                    };
+                    self.history.push(io.at, happening);
+                }
+                self.working.insert((node, self.executions), (id, request));
+                if ask.takes.is_zero() {
+                    self.finish(node, io, self.executions);
+                } else {
+                    io.wake_after(ask.takes, u64::from(self.executions));
+                }
+            }
+            Input::Wake(execution) if self.flaw != Flaw::NeverAnswers => {
+                self.finish(node, io, u32::try_from(execution).unwrap_or(u32::MAX));
+            }
+            Input::Event(event) => self.event(node, io, event),
+            Input::Wake(_) | Input::Body { .. } | Input::Restarted => {}
+        }
+    }
+
+    /// Answers what a node worked on.
+    fn finish(&mut self, node: usize, io: &mut Io<'_>, execution: u32) {
+        let Some((id, request)) = self.working.remove(&(node, execution)) else {
+            return;
+        };
+        if self.asks.get(&request).is_some_and(|ask| ask.observes.is_some()) {
+            // Whether the engine takes it on its list is not told; when it does not, it also tells no end.
+            self.observers.insert((node, id), (request, execution));
+            let happening = Happening::Registered {
+                request,
+                execution,
+                by: node,
+            };
+            self.history.push(io.at, happening);
+        }
+        self.answer(node, io, id, (request, execution));
+    }
+
+    /// Gives the answer to a request, or the state as it is now to an observer.
+    fn answer(&mut self, node: usize, io: &mut Io<'_>, id: ExchangeId, (request, execution): (u32, u32)) {
+        let Some(ask) = self.asks.get(&request) else {
+            return;
+        };
+        let topic = ask.observes.as_ref().map(|observes| observes.topic);
+        let state = topic
+            .and_then(|topic| self.states.get(&(node, topic)))
+            .copied()
+            .unwrap_or(0);
+        let of = match self.flaw {
+            Flaw::AnswersAnother => request.wrapping_sub(1),
+            _ => request,
+        };
+        let mut payload = body::of_answer(of, execution, state, ask.answer);
+        if self.flaw == Flaw::CutsAnswers {
+            payload.pop();
+        }
+        let mut options = OptionsBuf::new();
+        if let Some(observes) = &ask.observes {
+            options.set_uint(OptionNumber::MAX_AGE, observes.max_age.as_secs());
+        }
+        let status = match ask.method {
+            Method::GET | Method::FETCH => Status::CONTENT,
+            Method::DELETE => Status::DELETED,
+            _ => Status::CHANGED,
+        };
+        let confirmable = ask.observes.as_ref().and_then(|observes| observes.confirmable);
+        let response = ResponseRef::new(status, options.as_options(), &payload)
+            .with_observe(topic.map(Topic))
+            .with_confirmable(confirmable);
+        // That nobody waits any more is no failure of the application.
+        let _ = io.respond(id, response);
+    }
+
+    fn event(&mut self, node: usize, io: &mut Io<'_>, event: Event) {
+        match event {
+            Event::Response { id, response, more } => {
+                let Some(request) = self.request_of(node, id) else {
+                    return;
+                };
+                let says = body::says(&response.payload);
+                let happening = Happening::Answered {
+                    request,
+                    says: says.filter(|_| response.status.is_success()),
+                    more,
+                };
+                self.history.push(io.at, happening);
+            }
+            Event::Failed { id, .. } => {
+                if let Some(request) = self.request_of(node, id) {
+                    self.history.push(io.at, Happening::Failed { request });
+                }
+            }
+            Event::Stale { id } => {
+                if let Some(request) = self.request_of(node, id) {
+                    self.history.push(io.at, Happening::Stale { request });
+                }
+            }
+            Event::Refresh { id, .. } => {
+                if let Some(observer) = self.observers.get(&(node, id)).copied() {
+                    self.answer(node, io, id, observer);
+                }
+            }
+            Event::Ended { id } => {
+                if let Some((request, execution)) = self.observers.remove(&(node, id)) {
+                    let happening = Happening::Deregistered { request, execution };
+                    self.history.push(io.at, happening);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The request that an exchange is about. It is kept after its end, so that what comes later is seen.
+    fn request_of(&self, node: usize, id: ExchangeId) -> Option<u32> {
+        self.asking.get(&(node, id)).copied()
+    }
+
+    /// A node forgets what it knew, but for what is on its disk.
+    fn forget(&mut self, node: usize) {
+        self.asking.retain(|(by, _), _| *by != node);
+        self.working.retain(|(by, _), _| *by != node);
+        self.observers.retain(|(by, _), _| *by != node);
+    }
+}
+
+/// A step of the run.
+#[derive(Clone, Copy)]
+enum Step<'s> {
+    Do(&'s Operation),
+    Crash(usize),
+    Restart(usize),
+    Rebind(usize),
+    Cut,
+    Mend,
+}
+
+struct Player<'s> {
+    scenario: &'s Scenario,
+    network: Network,
+    nodes: Vec<NodeId>,
+    world: Rc<RefCell<World>>,
+    /// How often each node is down, since faults may overlap.
+    down: BTreeMap<usize, u32>,
+    outages: u32,
+}
+
+impl<'s> Player<'s> {
+    fn new(scenario: &'s Scenario, flaw: Flaw) -> Player<'s> {
+        let asks = scenario
+            .operations
+            .iter()
+            .filter_map(|operation| match &operation.action {
+                Action::Ask(ask) => Some((operation.number, ask.clone())),
+                _ => None,
+            });
+        let world = Rc::new(RefCell::new(World {
+            flaw,
+            asks: asks.collect(),
+            ..World::default()
+        }));
+        let mut network = Network::new(scenario.seed);
+        let mut nodes = Vec::new();
+        for (number, clock) in scenario.clocks.iter().enumerate() {
+            let world = Rc::clone(&world);
+            let application = move |io: &mut Io<'_>, input| world.borrow_mut().hear(number, io, input);
+            let node = network.add_node(Config::default(), Some(Box::new(application)));
+            network.set_clock(node, *clock);
+            nodes.push(node);
+        }
+        let mut player = Player {
+            scenario,
+            network,
+            nodes,
+            world,
+            down: BTreeMap::new(),
+            outages: 0,
+        };
+        player.set_links();
+        player
+    }
+
+    /// The links of the scenario, or none during an outage.
+    fn set_links(&mut self) {
+        if self.outages > 0 {
+            return self.network.set_link(Link::perfect().with_loss(1.0));
+        }
+        let [there, back] = self.scenario.links;
+        for (number, from) in self.nodes.iter().enumerate() {
+            for (other, to) in self.nodes.iter().enumerate() {
+                let link = if number < other { there } else { back };
+                self.network.set_link_between(*from, *to, link);
+            }
+        }
+    }
+
+    fn tell(&mut self, happening: Happening) {
+        let at = self.network.now();
+        self.world.borrow_mut().history.push(at, happening);
+    }
+
+    fn steps(&self) -> Vec<(Duration, Step<'s>)> {
+        let operations = self.scenario.operations.iter();
+        let mut steps: Vec<_> = operations
+            .map(|operation| (operation.at, Step::Do(operation)))
+            .collect();
+        for fault in &self.scenario.faults {
+            match *fault {
+                Fault::Outage { at, .. } => steps.extend([(at, Step::Cut), (fault.end(), Step::Mend)]),
+                Fault::Rebind { at, node } => steps.push((at, Step::Rebind(node))),
+                Fault::Crash { at, node, .. } => {
+                    steps.extend([(at, Step::Crash(node)), (fault.end(), Step::Restart(node))]);
+                }
+            }
+        }
+        steps.sort_by_key(|(at, _)| *at);
+        steps
+    }
+
+    fn run(&mut self) {
+        let start = self.network.now();
+        for (at, step) in self.steps() {
+            self.network.run_until(start + at);
+            self.step(step);
+        }
+        let links = self.scenario.links;
+        let longest = links.map(|link| link.latency + link.jitter + link.held_back);
+        self.world.borrow_mut().history.longest_travel = longest.into_iter().max().unwrap_or_default();
+        self.network.note("from here on nothing is lost".into());
+        self.network.set_link(Link::perfect());
+        self.network.run_for(SETTLES_IN);
+        self.tell(Happening::Settled);
+        self.network.run_for(RENEWS_IN);
+        self.tell(Happening::Renewed);
+        self.cancel_all();
+        self.network.run_for(SETTLES_IN);
+        self.change_all();
+        let silent = self.network.run_to_silence(FORGETS_IN);
+        for (number, node) in self.nodes.clone().into_iter().enumerate() {
+            if !silent || !self.network.endpoint(node).is_pristine() {
+                self.tell(Happening::Remains { node: number });
+            }
+        }
+    }
+
+    fn step(&mut self, step: Step<'_>) {
+        match step {
+            Step::Do(operation) => match &operation.action {
+                Action::Ask(ask) => self.ask(operation.number, ask),
+                Action::Cancel { operation } => self.cancel(*operation),
+                Action::Change { node, topic } => self.change(*node, *topic),
+            },
+            Step::Cut | Step::Mend => {
+                let cut = matches!(step, Step::Cut);
+                self.outages = if cut { self.outages + 1 } else { self.outages - 1 };
+                let what = if cut { "an outage begins" } else { "an outage ends" };
+                self.network.note(what.into());
+                self.set_links();
+            }
+            Step::Rebind(number) => {
+                if let Some(node) = self.nodes.get(number) {
+                    self.network.rebind(*node);
+                    self.tell(Happening::Rebound { node: number });
+                }
+            }
+            Step::Crash(number) => {
+                let Some(node) = self.nodes.get(number).copied() else {
+                    return;
+                };
+                *self.down.entry(number).or_default() += 1;
+                self.network.crash(node);
+                self.world.borrow_mut().forget(number);
+                self.tell(Happening::Crashed { node: number });
+            }
+            Step::Restart(number) => {
+                let down = self.down.entry(number).or_default();
+                *down -= 1;
+                if *down == 0
+                    && let Some(node) = self.nodes.get(number)
+                {
+                    self.network.restart(*node);
+                }
+            }
+        }
+    }
+
+    fn is_up(&self, number: usize) -> bool {
+        self.down.get(&number).is_none_or(|down| *down == 0)
+    }
+
+    fn ask(&mut self, request: u32, ask: &Ask) {
+        let (Some(from), Some(to)) = (self.nodes.get(ask.from), self.nodes.get(ask.to)) else {
+            return;
+        };
+        if !self.is_up(ask.from) {
+            return;
+        }
+        let mut options = OptionsBuf::new();
+        let fits = options.push_str(OptionNumber::URI_PATH, "r").is_ok()
+            && options
+                .push_str(OptionNumber::URI_QUERY, &request.to_string())
+                .is_ok();
+        debug_assert!(fits, "short options");
+        if ask.observes.is_some() {
+            options.set_uint(OptionNumber::OBSERVE, 0);
+        }
+        let payload = body::of_request(request, ask.body);
+        let message = RequestRef::new(ask.method, options.as_options())
+            .with_payload(&payload)
+            .with_confirmable(ask.confirmable);
+        let begun = self.network.request(*from, *to, message);
+        self.tell(Happening::Asked {
+            request,
+            by: ask.from,
+            of: ask.to,
+            method: ask.method,
+            observes: ask.observes.as_ref().map(|observes| observes.topic),
+        });
+        match begun {
+            Ok(id) => drop(self.world.borrow_mut().asking.insert((ask.from, id), request)),
+            Err(_) => self.tell(Happening::Failed { request }),
+        }
+    }
+
+    /// Cancels a request, if it has not ended.
+    fn cancel(&mut self, request: u32) {
+        let open = self.open();
+        let mut world = self.world.borrow_mut();
+        let exchange = world.asking.iter().find(|(_, of)| **of == request);
+        let Some(&(by, id)) = exchange.map(|(exchange, _)| exchange) else {
+            return;
+        };
+        if let Some(node) = self.nodes.get(by).filter(|_| open.contains(&request)) {
+            let (now, at) = (self.network.time_of(*node), self.network.now());
+            world.history.push(at, Happening::Cancelled { request });
+            drop(world);
+            self.network.endpoint(*node).cancel(now, id);
+        }
+    }
+
+    /// The requests that have not ended.
+    fn open(&self) -> BTreeSet<u32> {
+        let mut open = BTreeSet::new();
+        for (_, happening) in &self.world.borrow().history.entries {
+            match happening {
+                Happening::Asked { request, .. } => drop(open.insert(*request)),
+                Happening::Answered {
+                    request, more: false, ..
+                }
+                | Happening::Failed { request }
+                | Happening::Cancelled { request } => drop(open.remove(request)),
+                _ => {}
+            }
+        }
+        open
+    }
+
+    /// Cancels all that still observes.
+    fn cancel_all(&mut self) {
+        let world = self.world.borrow();
+        let observes = |request: &u32| world.asks.get(request).is_some_and(|ask| ask.observes.is_some());
+        let observers: Vec<u32> = self.open().into_iter().filter(observes).collect();
+        drop(world);
+        for request in observers {
+            self.cancel(request);
+        }
+    }
+
+    fn change(&mut self, number: usize, topic: u64) {
+        let Some(node) = self.nodes.get(number).copied() else {
+            return;
+        };
+        let mut world = self.world.borrow_mut();
+        let state = world.states.entry((number, topic)).or_default();
+        *state += 1;
+        let state = *state;
+        let quiet = world.flaw == Flaw::KeepsQuiet;
+        drop(world);
+        if !quiet {
+            self.network.endpoint(node).changed(Topic(topic));
+        }
+        self.tell(Happening::Changed {
+            node: number,
+            topic,
+            state,
+        });
+    }
+
+    /// Changes all states, so that servers find out which of their observers are gone (RFC 7641 §4.5).
+    fn change_all(&mut self) {
+        let world = self.world.borrow();
+        let asks = world.asks.values();
+        let topics = asks.filter_map(|ask| Some((ask.to, ask.observes.as_ref()?.topic)));
+        let topics: BTreeSet<(usize, u64)> = topics.collect();
+        drop(world);
+        for (number, topic) in topics {
+            if let Some(node) = self.nodes.get(number) {
+                self.network.endpoint(*node).changed(Topic(topic));
+            }
+        }
+    }
+
+    fn conclude(self) -> Run {
+        let history = std::mem::take(&mut self.world.borrow_mut().history);
+        let complaints = judge(&history);
+        let totals = Totals {
+            datagrams: self.network.sent(),
+            worst_amplification: self.network.worst_amplification(),
+            ..history.totals()
+        };
+        Run {
+            totals,
+            ladder: if complaints.is_empty() {
+                String::new()
+            } else {
+                self.network.ladder()
+            },
+            history,
+            complaints,
+        }
+    }
+}
