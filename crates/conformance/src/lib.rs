@@ -26,6 +26,7 @@ pub mod run;
 pub mod site;
 mod talk;
 pub mod template;
+pub mod timestamp;
 pub mod transcript;
 pub mod verdict;
 
