@@ -8,6 +8,7 @@ use crate::discover::DiscoverArgs;
 use crate::observe::ObserveArgs;
 use crate::pages::{CompletionsArgs, ManArgs};
 use crate::ping::PingArgs;
+use crate::plugtest;
 use crate::request::{PayloadRequestArgs, RequestArgs};
 use crate::serve;
 
@@ -178,6 +179,9 @@ pub(crate) enum Command {
     /// Serve a site to try clients with, or the files of a folder
     #[command(after_help = serve::EXAMPLES)]
     Serve(serve::ServeArgs),
+    /// Judge CoAP implementations by the plugtests and the RFCs
+    #[command(after_help = plugtest::EXAMPLES)]
+    Plugtest(plugtest::PlugtestArgs),
     /// Show what a CoAP message says, or what is wrong with it
     Decode(DecodeArgs),
     /// Print completions for a shell

@@ -13,6 +13,7 @@ mod observe;
 mod option_arg;
 mod pages;
 mod ping;
+mod plugtest;
 mod request;
 mod serve;
 mod show;
@@ -46,6 +47,7 @@ fn run(command: &Command, console: &Console) -> Result<Exit, CliError> {
         Command::Completions(args) => pages::completions(args, console),
         Command::Man(args) => pages::man(args, console),
         Command::Serve(args) => serve::run(args, console),
+        Command::Plugtest(args) => plugtest::run(args, console),
         asking => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -67,8 +69,10 @@ async fn ask(command: &Command, console: &Console) -> Result<Exit, CliError> {
         Command::Observe(args) => observe::run(args, console).await,
         Command::Discover(args) => discover::run(args, console).await,
         Command::Ping(args) => ping::run(args, console).await,
-        Command::Decode(_) | Command::Completions(_) | Command::Man(_) | Command::Serve(_) => {
-            Ok(Exit::Success)
-        }
+        Command::Decode(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Serve(_)
+        | Command::Plugtest(_) => Ok(Exit::Success),
     }
 }

@@ -23,15 +23,8 @@ pub(super) struct Announcement<'a> {
 impl Announcement<'_> {
     /// The text, beginning with a line for each socket. Programs that start the server read those.
     pub(super) fn text(&self) -> String {
-        let mut text = String::new();
-        for address in self.addresses {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "listening on coap://{address}");
-        }
-        let base = self
-            .addresses
-            .first()
-            .map_or_else(String::new, |address| base(*address));
+        let mut text = listening(self.addresses);
+        let base = base(self.addresses);
         match self.folder {
             Some(folder) => self.tell_of_folder(&mut text, folder, &base),
             None => self.tell_of_site(&mut text, &base),
@@ -76,8 +69,21 @@ impl Announcement<'_> {
     }
 }
 
-/// A URI of this address for a client on this machine.
-fn base(address: SocketAddr) -> String {
+/// A line for each socket.
+pub(crate) fn listening(addresses: &[SocketAddr]) -> String {
+    let mut text = String::new();
+    for address in addresses {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "listening on coap://{address}");
+    }
+    text
+}
+
+/// A URI of the first of these addresses for a client on this machine.
+pub(crate) fn base(addresses: &[SocketAddr]) -> String {
+    let Some(address) = addresses.first().copied() else {
+        return String::new();
+    };
     let host = match address {
         SocketAddr::V4(address) if address.ip().is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
         SocketAddr::V6(address) if address.ip().is_unspecified() => format!("[{}]", Ipv6Addr::LOCALHOST),

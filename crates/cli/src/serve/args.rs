@@ -28,14 +28,9 @@ is replaced keeps its mode, and its owner where possible; folders are not made. 
 /// Options of `coracle serve`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeArgs {
-    /// Listen on this address: 127.0.0.1:5684, [::] (IPv4 too), coap://localhost; 5684 is on this machine
-    /// only, port 0 any that is free
-    #[arg(short, long, value_name = "ADDR:PORT")]
-    pub(crate) bind: Vec<String>,
-
-    /// Join the group All CoAP Nodes on this interface; needs --bind [::] or 0.0.0.0
-    #[arg(long, value_name = "IFACE", num_args = 0..=1, default_missing_value = "")]
-    pub(crate) multicast: Vec<String>,
+    /// Where to listen.
+    #[command(flatten)]
+    pub(crate) listen: ListenArgs,
 
     /// Let peers change what is served, from wherever they can reach it
     #[arg(long)]
@@ -48,6 +43,19 @@ pub(crate) struct ServeArgs {
     /// Bounds of the store.
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+}
+
+/// Where a server listens.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ListenArgs {
+    /// Listen on this address: 127.0.0.1:5684, [::] (IPv4 too), coap://localhost; 5684 is on this machine
+    /// only, port 0 any that is free
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    pub(crate) bind: Vec<String>,
+
+    /// Join the group All CoAP Nodes on this interface; needs --bind [::] or 0.0.0.0
+    #[arg(long, value_name = "IFACE", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) multicast: Vec<String>,
 }
 
 /// Options for files.
@@ -171,10 +179,10 @@ mod tests {
 
     #[test]
     fn multicast_may_name_an_interface() {
-        assert_eq!(parse(&["--multicast"]).unwrap().multicast, [""]);
+        assert_eq!(parse(&["--multicast"]).unwrap().listen.multicast, [""]);
         let two = parse(&["--multicast", "eth0", "--multicast", "eth1"]).unwrap();
-        assert_eq!(two.multicast, ["eth0", "eth1"]);
-        assert!(parse(&[]).unwrap().multicast.is_empty());
+        assert_eq!(two.listen.multicast, ["eth0", "eth1"]);
+        assert!(parse(&[]).unwrap().listen.multicast.is_empty());
     }
 
     #[test]

@@ -25,7 +25,8 @@ use tokio::sync::oneshot;
 
 use self::access::Access;
 use self::announce::Announcement;
-pub(crate) use self::args::{EXAMPLES, ServeArgs};
+pub(crate) use self::announce::{base, listening};
+pub(crate) use self::args::{EXAMPLES, ListenArgs, ServeArgs};
 use self::shutdown::Signals;
 use self::store::Store;
 use crate::console::Console;
@@ -34,44 +35,54 @@ use crate::error::{CliError, Exit};
 /// How long what was cut off may take to clean up.
 const CLEANUP: Duration = Duration::from_millis(500);
 
-/// Serves until a signal ends it, with all processors.
+/// Serves until a signal ends it.
 pub(crate) fn run(args: &ServeArgs, console: &Console) -> Result<Exit, CliError> {
+    args.store.check()?;
+    serve(&args.listen, config(args), console, |addresses| {
+        let folder = args.files.dir.as_deref();
+        let local = folder.is_none() && listen::is_local(addresses);
+        let access = if args.write || local {
+            Access::Write
+        } else {
+            Access::ReadOnly
+        };
+        let announcement = Announcement {
+            addresses,
+            folder,
+            access,
+            write: args.write,
+        };
+        Ok((router(args, access, console)?, announcement.text()))
+    })
+}
+
+/// Serves until a signal ends it, with all processors. What is served, and what is said of it, is told by `prepare`
+/// within the tokio runtime, once the addresses are bound.
+pub(crate) fn serve(
+    listen: &ListenArgs,
+    config: Config,
+    console: &Console,
+    prepare: impl FnOnce(&[SocketAddr]) -> Result<(Router, String), CliError>,
+) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::io("cannot start", &error))?;
-    let ended = runtime.block_on(serve(args, console));
+    let ended = runtime.block_on(async {
+        let signals = Signals::new().map_err(|error| CliError::io("cannot take signals", &error))?;
+        let endpoint = listen::bind(&listen.bind, &listen.multicast, config, console)?;
+        let (router, announcement) = prepare(&endpoint.local_addrs())?;
+        console.note(&announcement);
+        let router = if console.verbose {
+            log::told(router, *console)
+        } else {
+            router
+        };
+        until_signals(endpoint, router, signals, console).await
+    });
     // Files that were not written to their end are removed; a disk that does not answer holds nobody up.
     runtime.shutdown_timeout(CLEANUP);
     ended
-}
-
-async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, CliError> {
-    args.store.check()?;
-    let signals = Signals::new().map_err(|error| CliError::io("cannot take signals", &error))?;
-    let endpoint = listen::bind(&args.bind, &args.multicast, config(args), console)?;
-    let addresses = endpoint.local_addrs();
-    let folder = args.files.dir.as_deref();
-    let local = folder.is_none() && listen::is_local(&addresses);
-    let access = if args.write || local {
-        Access::Write
-    } else {
-        Access::ReadOnly
-    };
-    let router = router(args, access, console)?;
-    let announcement = Announcement {
-        addresses: &addresses,
-        folder,
-        access,
-        write: args.write,
-    };
-    console.note(&announcement.text());
-    let router = if console.verbose {
-        log::told(router, *console)
-    } else {
-        router
-    };
-    until_signals(endpoint, router, signals, console).await
 }
 
 /// What is served.

@@ -1,0 +1,100 @@
+//! `coracle plugtest serve`: the site of the plugtests.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use coracle::Config;
+use coracle_conformance::site::{self, Settings};
+
+use crate::client;
+use crate::console::Console;
+use crate::error::{CliError, Exit};
+use crate::serve::{self, ListenArgs, base, listening};
+
+/// What is said below the help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  coracle plugtest serve
+  coracle plugtest serve --bind 127.0.0.1:0 --period 0.5
+  coracle plugtest serve --bind [::] --multicast eth0 -v
+
+It has the resources that the CoAP plugtests ask of a server (/test, /separate, /validate, /large,
+/obs and so on), and some to try RFC 8132 and the like with. GET / names them, and
+`coracle discover` lists them with their attributes.
+
+Clients may change what it holds, from wherever they can reach it; all of it is bounded, and
+forgotten when it ends. Without --bind it listens on this machine only, at port 5683. Ctrl-C ends
+it when all that was accepted is answered, a second one at once.";
+
+/// Options of `coracle plugtest serve`.
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// Where to listen.
+    #[command(flatten)]
+    listen: ListenArgs,
+
+    /// How often observable resources change, at least every 0.1 s; notifications that are not confirmable leave
+    /// 3 s apart all the same (RFC 7641, 4.5.1)
+    #[arg(long, value_name = "SECS", default_value = "5", value_parser = parse_period)]
+    period: Duration,
+}
+
+/// Serves until a signal ends it.
+pub(crate) fn run(args: &ServeArgs, console: &Console) -> Result<Exit, CliError> {
+    serve::serve(&args.listen, Config::default(), console, |addresses| {
+        let settings = Settings { period: args.period };
+        Ok((site::router(&settings), announcement(addresses, args.period)))
+    })
+}
+
+/// What is said when it starts, beginning with a line for each socket.
+fn announcement(addresses: &[SocketAddr], period: Duration) -> String {
+    let base = base(addresses);
+    format!(
+        "{}
+Try it in another terminal:
+  coracle discover {base}
+  coracle get {base}/separate
+  coracle observe {base}/obs
+
+Serving the site of the CoAP plugtests; observable resources change every {} s. Peers may change what it holds.",
+        listening(addresses),
+        period.as_secs_f64()
+    )
+}
+
+fn parse_period(text: &str) -> Result<Duration, String> {
+    let period = client::parse_seconds(text)?;
+    if period < Settings::SHORTEST_PERIOD {
+        return Err(format!("at least {} s", Settings::SHORTEST_PERIOD.as_secs_f64()));
+    }
+    Ok(period)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_may_be_a_fraction_but_not_too_short() {
+        assert_eq!(parse_period("0.1"), Ok(Duration::from_millis(100)));
+        assert_eq!(parse_period("5"), Ok(Duration::from_secs(5)));
+        for text in ["0.09", "0", "-1", "soon", "inf"] {
+            assert!(parse_period(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn it_says_where_it_listens_first() {
+        let addresses = ["127.0.0.1:5684".parse().unwrap(), "[::1]:5684".parse().unwrap()];
+        let told = announcement(&addresses, Duration::from_millis(500));
+        let expected = "listening on coap://127.0.0.1:5684\nlistening on coap://[::1]:5684\n\nTry it";
+        assert!(told.starts_with(expected), "{told}");
+        assert!(
+            told.contains("coracle observe coap://127.0.0.1:5684/obs\n"),
+            "{told}"
+        );
+        assert!(told.contains("every 0.5 s"), "{told}");
+    }
+}
