@@ -172,7 +172,10 @@ fn observers_that_are_forgotten_are_told_nothing_not_even_again() {
     subject.endpoint.forget_observers(subject.now, TOPIC);
     assert!(ended(&mut subject));
     assert!(change(&mut subject, state(b"2")).is_empty());
-    assert!(subject.pass(secs(100)).is_empty(), "the notification is not sent again");
+    assert!(
+        subject.pass(secs(100)).is_empty(),
+        "the notification is not sent again"
+    );
 }
 
 #[test]
