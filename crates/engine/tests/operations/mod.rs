@@ -1,7 +1,8 @@
 //! Any sequence of operations on an endpoint, decoded from bytes: what the property test and the fuzz target share.
 //!
-//! Whatever the sequence, nothing panics, all that is sent can be parsed, time is never waited for in vain, the bounds
-//! of the configuration hold, and when everything is ended nothing remains.
+//! Whatever the sequence, nothing panics, all that is sent can be parsed and answers somebody, no request that is not
+//! idempotent runs twice, every request ends, time is never waited for in vain, the bounds of the configuration hold,
+//! and when everything is ended nothing remains.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -13,6 +14,9 @@
     reason = "helpers of tests"
 )]
 
+mod ledger;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +25,10 @@ use coracle_engine::{
     Topic, Window, limits,
 };
 use coracle_wire::{
-    Code, Message, MessageId, MessageType, Method, OptionNumber, Options, OptionsBuf, Status,
+    BlockOption, Code, Message, MessageId, MessageType, Method, OptionNumber, Options, OptionsBuf, Status,
 };
+
+use self::ledger::Ledger;
 
 /// Reads numbers from bytes; zeros when they are used up.
 struct Cursor<'b>(&'b [u8]);
@@ -88,26 +94,46 @@ const METHODS: [Method; 5] = [
     Method::PATCH,
 ];
 const TOPICS: u64 = 3;
+const MAX_REQUESTS: usize = 8;
+const MAX_EXCHANGES: usize = 16;
+const MAX_QUEUE: usize = 4;
+
+/// All requests of ours end within this time when nobody answers: those to one peer wait for each other, and a
+/// non-confirmable one waits until PROBING_RATE permits it (RFC 7252 §4.7).
+const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 
 /// Few enough that the bounds are reached.
 fn config() -> Config {
     let mut config = Config::constrained();
     config.block_szx = 1;
     config.max_body = 512;
-    config.max_requests = 8;
+    config.max_requests = MAX_REQUESTS;
+    config.max_exchanges = MAX_EXCHANGES;
+    config.max_queue_per_peer = MAX_QUEUE;
     config.body_policy = Some(Arc::new(Streams));
     config
+}
+
+/// A request or ping of ours.
+#[derive(Clone, Copy)]
+struct Asked {
+    id: ExchangeId,
+    /// Who may answer; everybody if it went to a group.
+    of: Option<SocketAddr>,
+    observes: bool,
 }
 
 struct World {
     endpoint: Endpoint,
     now: Instant,
-    asked: Vec<ExchangeId>,
+    asked: Vec<Asked>,
     /// Requests of peers that the application works on.
     pending: Vec<ExchangeId>,
     /// What the endpoint sent last, and where to.
     sent: Vec<(Path, Vec<u8>)>,
     received: Vec<(Path, Vec<u8>)>,
+    ledger: Ledger,
+    closed: bool,
 }
 
 /// Runs the operations that the bytes tell.
@@ -119,11 +145,17 @@ pub fn run(bytes: &[u8]) {
         pending: Vec::new(),
         sent: Vec::new(),
         received: Vec::new(),
+        ledger: Ledger::default(),
+        closed: false,
     };
     let mut cursor = Cursor(bytes);
     while !cursor.0.is_empty() {
         world.operate(&mut cursor);
         world.settle();
+        world.is_within_bounds();
+    }
+    if bytes.len().is_multiple_of(2) {
+        world.wait();
     }
     world.end();
 }
@@ -141,23 +173,29 @@ impl World {
             7 => self.receive_again(cursor),
             8 | 9 => self.request(cursor),
             10 => {
-                if let Ok(id) = self.endpoint.ping(self.now, &path(cursor.byte())) {
-                    self.asked.push(id);
+                let path = path(cursor.byte());
+                if let Ok(id) = self.endpoint.ping(self.now, &path) {
+                    self.begins(id, &path, false);
                 }
             }
             11 => {
-                if let Some(id) = pick_id(&self.asked, cursor) {
-                    self.endpoint.cancel(self.now, id);
+                if let Some(asked) = pick(&self.asked, cursor) {
+                    self.endpoint.cancel(self.now, asked.id);
+                    self.asked.retain(|other| other.id != asked.id);
                 }
             }
             12 | 13 => self.respond(cursor),
             14 => {
-                if let Some(id) = pick_id(&self.pending, cursor) {
+                if let Some(id) = pick(&self.pending, cursor) {
                     self.endpoint.continue_body(self.now, id);
                 }
             }
             15 => self.endpoint.changed(Topic(u64::from(cursor.byte()) % TOPICS)),
             16 => self.pass(cursor),
+            _ if cursor.byte() == 0xff => {
+                self.endpoint.close();
+                self.closed = true;
+            }
             _ => {
                 let remote = path(cursor.byte()).remote;
                 self.endpoint.handle_unreachable(self.now, remote);
@@ -165,12 +203,41 @@ impl World {
         }
     }
 
+    fn begins(&mut self, id: ExchangeId, path: &Path, observes: bool) {
+        assert!(!self.closed, "a closed endpoint began a request");
+        assert!(self.asked.iter().all(|asked| asked.id != id), "{id:?} again");
+        let of = (!path.multicast).then_some(path.remote);
+        self.asked.push(Asked { id, of, observes });
+    }
+
     fn receive(&mut self, path: Path, bytes: Vec<u8>) {
+        self.ledger.receives(&path, &bytes);
         let id = match self.endpoint.handle_datagram(self.now, path, &bytes) {
-            Received::Request(id, _) | Received::Assembled(id, _) | Received::Body(id, _) => Some(id),
+            Received::Request(id, _) | Received::Assembled(id, _) => {
+                self.ledger.begins(id);
+                Some(id)
+            }
+            Received::Body(id, _) => {
+                assert!(self.ledger.knows(id), "a part of nothing");
+                Some(id)
+            }
             Received::Nothing => None,
         };
-        self.pending.extend(id.filter(|id| !self.pending.contains(id)));
+        if let Some(id) = id {
+            self.ledger.hands_over(self.now, &path, &bytes);
+            if !self.pending.contains(&id) {
+                self.pending.push(id);
+            }
+        }
+        // A datagram leads to an answer, to what waited for it, and to nothing for anybody else.
+        let before = self.sent.len();
+        self.transmit();
+        assert!(
+            self.sent.len() - before <= MAX_QUEUE + 2,
+            "{:?}",
+            &self.sent[before..]
+        );
+        assert!(self.sent[before..].iter().all(|(to, _)| to.remote == path.remote));
         self.received.push((path, bytes));
         if self.received.len() > 16 {
             self.received.remove(0);
@@ -213,6 +280,9 @@ impl World {
             options.insert(number, cursor.slice(len)).unwrap();
         }
         let payload_len = cursor.pick(&[0, 1, 16, 32]);
+        if cursor.byte().is_multiple_of(2) {
+            carry_on(&mut options, asked.options, cursor);
+        }
         let message_type = cursor.pick(&TYPES);
         let empty = message_type == MessageType::Reset || cursor.byte().is_multiple_of(4);
         let own_id = matches!(
@@ -272,13 +342,14 @@ impl World {
         if cursor.byte().is_multiple_of(8) {
             path = Path::to("224.0.1.187:5683".parse().unwrap());
         }
+        let observes = options.as_options().observe() == Some(0);
         if let Ok(id) = self.endpoint.request(self.now, &path, request) {
-            self.asked.push(id);
+            self.begins(id, &path, observes);
         }
     }
 
     fn respond(&mut self, cursor: &mut Cursor<'_>) {
-        let Some(id) = pick_id(&self.pending, cursor) else {
+        let Some(id) = pick(&self.pending, cursor) else {
             return;
         };
         let mut options = OptionsBuf::new();
@@ -332,42 +403,94 @@ impl World {
     }
 
     fn drain(&mut self) {
-        let mut buf = [0; limits::MAX_DATAGRAM];
-        let mut count = 0;
+        let mut events = 0;
+        let before = self.sent.len();
         loop {
-            while let Some(transmit) = self.endpoint.poll_transmit(self.now, &mut buf) {
-                let bytes = &buf[..transmit.len];
-                let message = Message::parse(bytes).expect("what is sent can be parsed");
-                assert!(message.payload.len() <= limits::MAX_PAYLOAD);
-                self.sent.push((transmit.path, bytes.to_vec()));
-                count += 1;
-            }
+            self.transmit();
             let Some(event) = self.endpoint.poll_event() else {
                 break;
             };
-            match event {
-                Event::Refresh { id, .. } => self.pending.push(id),
-                Event::Ended { id } => self.pending.retain(|other| *other != id),
-                Event::Failed { id, .. } | Event::Response { id, more: false, .. } | Event::Pong { id } => {
-                    assert!(
-                        self.asked.contains(&id),
-                        "an exchange that had ended or was cancelled"
-                    );
-                    self.asked.retain(|other| *other != id);
-                }
-                _ => {}
-            }
-            count += 1;
+            self.take(event);
+            events += 1;
         }
+        let count = self.sent.len() - before + events;
         assert!(count < 500, "{count} datagrams and events at once");
         let old = self.sent.len().saturating_sub(16);
         self.sent.drain(..old);
     }
 
+    fn transmit(&mut self) {
+        let mut buf = [0; limits::MAX_DATAGRAM];
+        while let Some(transmit) = self.endpoint.poll_transmit(self.now, &mut buf) {
+            let bytes = &buf[..transmit.len];
+            self.ledger.sends(self.now, &transmit.path, bytes);
+            self.sent.push((transmit.path, bytes.to_vec()));
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Refresh { id, .. } => {
+                assert!(self.ledger.knows(id), "an observer that never registered");
+                self.pending.push(id);
+            }
+            Event::Ended { id } => self.pending.retain(|other| *other != id),
+            Event::Response { id, response, more } => {
+                let asked = self.asked(id);
+                assert!(
+                    asked.of.is_none_or(|of| of == response.path.remote),
+                    "from elsewhere"
+                );
+                if !more {
+                    self.asked.retain(|other| other.id != id);
+                }
+            }
+            Event::Failed { id, .. } | Event::Pong { id } => {
+                self.asked(id);
+                self.asked.retain(|other| other.id != id);
+            }
+            Event::Progress { id, .. } | Event::Stale { id } => drop(self.asked(id)),
+            _ => {}
+        }
+    }
+
+    fn asked(&self, id: ExchangeId) -> Asked {
+        let asked = self.asked.iter().find(|asked| asked.id == id);
+        *asked.expect("an exchange that had ended or was cancelled")
+    }
+
+    fn is_within_bounds(&self) {
+        assert!(
+            self.pending.len() <= MAX_EXCHANGES,
+            "{} requests of peers",
+            self.pending.len()
+        );
+        // As many requests, and as many pings.
+        assert!(
+            self.asked.len() <= 2 * MAX_REQUESTS,
+            "{} requests of ours",
+            self.asked.len()
+        );
+    }
+
+    /// Nobody answers any more: every request of ours ends, but for those that may be observations.
+    fn wait(&mut self) {
+        let until = self.now + PATIENCE;
+        while self.asked.iter().any(|asked| !asked.observes) {
+            let deadline = self
+                .endpoint
+                .poll_deadline()
+                .expect("a request waits for nothing");
+            assert!(deadline.at <= until, "a request waits for ever: {deadline:?}");
+            self.now = self.now.max(deadline.at);
+            self.settle();
+        }
+    }
+
     /// Ends everything that was begun, and waits: nothing remains.
     fn end(&mut self) {
-        for id in self.asked.clone() {
-            self.endpoint.cancel(self.now, id);
+        for asked in std::mem::take(&mut self.asked) {
+            self.endpoint.cancel(self.now, asked.id);
         }
         let gone = ResponseRef::new(Status::NOT_FOUND, Options::empty(), b"");
         // The first round of topics gives each observer its last notification, the others wait for what follows.
@@ -391,9 +514,23 @@ impl World {
     }
 }
 
-fn pick_id(ids: &[ExchangeId], cursor: &mut Cursor<'_>) -> Option<ExchangeId> {
-    let at = usize::from(cursor.byte()).checked_rem(ids.len())?;
-    ids.get(at).copied()
+fn pick<T: Copy>(from: &[T], cursor: &mut Cursor<'_>) -> Option<T> {
+    let at = usize::from(cursor.byte()).checked_rem(from.len())?;
+    from.get(at).copied()
+}
+
+/// What goes on with the block-wise transfer that `asked` belongs to: the block that it asks for, the echo of the one
+/// that it carries.
+fn carry_on(options: &mut OptionsBuf, asked: Options<'_>, cursor: &mut Cursor<'_>) {
+    let more = cursor.byte().is_multiple_of(2);
+    if let Some(Ok(block)) = asked.block1() {
+        options.set(OptionNumber::BLOCK1, &block.encode()).unwrap();
+    } else {
+        let asked = asked.block2().and_then(Result::ok);
+        let (num, szx) = asked.map_or((0, 1), |block| (block.num(), block.szx()));
+        let block = BlockOption::new(num, more, szx).unwrap();
+        options.set(OptionNumber::BLOCK2, &block.encode()).unwrap();
+    }
 }
 
 fn path(byte: u8) -> Path {
