@@ -54,7 +54,10 @@ const TABLE: &[Row] = &[
     row("conformance", &["wire", "sim", "coracle"]),
     // Floor 5: programs.
     row("console", &["coracle", "proxy", "rd", "pubsub", "lwm2m", "ace"]),
-    row("cli", &["coracle", "proxy", "rd", "pubsub", "lwm2m", "ace", "conformance"]),
+    row(
+        "cli",
+        &["coracle", "proxy", "rd", "pubsub", "lwm2m", "ace", "conformance"],
+    ),
     row("bench", EVERYTHING_BELOW),
     row("fuzz", EVERYTHING_BELOW),
     row("xtask", &[]),

@@ -6,6 +6,7 @@
 
 mod bench;
 mod floors;
+mod interop;
 mod no_std;
 mod tidy;
 mod workspace;
@@ -18,6 +19,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   no-std   build wire, formats and engine into a library that has no std
   tidy     hold the sources against the rules that the compiler does not know
   bench    measure the cost of a request beside the raw limit of UDP (docs/performance.md)
+  interop  judge this program and other implementations, and write the matrix of docs/interop.md
 ";
 
 /// What a command says: a line about success, or the problems.
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["no-std"] => no_std::run(),
         ["tidy"] => tidy::run(),
         ["bench", arguments @ ..] => bench::run(arguments),
+        ["interop", only @ ..] => interop::run(only),
         ["help" | "-h" | "--help"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;
