@@ -72,7 +72,7 @@ fn write_message(case: &CaseReport, message: &Shown<'_>, out: &mut impl Write) -
 
 /// The bytes, for those who do not trust the decoder.
 fn write_dump(bytes: &[u8], out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "<details><summary>▸ {} bytes</summary><pre>", bytes.len())?;
+    writeln!(out, "<details><summary>{} bytes</summary><pre>", bytes.len())?;
     let shown = bytes.get(..DUMP).unwrap_or(bytes);
     for line in shown.chunks(DUMP_LINE) {
         let line: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
