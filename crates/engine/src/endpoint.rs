@@ -18,7 +18,9 @@ mod outcome;
 
 use alloc::boxed::Box;
 
-use coracle_wire::{CodeKind, Message, MessageError, MessageErrorKind, MessageType, Reaction, Status};
+use coracle_wire::{
+    CodeKind, Message, MessageError, MessageErrorKind, MessageType, Method, Reaction, Status,
+};
 
 use crate::block::assembly::{self, Assemblies, Inbound, Part};
 use crate::block::bodies::{Asked, Bodies};
@@ -154,7 +156,7 @@ impl Endpoint {
             answer(&mut self.context, &mut self.messages, now, &ask, &reply);
             return Received::Nothing;
         }
-        if let Some(refusal) = lost_body(&ask) {
+        if let Some(refusal) = lost_body(&ask, message.payload) {
             return self.refuse(now, &ask, &refusal);
         }
         let part = Part {
@@ -565,10 +567,12 @@ impl Endpoint {
 }
 
 /// A further block of an answer that is not kept any more. Another run of a safe request gives it again; one that is
-/// not safe must not be run a second time for it (RFC 7959 §2.7, §2.9.2).
-fn lost_body(ask: &Ask) -> Option<Refusal> {
+/// not safe must not be run a second time for it, and a FETCH whose body came in blocks does not come with it again
+/// (RFC 7959 §2.7, §2.9.2).
+fn lost_body(ask: &Ask, payload: &[u8]) -> Option<Refusal> {
     let further = ask.blocks.block2.is_some_and(|block| block.num() > 0);
-    (further && ask.blocks.block1.is_none() && !ask.method.is_safe()).then(|| {
+    let incomplete = !ask.method.is_safe() || (ask.method == Method::FETCH && payload.is_empty());
+    (further && ask.blocks.block1.is_none() && incomplete).then(|| {
         Refusal::new(
             Status::REQUEST_ENTITY_INCOMPLETE,
             DropReason::BlockOrder,

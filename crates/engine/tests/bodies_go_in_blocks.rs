@@ -283,6 +283,80 @@ fn a_representation_that_keeps_changing_is_given_up() {
     );
 }
 
+/// The requests of a client whose answers change under the transfer: method, blocks, and the length of each payload.
+fn asked_again(method: Method, payload: &[u8]) -> (Vec<String>, Subject) {
+    let mut subject = Subject::with(szx(2));
+    let request = RequestRef::new(method, Options::empty()).with_payload(payload);
+    let path = Path::to(SERVER.parse().unwrap());
+    subject.endpoint.request(subject.now, &path, request).unwrap();
+    let (mut asked, mut answers) = (Vec::new(), 0_u8);
+    while let Some(heard) = subject.sent().pop() {
+        let message = heard.message();
+        let (block1, block2) = (heard.block1(), heard.block2());
+        asked.push(format!("{block1:?} {block2:?} {}", message.payload.len()));
+        let goes_on = block1.as_deref().is_some_and(|block| block.contains("/1/"));
+        let num = block2.map_or(0, |block| block.as_bytes()[0] - b'0');
+        let (status, options) = if goes_on {
+            let block1 = message.options.get(OptionNumber::BLOCK1).unwrap().to_vec();
+            (Status::CONTINUE, vec![(OptionNumber::BLOCK1, block1)])
+        } else {
+            answers += 1;
+            let etag = (OptionNumber::ETAG, vec![answers.min(2)]);
+            let more = u8::from(answers < 4);
+            (
+                Status::CONTENT,
+                vec![etag, (OptionNumber::BLOCK2, block(num.into(), more, 64))],
+            )
+        };
+        let options: Vec<_> = options
+            .iter()
+            .map(|(number, value)| (*number, &value[..]))
+            .collect();
+        let answer = datagram(
+            MessageType::Acknowledgement,
+            status,
+            heard.id(),
+            message.token,
+            &options,
+            if goes_on { b"" } else { &[b'x'; 64] },
+        );
+        subject.receive_from(path, &answer);
+    }
+    (asked, subject)
+}
+
+/// What is not safe is not run again, least of all without its body, because its answer changed under the transfer.
+#[test]
+fn an_answer_to_a_post_that_changes_under_way_is_given_up() {
+    let (asked, mut subject) = asked_again(Method::POST, b"run");
+    assert_eq!(asked, ["None None 3", "None Some(\"1/0/64\") 0"]);
+    let last = subject.events().pop();
+    assert!(
+        matches!(
+            last,
+            Some(Event::Failed {
+                error: ExchangeError::BodyChanged,
+                ..
+            })
+        ),
+        "{last:?}"
+    );
+}
+
+/// A FETCH whose body went in blocks goes with all of it once more: a further block is asked for without it.
+#[test]
+fn a_fetch_in_blocks_whose_answer_changes_under_way_begins_again_with_its_body() {
+    let (asked, mut subject) = asked_again(Method::FETCH, &[b'q'; 100]);
+    let body = ["Some(\"0/1/64\") None 64", "Some(\"1/0/64\") Some(\"0/0/64\") 36"];
+    let next = "None Some(\"1/0/64\") 0";
+    assert_eq!(asked, [&body[..], &[next], &body[..], &[next]].concat());
+    let last = subject.events().pop();
+    let Some(Event::Response { response, .. }) = last else {
+        panic!("{last:?}")
+    };
+    assert_eq!(response.payload, [b'x'; 128]);
+}
+
 #[test]
 fn a_representation_that_becomes_short_under_way_is_the_answer() {
     let event = download(|num| match num {
@@ -371,6 +445,16 @@ fn what_is_kept_of_a_post_serves_its_further_blocks_and_then_it_is_not_run_again
     assert_eq!(subject.sent_one().code(), "4.08");
     // A GET is simply run again.
     assert!(subject.receive(&get_block(Method::GET, 4, 2, b"")).is_some());
+}
+
+/// A further block of the answer to a FETCH is asked for without the body that came in blocks (RFC 7959 §2.7): such a
+/// request is not run as if it had none. One that comes with its body is.
+#[test]
+fn a_fetch_is_not_run_again_without_its_body() {
+    let mut subject = Subject::new();
+    assert!(subject.receive(&get_block(Method::FETCH, 1, 2, b"")).is_none());
+    assert_eq!(subject.sent_one().code(), "4.08");
+    assert!(subject.receive(&get_block(Method::FETCH, 2, 2, b"q")).is_some());
 }
 
 /// RFC 8132 §2.3.2: the payload of a FETCH is part of its cache key.

@@ -6,7 +6,6 @@ use coracle_wire::{BlockOption, Message, OptionNumber, Options, OptionsBuf, Stat
 
 use crate::block::{block_at, is_full};
 use crate::exchange::admission::Blocks;
-use crate::limits::MAX_RESTARTS;
 use crate::values::ExchangeError;
 
 /// The body of a request on its way in blocks: the block that is under way.
@@ -89,7 +88,6 @@ pub(crate) struct Download {
     pub(crate) body: Vec<u8>,
     szx: u8,
     limit: usize,
-    restarts: u8,
 }
 
 /// What a block means for a body that is being collected.
@@ -101,6 +99,8 @@ pub(crate) enum Downloaded {
     Whole,
     /// An error in place of the block: it is the answer.
     Instead,
+    /// The block is one of another body: the representation changed under the transfer.
+    Changed,
 }
 
 impl Download {
@@ -121,7 +121,6 @@ impl Download {
             body: Vec::new(),
             szx: block.szx(),
             limit,
-            restarts: 0,
         };
         Some(download.take(message, status, blocks).map(|_| download))
     }
@@ -152,7 +151,7 @@ impl Download {
         };
         let etag = |options: Options<'_>| options.get(OptionNumber::ETAG).map(Vec::from);
         if !self.body.is_empty() && etag(self.options.as_options()) != etag(message.options) {
-            return self.restart();
+            return Ok(Downloaded::Changed);
         }
         if !is_full(block, message.payload.len()) || block.offset() != self.body.len() as u64 {
             return Err(ExchangeError::BlockOption);
@@ -173,14 +172,9 @@ impl Download {
         })
     }
 
-    /// The representation changed under the transfer: from the first block on again.
-    fn restart(&mut self) -> Result<Downloaded, ExchangeError> {
-        if self.restarts >= MAX_RESTARTS {
-            return Err(ExchangeError::BodyChanged);
-        }
-        self.restarts += 1;
+    /// From the first block on again.
+    pub(crate) fn begin_again(&mut self) {
         self.body.clear();
-        Ok(Downloaded::Next)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::block::transfer::{Download, Downloaded, Upload, Uploaded};
 use crate::config::TransmissionParameters;
 use crate::context::Context;
 use crate::exchange::admission::{Blocks, blocks, misunderstood};
+use crate::limits::MAX_RESTARTS;
 use crate::observe::client::{Freshness, Observation};
 use crate::path::Path;
 use crate::slab::Key;
@@ -34,6 +35,8 @@ pub(crate) struct Asking {
     pub(crate) outgoing: Option<Key>,
     pub(crate) upload: Option<Upload>,
     pub(crate) download: Option<Download>,
+    /// How often the body of this answer changed while it was collected.
+    pub(crate) restarts: u8,
     pub(crate) observation: Option<Observation>,
 }
 
@@ -86,6 +89,11 @@ impl Asking {
         // A registration that was not confirmable is renewed in a confirmable message: when one is lost, only this
         // tells a server that is gone from a message that is.
         self.confirmable = true;
+        self.begin_again();
+    }
+
+    /// Back to the first message of the request.
+    pub(crate) fn begin_again(&mut self) {
         self.download = None;
         self.upload = self.upload.map(|upload| upload.again());
         if let Some(observation) = &mut self.observation {
@@ -99,6 +107,8 @@ pub(crate) enum Outcome {
     Nothing,
     /// Another message of the exchange.
     Next,
+    /// The whole request once more, its body too.
+    Again,
     Done(Box<Delivered>),
     Failed(ExchangeError),
 }
@@ -246,8 +256,25 @@ impl Asking {
                 }))
             }
             Ok(Downloaded::Instead) => Outcome::done(status, message),
+            Ok(Downloaded::Changed) => self.body_changed(),
             Err(error) => Outcome::Failed(error),
         }
+    }
+
+    /// The body of the answer changed under the transfer (RFC 7959 §2.4). A further block is asked for without the body
+    /// of the request; its first block, which is another run, needs that again. Only what is safe is run again.
+    fn body_changed(&mut self) -> Outcome {
+        if self.restarts >= MAX_RESTARTS || !self.method.is_safe() {
+            return Outcome::Failed(ExchangeError::BodyChanged);
+        }
+        self.restarts += 1;
+        if self.upload.is_some() {
+            return Outcome::Again;
+        }
+        if let Some(download) = &mut self.download {
+            download.begin_again();
+        }
+        Outcome::Next
     }
 
     fn progress(&self, context: &mut Context, key: Key) {

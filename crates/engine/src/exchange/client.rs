@@ -96,6 +96,7 @@ impl Client {
             outgoing: None,
             upload: in_blocks.then(|| Upload::new(context.config.block_szx)),
             download: None,
+            restarts: 0,
             observation: None,
         };
         let (token, deadline) = (asking.token, asking.deadline);
@@ -298,6 +299,15 @@ impl Client {
                     self.fail(context, messages, now, key, ExchangeError::QueueFull);
                 }
             }
+            Outcome::Again => {
+                self.drop_fetch(context, messages, now, key);
+                if let Some(asking) = self.table.get_mut(key) {
+                    asking.begin_again();
+                }
+                if self.send(context, messages, now, key).is_none() {
+                    self.fail(context, messages, now, key, ExchangeError::QueueFull);
+                }
+            }
             Outcome::Failed(error) => self.fail(context, messages, now, key, error),
             Outcome::Done(delivered) => {
                 let Delivered {
@@ -313,6 +323,7 @@ impl Client {
                     let (peer, sent) = (asking.path.peer(), asking.options.as_options());
                     self.restraint.begin(now, peer, asking.method, sent, max_age);
                 }
+                asking.restarts = 0;
                 if !asking.is_manual() && !asking.is_group() {
                     options.remove(OptionNumber::BLOCK2);
                     options.remove(OptionNumber::BLOCK1);
