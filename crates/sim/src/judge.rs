@@ -300,7 +300,8 @@ impl Judge {
         let Some(asked) = self.told(request) else {
             return self.complaints.push(Complaint::AfterTheEnd { request });
         };
-        asked.stale = false;
+        // An error in place of a state tells that what is known may be old.
+        asked.stale = says.is_none();
         asked.knows = says.map(|says| says.state).or(asked.knows);
     }
 

@@ -77,11 +77,19 @@ struct World {
     /// The exchanges that the nodes began.
     asking: BTreeMap<(usize, ExchangeId), u32>,
     /// What the nodes work on, by the number of the execution.
-    working: BTreeMap<(usize, u32), (ExchangeId, u32)>,
+    working: BTreeMap<(usize, u32), Work>,
     /// The observers of the nodes: the request and its execution.
     observers: BTreeMap<(usize, ExchangeId), (u32, u32)>,
     /// The states, on a disk that survives crashes.
     states: BTreeMap<(usize, u64), u64>,
+}
+
+/// A request that a node works on.
+struct Work {
+    id: ExchangeId,
+    request: u32,
+    /// It asks to be put on the list: one for a further block, or for the end of an observation, does not.
+    registers: bool,
 }
 
 impl World {
@@ -119,7 +127,13 @@ impl World {
                     };
                     self.history.push(io.at, happening);
                 }
-                self.working.insert((node, self.executions), (id, request));
+                let registers = options.as_options().observe() == Some(0);
+                let work = Work {
+                    id,
+                    request,
+                    registers,
+                };
+                self.working.insert((node, self.executions), work);
                 if ask.takes.is_zero() {
                     self.finish(node, io, self.executions);
                 } else {
@@ -136,10 +150,15 @@ impl World {
 
     /// Answers what a node worked on.
     fn finish(&mut self, node: usize, io: &mut Io<'_>, execution: u32) {
-        let Some((id, request)) = self.working.remove(&(node, execution)) else {
+        let Some(work) = self.working.remove(&(node, execution)) else {
             return;
         };
-        if self.asks.get(&request).is_some_and(|ask| ask.observes.is_some()) {
+        let Work {
+            id,
+            request,
+            registers,
+        } = work;
+        if registers {
             // Whether the engine takes it on its list is not told; when it does not, it also tells no end.
             self.observers.insert((node, id), (request, execution));
             let happening = Happening::Registered {
