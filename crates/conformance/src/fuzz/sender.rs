@@ -1,0 +1,155 @@
+//! One port of ours: sends messages at their pace and collects what comes back.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use coracle_wire::{Message, MessageType};
+
+use super::pacer::Pacer;
+use super::tally::{Batch, Tally};
+use super::{Event, Family, answer_server};
+use crate::transcript::{Fate, Record};
+
+/// The longest sleep between two looks at what came.
+const NAP: Duration = Duration::from_millis(1);
+
+/// How many datagrams are taken at once, so that a server that floods does not hold up the run.
+const MAX_TAKEN: usize = 4_096;
+
+/// After so many messages what came is taken, however fast they go out.
+const TAKE_EVERY: u64 = 16;
+
+/// How long a full send buffer is waited for.
+const FULL: Duration = Duration::from_secs(1);
+
+/// A port and what went over it.
+pub(super) struct Sender {
+    socket: UdpSocket,
+    here: SocketAddr,
+    there: SocketAddr,
+    began: Instant,
+    pacer: Pacer,
+    record: bool,
+    /// The Message ID of the last confirmable or non-confirmable message of the server.
+    last_id: Option<[u8; 2]>,
+    pub(super) batch: Batch,
+}
+
+impl Sender {
+    pub(super) fn new(socket: UdpSocket, pacer: Pacer, record: bool) -> std::io::Result<Sender> {
+        socket.set_nonblocking(true)?;
+        Ok(Sender {
+            here: socket.local_addr()?,
+            there: socket.peer_addr()?,
+            socket,
+            began: Instant::now(),
+            pacer,
+            record,
+            last_id: None,
+            batch: Batch::default(),
+        })
+    }
+
+    /// Whether the next message may be sent; otherwise takes what came and naps a little.
+    pub(super) fn is_due(&mut self, tally: &mut Tally, events: &mut dyn FnMut(Event<'_>)) -> bool {
+        let due = self.pacer.due(self.batch.len());
+        let Some(left) = due
+            .checked_sub(self.began.elapsed())
+            .filter(|left| !left.is_zero())
+        else {
+            return true;
+        };
+        self.receive(tally, events);
+        thread::sleep(left.min(NAP));
+        false
+    }
+
+    /// Sends a message. That nobody listens any more, is for the next probe to find.
+    pub(super) fn send(
+        &mut self,
+        message: &[u8],
+        family: Option<Family>,
+        tally: &mut Tally,
+        events: &mut dyn FnMut(Event<'_>),
+    ) {
+        // An answer to the server needs its Message ID; and its answers must not fill the socket.
+        if message.len() == 4 || self.batch.len().is_multiple_of(TAKE_EVERY) {
+            self.receive(tally, events);
+        }
+        let bytes = answer_server(message, self.last_id);
+        if !self.put(&bytes) {
+            tally.unsent += 1;
+            return;
+        }
+        if let Some(family) = family {
+            tally.count_sent(family, &bytes);
+        }
+        self.tell(true, &bytes, family.map_or("again", Family::name), events);
+        self.batch.push(bytes);
+    }
+
+    /// Waits for room; a closed port is told once and does not hinder the next attempt.
+    fn put(&self, bytes: &[u8]) -> bool {
+        let began = Instant::now();
+        loop {
+            match self.socket.send(bytes).map_err(|error| error.kind()) {
+                Ok(_) => return true,
+                Err(ErrorKind::WouldBlock | ErrorKind::ConnectionRefused | ErrorKind::Interrupted)
+                    if began.elapsed() < FULL =>
+                {
+                    thread::sleep(NAP);
+                }
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Takes what came.
+    pub(super) fn receive(&mut self, tally: &mut Tally, events: &mut dyn FnMut(Event<'_>)) {
+        let mut buf = [0; 65_535];
+        for _ in 0..MAX_TAKEN {
+            let len = match self.socket.recv(&mut buf) {
+                Ok(len) => len,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // A closed port, which the next probe finds.
+                Err(_) => continue,
+            };
+            let reply = buf.get(..len).unwrap_or_default();
+            tally.count_reply(reply, &self.batch);
+            let comment = match Message::parse(reply) {
+                Ok(message) => {
+                    if matches!(
+                        message.message_type,
+                        MessageType::Confirmable | MessageType::NonConfirmable
+                    ) {
+                        self.last_id = Some(message.message_id.0.to_be_bytes());
+                    }
+                    String::new()
+                }
+                Err(error) => format!("malformed: {error}"),
+            };
+            self.tell(false, reply, &comment, events);
+        }
+    }
+
+    fn tell(&self, by_judge: bool, bytes: &[u8], comment: &str, events: &mut dyn FnMut(Event<'_>)) {
+        if self.record {
+            let (from, to) = match by_judge {
+                true => (self.here, self.there),
+                false => (self.there, self.here),
+            };
+            let record = Record {
+                at: self.began.elapsed(),
+                time: SystemTime::now(),
+                by_judge,
+                from,
+                to,
+                bytes: bytes.to_vec(),
+                fate: Fate::Passed,
+            };
+            events(Event::Datagram(&record, comment));
+        }
+    }
+}
