@@ -7,105 +7,23 @@
     reason = "a test fails by panicking"
 )]
 
+mod served;
+
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::process::Command;
 
 use coracle::client::{Client, Notification, Observation, Response};
 use coracle::wire::{ContentFormat, OptionNumber, Status};
 
-/// What takes longer has failed.
-const LIMIT: Duration = Duration::from_secs(20);
+use served::{LIMIT, Server, receive};
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coracle"));
-    command.arg("serve").args(arguments);
-    command
+    served::command(&[&["serve"], arguments].concat())
 }
 
-/// A server that is killed when the test lets go of it.
-struct Server {
-    child: Child,
-    said: Receiver<String>,
-    port: u16,
-}
-
-impl Server {
-    /// Starts it; `arguments` bind one address.
-    fn start(arguments: &[&str]) -> Server {
-        let mut child = command(arguments).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (tell, said) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in stderr.lines() {
-                let Ok(line) = line else { break };
-                if tell.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let first = said.recv_timeout(LIMIT).unwrap();
-        let port = first
-            .strip_prefix("listening on coap://")
-            .and_then(|address| address.rsplit_once(':'));
-        let port = port.and_then(|(_, port)| port.parse().ok());
-        let port = port.unwrap_or_else(|| panic!("the first line is {first:?}"));
-        Server { child, said, port }
-    }
-
-    fn uri(&self, path: &str) -> String {
-        format!("coap://127.0.0.1:{}{path}", self.port)
-    }
-
-    /// Waits for a line that holds `part`.
-    fn wait_for(&self, part: &str) -> String {
-        loop {
-            let line = self
-                .said
-                .recv_timeout(LIMIT)
-                .unwrap_or_else(|_| panic!("no line with {part:?}"));
-            if line.contains(part) {
-                return line;
-            }
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let mut kill = Command::new("kill");
-        kill.args(["-s", name, &self.child.id().to_string()]);
-        assert!(kill.status().unwrap().success());
-    }
-
-    /// Waits until it ends: its standard error is closed then.
-    fn end(&mut self) -> ExitStatus {
-        while self.said.recv_timeout(LIMIT).is_ok() {}
-        self.child.wait().unwrap()
-    }
-
-    /// A socket that talks to it.
-    fn socket(&self) -> UdpSocket {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(LIMIT)).unwrap();
-        socket.connect(("127.0.0.1", self.port)).unwrap();
-        socket
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // One that has ended cannot be killed: that is no failure.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn receive(socket: &UdpSocket) -> Vec<u8> {
-    let mut buffer = [0; 2048];
-    let length = socket.recv(&mut buffer).unwrap();
-    buffer[..length].to_vec()
+fn start(arguments: &[&str]) -> Server {
+    Server::start(&[&["serve"], arguments].concat())
 }
 
 async fn next(states: &mut Observation) -> Response {
@@ -124,7 +42,7 @@ fn ok_with_payload(response: &Response) -> &[u8] {
 
 #[test]
 fn it_says_where_it_listens_how_to_try_it_and_what_is_allowed() {
-    let server = Server::start(&["--bind", "127.0.0.1:0"]);
+    let server = start(&["--bind", "127.0.0.1:0"]);
     assert_ne!(server.port, 0);
     server.wait_for(&format!("coracle observe coap://127.0.0.1:{}/clock", server.port));
     server.wait_for("all addresses are on this machine");
@@ -133,7 +51,7 @@ fn it_says_where_it_listens_how_to_try_it_and_what_is_allowed() {
 /// RFC 7252 §5.2.1: a piggybacked response, byte by byte.
 #[test]
 fn a_datagram_is_answered() {
-    let server = Server::start(&["--bind", "127.0.0.1:0"]);
+    let server = start(&["--bind", "127.0.0.1:0"]);
     let socket = server.socket();
     socket.send(b"\x41\x01\x12\x34\xaa\xb5hello").unwrap();
     assert_eq!(receive(&socket), b"\x61\x45\x12\x34\xaa\xc0\xffhello");
@@ -168,7 +86,7 @@ fn a_taken_port_and_nonsense_are_told_apart() {
 #[test]
 fn what_was_accepted_is_answered_before_it_ends() {
     for signal in ["INT", "TERM"] {
-        let mut server = Server::start(&["--bind", "127.0.0.1:0"]);
+        let mut server = start(&["--bind", "127.0.0.1:0"]);
         let socket = server.socket();
         socket.send(b"\x41\x01\x12\x34\xaa\xb8separate").unwrap();
         assert_eq!(receive(&socket), b"\x60\x00\x12\x34");
@@ -184,7 +102,7 @@ fn what_was_accepted_is_answered_before_it_ends() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let mut server = Server::start(&["--bind", "127.0.0.1:0"]);
+    let mut server = start(&["--bind", "127.0.0.1:0"]);
     let socket = server.socket();
     socket
         .send(b"\x41\x01\x12\x34\xaa\xb8separate\x48ms=60000")
@@ -201,7 +119,7 @@ fn a_second_signal_ends_it_at_once() {
 fn a_file_that_is_cut_off_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
-    let mut server = Server::start(&["--bind", "127.0.0.1:0", "--dir", path, "--write"]);
+    let mut server = start(&["--bind", "127.0.0.1:0", "--dir", path, "--write"]);
     let socket = server.socket();
     let mut first = b"\x41\x03\x12\x34\xaa\xb1f\xd1\x03\x08\xff".to_vec();
     first.extend([b'x'; 16]);
@@ -227,7 +145,7 @@ async fn others_may_read_only_unless_it_is_said() {
         (&["--bind", "0.0.0.0:0", "--write"], Status::CREATED),
         (&["--bind", "127.0.0.1:0"], Status::CREATED),
     ] {
-        let server = Server::start(arguments);
+        let server = start(arguments);
         let client = Client::new().unwrap();
         // In several blocks: a refusal must not wait for all of them.
         let put = client.put(server.uri("/store/a")).payload(vec![b'x'; 5000]);
@@ -239,7 +157,7 @@ async fn others_may_read_only_unless_it_is_said() {
 
 #[tokio::test]
 async fn the_store_keeps_bodies_in_blocks_and_can_be_observed() {
-    let server = Server::start(&["--bind", "127.0.0.1:0", "--store-item-bytes", "6M"]);
+    let server = start(&["--bind", "127.0.0.1:0", "--store-item-bytes", "6M"]);
     let client = Client::new().unwrap();
     let uri = server.uri("/store/a");
     let body: Vec<u8> = (0..5_000_000_u32).map(|i| (i % 251) as u8).collect();
@@ -282,7 +200,7 @@ async fn files_are_written_read_and_observed_through_blocks() {
         "--max-file-bytes",
         "3M",
     ];
-    let server = Server::start(&arguments);
+    let server = start(&arguments);
     let client = Client::new().unwrap();
     let uri = server.uri("/image.bin");
     let body: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
@@ -321,7 +239,7 @@ async fn a_folder_is_read_only_by_default_even_on_this_machine() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.txt"), "a").unwrap();
     let path = folder.path().to_str().unwrap();
-    let server = Server::start(&["--bind", "127.0.0.1:0", "--dir", path]);
+    let server = start(&["--bind", "127.0.0.1:0", "--dir", path]);
     let client = Client::new().unwrap();
     let list = client.get(server.uri("/")).send().await.unwrap();
     assert_eq!(ok_with_payload(&list), b"</a.txt>;ct=0;sz=1");
@@ -333,7 +251,7 @@ async fn a_folder_is_read_only_by_default_even_on_this_machine() {
 /// The bytes of the store are those of names and contents, and nothing else.
 #[tokio::test]
 async fn a_small_store_is_filled_to_its_last_byte() {
-    let server = Server::start(&["--bind", "127.0.0.1:0", "--store-bytes", "200"]);
+    let server = start(&["--bind", "127.0.0.1:0", "--store-bytes", "200"]);
     let client = Client::new().unwrap();
     for (path, length, status) in [
         ("/store/a", 4, Status::CREATED),
@@ -354,7 +272,7 @@ async fn a_name_that_cannot_be_said_is_told_once() {
         fs::write(folder.path().join(std::ffi::OsStr::from_bytes(name)), "").unwrap();
     }
     let path = folder.path().to_str().unwrap();
-    let mut server = Server::start(&["--bind", "127.0.0.1:0", "--dir", path]);
+    let mut server = start(&["--bind", "127.0.0.1:0", "--dir", path]);
     let client = Client::new().unwrap();
     for _ in 0..2 {
         let list = client.get(server.uri("/")).send().await.unwrap();
@@ -363,7 +281,7 @@ async fn a_name_that_cannot_be_said_is_told_once() {
     let line = server.wait_for("not UTF-8");
     assert!(line.contains("b\\xF"), "{line}");
     server.signal("TERM");
-    let rest: Vec<String> = std::iter::from_fn(|| server.said.recv_timeout(LIMIT).ok()).collect();
+    let rest: Vec<String> = server.rest();
     assert!(!rest.iter().any(|line| line.contains("UTF-8")), "{rest:?}");
     assert!(server.end().success());
 }
@@ -373,7 +291,7 @@ async fn a_name_that_cannot_be_said_is_told_once() {
 async fn each_request_is_told_with_v() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
-    let server = Server::start(&["--bind", "127.0.0.1:0", "-v", "--dir", path, "--write"]);
+    let server = start(&["--bind", "127.0.0.1:0", "-v", "--dir", path, "--write"]);
     let client = Client::new().unwrap();
     let uri = server.uri("/none?a=b");
     client.get(&uri).send().await.unwrap();

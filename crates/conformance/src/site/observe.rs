@@ -44,7 +44,9 @@ pub(super) fn router(period: Duration) -> Router {
     let clock = Router::new()
         .route("/clock", clock.rt("clock"))
         .with_state(resource(Form::Short, None));
-    let reset = post(reset).title("`sesame` makes the server forget all observers");
+    let reset = post(reset)
+        .title("`sesame` makes the server forget all observers")
+        .body_limit(LONGEST_BODY);
     let reset = Router::new().route("/obs-reset", reset).with_state(all);
     read_only
         .into_iter()
