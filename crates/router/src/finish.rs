@@ -15,7 +15,7 @@ pub(crate) struct Finish {
     format: Option<ContentFormat>,
     /// The ETag options of a GET.
     validators: OptionsBuf,
-    /// Preconditions of a method that only reads: they are held against its own response.
+    /// Preconditions of a GET: they are held against its own response.
     preconditions: Option<Preconditions>,
 }
 

@@ -251,11 +251,11 @@ impl<S> MethodRouter<S> {
 
     /// The handlers evaluate If-Match and If-None-Match by themselves, with [`Preconditions`](crate::Preconditions).
     ///
-    /// Otherwise the router does before it calls a handler that is not GET or FETCH: it asks the GET handler for the
-    /// current representation, without Accept first and then in each declared format. 2.05 and 2.03 mean that the
-    /// resource exists, with the ETag they carry, 4.04 that it does not. Any other answer, and a path without GET,
-    /// fails the condition: 4.12. Between the question and the change others may change the resource: who must
-    /// exclude that says `conditional`.
+    /// Otherwise the router does before it calls a handler that is not GET (that of FETCH too: its conditions are about
+    /// the resource, RFC 8132 §2): it asks the GET handler for the current representation, without Accept first and
+    /// then in each declared format. 2.05 and 2.03 mean that the resource exists, with the ETag they carry, 4.04 that
+    /// it does not. Any other answer, and a path without GET, fails the condition: 4.12. Between the question and the
+    /// change others may change the resource: who must exclude that says `conditional`.
     pub fn conditional(mut self) -> Self {
         self.meta.conditional = true;
         self

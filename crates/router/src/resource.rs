@@ -73,7 +73,7 @@ impl Call for Resource {
         let conditions = Preconditions::of(request.options.as_options());
         if conditions.is_empty() {
             handler.answer(request).finished_by(finish)
-        } else if request.method.is_safe() {
+        } else if request.method == Method::GET {
             handler
                 .answer(request)
                 .finished_by(finish.with_preconditions(conditions))

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use coracle_router::{
     Changed, Created, IntoResponse, Preconditions, Rejection, Request, Response, Router, State, get, put,
 };
-use coracle_wire::{ContentFormat, OptionNumber, OptionsBuf, Status};
+use coracle_wire::{ContentFormat, Method, OptionNumber, OptionsBuf, Status};
 
 #[derive(Clone, Default)]
 struct Writes(Arc<AtomicUsize>);
@@ -97,6 +97,22 @@ async fn a_get_is_held_against_its_own_response() {
         Status::PRECONDITION_FAILED
     );
     assert_eq!(app.oneshot(get("/absent", b"v1")).await.status, Status::NOT_FOUND);
+}
+
+/// RFC 8132 §2: the conditions of a FETCH are about the resource, not about what it selects.
+#[tokio::test]
+async fn a_fetch_is_held_against_the_resource() {
+    async fn select() -> Response {
+        "a part".into_response().with_etag(b"part")
+    }
+    let app: Router = Router::new().route("/a", get(present).fetch(select));
+    for (etag, status) in [
+        (&b"v1"[..], Status::CONTENT),
+        (b"part", Status::PRECONDITION_FAILED),
+    ] {
+        let request = Request::to(Method::FETCH, "/a").with_option(OptionNumber::IF_MATCH, etag);
+        assert_eq!(app.oneshot(request).await.status, status);
+    }
 }
 
 #[tokio::test]
