@@ -70,16 +70,16 @@ fn comment(case: &CaseReport, index: usize, record: &Record) -> String {
 }
 
 /// A capture that is being written.
-pub struct Capture<'a, W> {
-    out: &'a mut W,
+pub struct Capture<W> {
+    out: W,
 }
 
-impl<'a, W: Write> Capture<'a, W> {
+impl<W: Write> Capture<W> {
     /// Begins a capture, with a comment about the whole.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn begin(comment: &str, out: &'a mut W) -> io::Result<Capture<'a, W>> {
+    pub fn begin(comment: &str, out: W) -> io::Result<Capture<W>> {
         let mut capture = Capture { out };
         let mut section = Vec::new();
         // In the order of bytes of this file, version 1.0, of unknown length.
@@ -125,6 +125,14 @@ impl<'a, W: Write> Capture<'a, W> {
         put_comment(&mut block, comment);
         end_options(&mut block);
         self.block(ENHANCED_PACKET, &block)
+    }
+
+    /// Writes out what is still buffered.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn end(mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     /// Type, length, content, and the length again.
