@@ -462,6 +462,34 @@ fn an_observation_that_is_stale_is_renewed() {
     assert_eq!(sent[0].1.message().token, token);
 }
 
+/// RFC 7641 §3.4: a notification overtakes the answer to a renewal, which shows an older state then. It is dropped
+/// whether it comes in the acknowledgement or by itself, and the observation goes on.
+#[test]
+fn the_answer_to_a_renewal_that_a_notification_overtook_is_dropped() {
+    for separate in [false, true] {
+        let (mut subject, _, request) = observing();
+        let token = request.message().token.to_vec();
+        let first = notification(MessageType::Acknowledgement, request.id(), &token, 500, 10);
+        subject.receive(&first);
+        let renewal = subject.pass(secs(25)).remove(0).1;
+        assert_eq!(states(&mut subject), [500]);
+        subject.receive(&notification(MessageType::NonConfirmable, 9, &token, 502, 255));
+        assert_eq!(states(&mut subject), [502]);
+        let late = if separate {
+            subject.receive(&empty(MessageType::Acknowledgement, renewal.id()));
+            notification(MessageType::Confirmable, 10, &token, 501, 255)
+        } else {
+            notification(MessageType::Acknowledgement, renewal.id(), &token, 501, 255)
+        };
+        subject.receive(&late);
+        assert_eq!(subject.sent().len(), usize::from(separate), "it is acknowledged");
+        assert_eq!(subject.pass(secs(254)).len(), 0, "nothing is sent again");
+        assert!(subject.events().is_empty(), "it is the state before");
+        subject.receive(&notification(MessageType::NonConfirmable, 11, &token, 503, 255));
+        assert_eq!(states(&mut subject), [503]);
+    }
+}
+
 #[test]
 fn a_renewal_that_nobody_answers_ends_the_observation() {
     let (mut subject, id, request) = observing();

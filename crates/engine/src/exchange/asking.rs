@@ -45,6 +45,12 @@ impl Asking {
         self.path.multicast
     }
 
+    /// What is observed was told since the last registration: no answer is waited for.
+    pub(crate) fn is_fresh(&self) -> bool {
+        let fresh = |observation: &Observation| observation.freshness == Freshness::Fresh;
+        self.fetch.is_none() && self.observation.as_ref().is_some_and(fresh)
+    }
+
     /// The application asks for one block by itself.
     pub(crate) fn is_manual(&self) -> bool {
         matches!(self.options.as_options().block2(), Some(Ok(block)) if block.num() > 0)
@@ -147,14 +153,13 @@ pub(crate) fn admit(message: &Message<'_>, sent: Options<'_>) -> Result<Blocks, 
 }
 
 impl Asking {
-    /// A response to the request or to a block of it. `certain`: it is no earlier notification that came late.
+    /// A response to the request or to a block of it.
     pub(crate) fn take_response(
         &mut self,
         context: &mut Context,
         now: Instant,
         key: Key,
         response: &Inbound<'_>,
-        certain: bool,
     ) -> Outcome {
         let &Inbound {
             status,
@@ -173,7 +178,7 @@ impl Asking {
         }
         match (&mut self.observation, message.options.observe()) {
             (Some(observation), Some(sequence)) if status.is_success() => {
-                if !observation.advance(now, sequence, message.options, certain) {
+                if !observation.advance(now, sequence, message.options) {
                     context.stats.drop_for(DropReason::StaleNotification);
                     return Outcome::Nothing;
                 }

@@ -244,7 +244,7 @@ impl Client {
             return;
         };
         asking.outgoing = None;
-        if asking.deadline.is_none() {
+        if asking.deadline.is_none() && !asking.is_fresh() {
             let wait = asking.parameters.exchange_lifetime();
             context.timers.arm(TimerKey::Request(key), now + wait);
         }
@@ -274,7 +274,7 @@ impl Client {
         }
         let outcome = match response {
             Ok(response) if is_fetch => asking.take_block(context, key, &response),
-            Ok(response) => asking.take_response(context, now, key, &response, arrival.piggybacked),
+            Ok(response) => asking.take_response(context, now, key, &response),
             Err(error) => Outcome::Failed(error),
         };
         self.conclude(context, messages, now, key, arrival.path, outcome);

@@ -42,17 +42,11 @@ impl Observation {
 
     /// Takes a notification; `false` when it is older than the last one (RFC 7641 §3.4).
     ///
-    /// The answer to a renewal counts whatever its number: a server that started anew may count from elsewhere.
-    /// `certain` tells that it is one; while a renewal is not answered anything may be.
-    pub(crate) fn advance(
-        &mut self,
-        now: Instant,
-        sequence: u32,
-        options: Options<'_>,
-        certain: bool,
-    ) -> bool {
-        let certain = certain || self.freshness == Freshness::Renewing;
-        if !certain && !is_newer(self.sequence, sequence) && now - self.at <= REORDER_WINDOW {
+    /// What comes first after a renewal counts whatever its number: a server that started anew may count from elsewhere.
+    /// What comes after that is in order again, even if it is the answer to the renewal: a notification overtook it.
+    pub(crate) fn advance(&mut self, now: Instant, sequence: u32, options: Options<'_>) -> bool {
+        let renewing = self.freshness == Freshness::Renewing;
+        if !renewing && !is_newer(self.sequence, sequence) && now - self.at <= REORDER_WINDOW {
             return false;
         }
         self.sequence = sequence;
@@ -88,22 +82,23 @@ mod tests {
         options.set_uint(OptionNumber::OBSERVE, 9);
         let options = options.as_options();
         let mut observation = Observation::begin(Instant::ZERO, options).unwrap();
-        assert!(!observation.advance(Instant::ZERO + REORDER_WINDOW, 8, options, false));
+        assert!(!observation.advance(Instant::ZERO + REORDER_WINDOW, 8, options));
         let after = Instant::ZERO + REORDER_WINDOW + Duration::from_micros(1);
-        assert!(observation.advance(after, 8, options, false));
+        assert!(observation.advance(after, 8, options));
     }
 
     #[test]
-    fn the_answer_to_a_renewal_counts_whatever_its_number() {
+    fn what_comes_first_after_a_renewal_counts_whatever_its_number() {
         let mut options = OptionsBuf::new();
         options.set_uint(OptionNumber::OBSERVE, 9);
         let options = options.as_options();
         let mut observation = Observation::begin(Instant::ZERO, options).unwrap();
-        assert!(observation.advance(Instant::ZERO, 2, options, true));
-        assert!(!observation.advance(Instant::ZERO, 1, options, false));
+        assert!(!observation.advance(Instant::ZERO, 2, options));
         observation.freshness = Freshness::Renewing;
-        assert!(observation.advance(Instant::ZERO, 1, options, false));
+        assert!(observation.advance(Instant::ZERO, 2, options));
         assert_eq!(observation.freshness, Freshness::Fresh);
+        assert!(!observation.advance(Instant::ZERO, 1, options));
+        assert!(observation.advance(Instant::ZERO, 3, options));
     }
 
     #[test]
