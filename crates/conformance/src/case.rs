@@ -48,6 +48,8 @@ pub struct Case {
     pub needs: &'static [&'static str],
     /// The resources that it changes, or that others must not change meanwhile.
     pub locks: &'static [&'static str],
+    /// The resources that others must not change meanwhile, though it does not change them itself.
+    pub shares: &'static [&'static str],
     /// How long it may take.
     pub limit: Duration,
     /// It brings its own loss and is left out behind the lossy gateway.
@@ -97,6 +99,7 @@ impl Case {
             steps: &[],
             needs: &[],
             locks: &[],
+            shares: &[],
             limit: LIMIT,
             no_gateway: false,
             judge,
@@ -121,6 +124,13 @@ impl Case {
     #[must_use]
     pub const fn locks(mut self, paths: &'static [&'static str]) -> Case {
         self.locks = paths;
+        self
+    }
+
+    /// Sets [`shares`](Self::shares).
+    #[must_use]
+    pub const fn shares(mut self, paths: &'static [&'static str]) -> Case {
+        self.shares = paths;
         self
     }
 

@@ -129,6 +129,11 @@ impl Probe {
         self.talk.transmit(self.server, bytes);
     }
 
+    /// Sends a confirmable message, and again until it is acknowledged (RFC 7252 §4.2).
+    pub fn send_confirmable(&mut self, message: &Message) {
+        self.talk.transmit_reliably(self.server, message);
+    }
+
     /// How long [`ask`](Self::ask) waits.
     #[must_use]
     pub fn answer_time(&self) -> Duration {

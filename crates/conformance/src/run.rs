@@ -142,7 +142,8 @@ fn planned(cases: &[Case], settings: &Settings) -> Duration {
     let sum: Duration = limits.iter().map(|(limit, _)| *limit).sum();
     let mut chains: HashMap<&str, Duration> = HashMap::new();
     for (limit, case) in &limits {
-        let chain = case.locks.first().copied().unwrap_or(case.id);
+        let chain = case.locks.iter().chain(case.shares).next();
+        let chain = chain.copied().unwrap_or(case.id);
         *chains.entry(chain).or_default() += *limit;
     }
     let jobs = u32::try_from(settings.jobs.max(1)).unwrap_or(u32::MAX);
@@ -170,6 +171,30 @@ struct Court<'s> {
 struct Queue {
     waiting: Vec<usize>,
     locked: HashSet<&'static str>,
+    /// Once for each case that shares it.
+    shared: Vec<&'static str>,
+}
+
+impl Queue {
+    fn is_free(&self, case: &Case) -> bool {
+        let unlocked = |path: &&str| !self.locked.contains(path);
+        case.locks.iter().chain(case.shares).all(unlocked)
+            && !case.locks.iter().any(|path| self.shared.contains(path))
+    }
+
+    fn hold(&mut self, case: &Case) {
+        self.locked.extend(case.locks);
+        self.shared.extend(case.shares);
+    }
+
+    fn free(&mut self, case: &Case) {
+        self.locked.retain(|path| !case.locks.contains(path));
+        for path in case.shares {
+            if let Some(place) = self.shared.iter().position(|shared| shared == path) {
+                self.shared.swap_remove(place);
+            }
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -184,7 +209,7 @@ enum News {
 fn judge_all(court: &Court<'_>, cases: &[Case], progress: &mut dyn FnMut(Progress<'_>)) -> Vec<CaseReport> {
     let queue = Mutex::new(Queue {
         waiting: (0..cases.len()).rev().collect(),
-        locked: HashSet::new(),
+        ..Queue::default()
     });
     let freed = Condvar::new();
     let mut reports: Vec<Option<CaseReport>> = vec![None; cases.len()];
@@ -228,9 +253,7 @@ fn work(court: &Court<'_>, cases: &[Case], queue: &Mutex<Queue>, freed: &Condvar
         let _ = tell.send(News::Started(index));
         let report = court.judge(case);
         let mut queue = lock(queue);
-        for path in case.locks {
-            queue.locked.remove(path);
-        }
+        queue.free(case);
         freed.notify_all();
         drop(queue);
         let _ = tell.send(News::Ended(index, Box::new(report)));
@@ -243,14 +266,11 @@ fn next<'c>(cases: &'c [Case], queue: &Mutex<Queue>, freed: &Condvar) -> Option<
         if queue.waiting.is_empty() {
             return None;
         }
-        let free = |index: &usize| {
-            let locks = cases.get(*index).map_or(&[][..], |case| case.locks);
-            locks.iter().all(|path| !queue.locked.contains(path))
-        };
+        let free = |index: &usize| cases.get(*index).is_none_or(|case| queue.is_free(case));
         if let Some(position) = queue.waiting.iter().rposition(free) {
             let index = queue.waiting.remove(position);
             let case = cases.get(index)?;
-            queue.locked.extend(case.locks);
+            queue.hold(case);
             return Some((index, case));
         }
         queue = freed.wait(queue).unwrap_or_else(PoisonError::into_inner);

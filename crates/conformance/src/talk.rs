@@ -113,10 +113,16 @@ impl Talk {
         &self.frame
     }
 
-    /// The lossy gateway is between both sides.
+    /// A lossy gateway is between both sides.
     #[must_use]
     pub fn is_lossy(&self) -> bool {
-        self.frame.lossy
+        self.gateway.is_some()
+    }
+
+    /// From now on the path loses what the case wants, also behind the lossy gateway: the next so many datagrams on
+    /// their way to the subject and to the judge, and no more.
+    pub fn lose(&mut self, to_subject: u64, to_judge: u64) {
+        self.gateway = Some(Gateway::Next { to_subject, to_judge });
     }
 
     /// From now on nothing is done by itself: no repetition of what is not acknowledged, no second answer to what

@@ -8,6 +8,7 @@ mod link_client;
 mod link_server;
 mod obs_client;
 mod obs_server;
+mod server_steps;
 
 use crate::case::Case;
 
