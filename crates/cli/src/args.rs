@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::console::ColorChoice;
 use crate::decode::DecodeArgs;
 use crate::discover::DiscoverArgs;
+use crate::fuzz;
 use crate::observe::ObserveArgs;
 use crate::pages::{CompletionsArgs, ManArgs};
 use crate::ping::PingArgs;
@@ -182,6 +183,9 @@ pub(crate) enum Command {
     /// Judge CoAP implementations by the plugtests and the RFCs
     #[command(after_help = plugtest::EXAMPLES)]
     Plugtest(plugtest::PlugtestArgs),
+    /// Attack a server with generated messages and see whether it survives
+    #[command(after_help = fuzz::EXAMPLES)]
+    Fuzz(fuzz::FuzzArgs),
     /// Show what a CoAP message says, or what is wrong with it
     Decode(DecodeArgs),
     /// Print completions for a shell
@@ -207,11 +211,14 @@ mod tests {
 
     #[test]
     fn every_command_has_examples() {
-        for command in Cli::command().get_subcommands() {
+        let program = Cli::command();
+        let mut commands = vec![("coracle".to_owned(), &program)];
+        while let Some((name, command)) = commands.pop() {
             let help = command.get_after_help().map(ToString::to_string);
             let help = help.unwrap_or_default();
-            let example = format!("Examples:\n  coracle {}", command.get_name());
-            assert!(help.starts_with(&example), "{}: {help}", command.get_name());
+            assert!(help.starts_with(&format!("Examples:\n  {name}")), "{name}: {help}");
+            let below = command.get_subcommands();
+            commands.extend(below.map(|command| (format!("{name} {}", command.get_name()), command)));
         }
     }
 }

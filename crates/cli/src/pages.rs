@@ -65,10 +65,12 @@ fn write_pages(directory: &Path, console: &Console) -> Result<(), CliError> {
     std::fs::create_dir_all(directory).map_err(|error| cannot(directory, error))?;
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
-    for command in program.get_subcommands().chain([&program]) {
+    let mut commands = vec![&program];
+    while let Some(command) = commands.pop() {
         let path = directory.join(Man::new(command.clone()).get_filename());
         std::fs::write(&path, render(command.clone())?).map_err(|error| cannot(&path, error))?;
         console.detail(&path.display().to_string());
+        commands.extend(command.get_subcommands());
     }
     Ok(())
 }
