@@ -1,8 +1,11 @@
 //! RFC 8132: FETCH, PATCH and iPATCH.
 
+mod fetch;
+mod patch;
+
 use crate::case::Case;
 
 /// All, for both roles.
 pub(super) fn cases() -> Vec<Case> {
-    Vec::new()
+    [fetch::CASES, patch::CASES].concat()
 }
