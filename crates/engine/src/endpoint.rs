@@ -31,7 +31,7 @@ use crate::exchange::admission::{Refusal, admit};
 use crate::exchange::asking;
 use crate::exchange::client::{Arrival, Client};
 use crate::exchange::reply::Reply;
-use crate::exchange::server::{Ask, Server, answer, echo_block1, refuse};
+use crate::exchange::server::{Ask, Server, answer, answer_for, echo_block1, refuse};
 use crate::limits;
 use crate::message::{MessageLayer, Owner, Verdict};
 use crate::observe::server::Observers;
@@ -403,11 +403,19 @@ impl Endpoint {
         );
         echo_block1(ask, &mut reply);
         // 5 exchange, 7 message, 8 wire
-        answer(&mut self.context, &mut self.messages, now, ask, &reply);
-        if !observes {
-            self.close_exchange(key);
-        } else if !reply.status.is_success() {
+        let goes_on = observes && reply.status.is_success();
+        let owner = if goes_on {
+            Owner::Notification(key)
+        } else {
+            Owner::Response
+        };
+        let sent = answer_for(&mut self.context, &mut self.messages, now, ask, &reply, owner);
+        if goes_on {
+            self.first_notification_left(key, sent, ask.confirmable);
+        } else if observes {
             self.end_observation(now, key);
+        } else {
+            self.close_exchange(key);
         }
         self.server.pass_answered();
     }

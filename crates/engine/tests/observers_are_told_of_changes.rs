@@ -178,6 +178,41 @@ fn observers_that_are_forgotten_are_told_nothing_not_even_again() {
     );
 }
 
+/// A subject with an observer whose registration it answered late, in a message of its own.
+fn observed_late(message_type: MessageType) -> (Subject, Heard) {
+    let mut subject = Subject::new();
+    let (id, _) = subject.receive(&observe(message_type, 1, b"t", 0)).unwrap();
+    subject.pass(secs(2));
+    subject.endpoint.respond(subject.now, id, state(b"0")).unwrap();
+    let first = subject.sent_one();
+    assert_eq!(first.message().message_type, message_type);
+    (subject, first)
+}
+
+/// RFC 7641 §4.5.1: the response to the registration is the notification that is under way.
+#[test]
+fn a_late_response_to_the_registration_comes_before_all_notifications() {
+    let (mut subject, first) = observed_late(MessageType::Confirmable);
+    assert!(change(&mut subject, state(b"1")).is_empty());
+    subject.receive(&empty(MessageType::Acknowledgement, first.id()));
+    let next = refresh(&mut subject, state(b"1")).remove(0);
+    assert!(number(&next) > number(&first));
+}
+
+/// RFC 7641 §4.5: who rejects it, or never acknowledges it, does not observe.
+#[test]
+fn a_late_response_to_the_registration_that_is_rejected_or_lost_ends_the_observation() {
+    for message_type in [MessageType::Confirmable, MessageType::NonConfirmable] {
+        let (mut subject, first) = observed_late(message_type);
+        subject.receive(&empty(MessageType::Reset, first.id()));
+        assert!(ended(&mut subject));
+        assert!(change(&mut subject, state(b"1")).is_empty());
+    }
+    let (mut subject, _) = observed_late(MessageType::Confirmable);
+    assert_eq!(subject.pass(secs(100)).len(), 4);
+    assert!(ended(&mut subject));
+}
+
 #[test]
 fn a_request_with_observe_1_ends_the_observation_and_is_answered() {
     let (mut subject, ..) = observed(MessageType::Confirmable);

@@ -231,6 +231,22 @@ impl Endpoint {
         }
     }
 
+    /// The response to a registration is the first notification. As a message of its own it comes before all others, is
+    /// the one that is under way, and tells by its Reset or its end that nobody is there (RFC 7641 §4.5, §4.5.1).
+    pub(super) fn first_notification_left(&mut self, key: Key, outgoing: Option<Key>, confirmable: bool) {
+        let Some(serving) = self.server.exchanges.get_mut(key) else {
+            return;
+        };
+        if let Some(observer) = serving.observer.as_mut()
+            && outgoing.is_some()
+        {
+            observer.outgoing = outgoing;
+            if confirmable {
+                observer.phase = Phase::Sent;
+            }
+        }
+    }
+
     /// A confirmable notification was acknowledged: the client is interested (RFC 7641 §4.5).
     pub(super) fn notified(&mut self, now: Instant, key: Key) {
         let Some(serving) = self.server.exchanges.get_mut(key) else {

@@ -272,9 +272,22 @@ pub(crate) fn answer(
     ask: &Ask,
     reply: &Reply<'_>,
 ) {
+    answer_for(context, messages, now, ask, reply, Owner::Response);
+}
+
+/// The same, where `owner` is told what becomes of a response that is a message of its own, whose key this is.
+pub(crate) fn answer_for(
+    context: &mut Context,
+    messages: &mut MessageLayer,
+    now: Instant,
+    ask: &Ask,
+    reply: &Reply<'_>,
+    owner: Owner,
+) -> Option<Key> {
     if ask.is_unwanted(reply.status, reply.payload.is_empty()) {
         context.stats.drop_for(DropReason::Suppressed);
-        return ask.acknowledge(context, messages);
+        ask.acknowledge(context, messages);
+        return None;
     }
     let piggybacked = ask.confirmable && !ask.acknowledged;
     let message = Message {
@@ -291,24 +304,27 @@ pub(crate) fn answer(
     };
     if piggybacked {
         messages.reply(context, &ask.path, ask.seen, &message);
-        return;
+        return None;
     }
     let sending = Sending {
         path: ask.path.back(),
         confirmable: ask.confirmable,
-        owner: Owner::Response,
+        owner,
         parameters: context.config.transmission,
         resume: None,
     };
     let sent = if ask.path.multicast {
         let leisure = context.random_within(context.config.transmission.default_leisure);
-        messages.send_at(context, now + leisure, sending, &message)
+        messages
+            .send_at(context, now + leisure, sending, &message)
+            .map(|()| None)
     } else {
-        messages.send(context, now, sending, &message).map(|_| ())
+        messages.send(context, now, sending, &message).map(Some)
     };
-    if sent.is_err() {
+    sent.unwrap_or_else(|_| {
         context.stats.drop_for(DropReason::Busy);
-    }
+        None
+    })
 }
 
 /// A final response to a request with Block1 carries it too: the block it answers, and no more are wanted
