@@ -127,6 +127,8 @@ pub struct History {
     pub entries: Vec<(Instant, Happening)>,
     /// How long a datagram travels at most.
     pub longest_travel: Duration,
+    /// The nodes have little memory, and take the leave of RFC 7252 §4.5 to execute idempotent requests again.
+    pub short_of_memory: bool,
 }
 
 impl History {

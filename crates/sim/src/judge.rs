@@ -4,17 +4,20 @@
 //!
 //! - **At most once** (RFC 7252 §4.5). A request that is not safe is executed at most once by one life of its server
 //!   for one address of its client. A server that crashed has no memory and may execute a retransmission again, once;
-//!   so may one whose client is seen under another address, because it cannot tell that it is the same client. Nothing
-//!   is executed later after the request's end than a datagram travels.
+//!   so may one whose client is seen under another address, because it cannot tell that it is the same client. One that
+//!   is short of memory takes the leave of RFC 7252 §4.5 for idempotent requests, never for others. Nothing is executed
+//!   later after the request's end than a datagram travels.
 //! - **Exactly once if answered.** An answer tells of an execution of its own request that took place before; after an
 //!   answer, a failure or a cancellation nothing more comes of a request.
 //! - **No mistaken answers.** An answer is that of the request that it is given for, with all its bytes (RFC 7252
-//!   §5.3.2, RFC 7959 §2.4).
+//!   §5.3.2, RFC 7959 §2.4). Only where the server crashed between the blocks of an answer to a request that is not
+//!   safe, and executed it again, may they be of both: such answers have no ETag that would tell (RFC 7252 §5.10.6.1).
 //! - **Every request ends**, except those of a client that crashed.
 //! - **Observers end with the latest state** (RFC 7641 §1.3, §4.5). When the network has been well for a while, an
 //!   observer that is on its server's list under its present address knows the latest state. One that the server took
 //!   off, because it crashed or because it could not reach the observer, may know an older state only for the Max-Age
 //!   of that; then it has the latest, knows that what it has is stale, or was told the end.
+//! - **Observers never go back** to an older state (RFC 7641 §3.4), unless their server crashed and counts anew.
 //! - **Nothing remains** when all has ended and the lifetimes are over.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,6 +87,15 @@ pub enum Complaint {
         /// It is on its server's list.
         listed: bool,
     },
+    /// An observer was told an older state after a newer one.
+    WentBack {
+        /// The request.
+        request: u32,
+        /// What it knew.
+        knew: u64,
+        /// What it was told.
+        told: u64,
+    },
     /// A node keeps something of what is over.
     Remains {
         /// Which.
@@ -145,20 +157,28 @@ impl fmt::Display for Complaint {
                     "observer {request} knows state {knows}, the latest is {latest}, and {who} (RFC 7641 §4.5)"
                 )
             }
+            Complaint::WentBack { request, knew, told } => {
+                write!(
+                    f,
+                    "observer {request} knew state {knew} and was told {told} (RFC 7641 §3.4)"
+                )
+            }
             Complaint::Remains { node } => write!(f, "node {node} keeps something of what is over"),
             Complaint::Panicked => f.write_str("the run panicked"),
         }
     }
 }
 
-/// All complaints about a history, in the order in which they come up.
+/// All complaints about a history, in the order in which they come up, and when they do.
 #[must_use]
-pub fn judge(history: &History) -> Vec<Complaint> {
+pub fn judge(history: &History) -> Vec<(Instant, Complaint)> {
     let mut judge = Judge {
         longest_travel: history.longest_travel,
+        short_of_memory: history.short_of_memory,
         ..Judge::default()
     };
     for (at, happening) in &history.entries {
+        judge.now = *at;
         judge.hear(*at, *happening);
     }
     judge.close();
@@ -174,13 +194,17 @@ struct Asked {
     /// The state that its observer knows.
     knows: Option<u64>,
     stale: bool,
+    /// Its server crashed since it was asked.
+    server_crashed: bool,
     /// The executions for which its server keeps it on the list, under its present address.
     listed: BTreeSet<u32>,
 }
 
 #[derive(Default)]
 struct Judge {
+    now: Instant,
     longest_travel: Duration,
+    short_of_memory: bool,
     asked: BTreeMap<u32, Asked>,
     /// Whose each execution is.
     executions: BTreeMap<u32, u32>,
@@ -189,7 +213,7 @@ struct Judge {
     /// What each life of a server executed for each address.
     executed: BTreeSet<(u32, usize, u32, SocketAddr)>,
     latest: BTreeMap<(usize, u64), u64>,
-    complaints: Vec<Complaint>,
+    complaints: Vec<(Instant, Complaint)>,
 }
 
 impl Judge {
@@ -210,6 +234,7 @@ impl Judge {
                     ended: None,
                     knows: None,
                     stale: false,
+                    server_crashed: false,
                     listed: BTreeSet::new(),
                 };
                 self.asked.insert(request, asked);
@@ -255,13 +280,13 @@ impl Judge {
             Happening::Crashed { node } => self.crashed(at, node),
             Happening::Settled => self.look(|asked| !asked.listed.is_empty()),
             Happening::Renewed => self.look(|_| true),
-            Happening::Remains { node } => self.complaints.push(Complaint::Remains { node }),
+            Happening::Remains { node } => self.complain(true, Complaint::Remains { node }),
         }
     }
 
     fn complain(&mut self, really: bool, complaint: Complaint) {
         if really {
-            self.complaints.push(complaint);
+            self.complaints.push((self.now, complaint));
         }
     }
 
@@ -278,11 +303,14 @@ impl Judge {
             // The end of an observation is told by asking once more (RFC 7641 §3.6).
             asked.of == by && (in_time || asked.observes.is_some())
         });
-        let unsafe_again = asked.is_some_and(|asked| !asked.method.is_safe());
+        let once = asked.is_some_and(|asked| {
+            let leave = self.short_of_memory && asked.method.is_idempotent();
+            !asked.method.is_safe() && !leave
+        });
         self.complain(!wanted, Complaint::ExecutedUnasked { request });
         let life = self.lives.get(&by).copied().unwrap_or(0);
         let first = self.executed.insert((request, by, life, from));
-        self.complain(!first && unsafe_again, Complaint::ExecutedAgain { request });
+        self.complain(!first && once, Complaint::ExecutedAgain { request });
         self.executions.insert(execution, request);
     }
 
@@ -292,17 +320,24 @@ impl Judge {
             let executed = self.executions.get(&says.execution) == Some(&of);
             self.complain(of != request, Complaint::AnswerOfAnother { request, of });
             self.complain(!executed, Complaint::AnsweredUnexecuted { request });
-            self.complain(!says.intact, Complaint::AnswerBroken { request });
+            let asked = self.asked.get(&request);
+            let mixed = asked.is_some_and(|asked| asked.server_crashed && !asked.method.is_safe());
+            self.complain(!says.intact && !mixed, Complaint::AnswerBroken { request });
         }
         if !more {
             return self.ended(at, request);
         }
         let Some(asked) = self.told(request) else {
-            return self.complaints.push(Complaint::AfterTheEnd { request });
+            return self.complain(true, Complaint::AfterTheEnd { request });
         };
+        let (knew, told) = (asked.knows, says.map(|says| says.state));
+        let order = knew.zip(told).filter(|_| !asked.server_crashed);
         // An error in place of a state tells that what is known may be old.
         asked.stale = says.is_none();
-        asked.knows = says.map(|says| says.state).or(asked.knows);
+        asked.knows = told.or(knew);
+        if let Some((knew, told)) = order.filter(|(knew, told)| told < knew) {
+            self.complain(true, Complaint::WentBack { request, knew, told });
+        }
     }
 
     fn ended(&mut self, at: Instant, request: u32) {
@@ -318,6 +353,7 @@ impl Judge {
             }
             if asked.of == node {
                 asked.listed.clear();
+                asked.server_crashed = true;
             }
         }
     }
@@ -331,12 +367,13 @@ impl Judge {
             let latest = self.latest.get(&(asked.of, topic)).copied().unwrap_or(0);
             let sure = asked.ended.is_none() && !asked.stale && whom(asked);
             if sure && knows != latest {
-                self.complaints.push(Complaint::Outdated {
+                let complaint = Complaint::Outdated {
                     request: *request,
                     knows,
                     latest,
                     listed: !asked.listed.is_empty(),
-                });
+                };
+                self.complaints.push((self.now, complaint));
             }
         }
     }
@@ -344,6 +381,7 @@ impl Judge {
     fn close(&mut self) {
         let open = self.asked.iter().filter(|(_, asked)| asked.ended.is_none());
         let open = open.map(|(request, _)| Complaint::NeverEnded { request: *request });
-        self.complaints.extend(open);
+        self.complaints
+            .extend(open.map(|complaint| (self.now, complaint)));
     }
 }

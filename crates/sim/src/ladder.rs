@@ -103,20 +103,19 @@ impl Ladder {
         self.records.iter()
     }
 
-    /// The end of the log, and what was noted meanwhile.
-    pub(crate) fn print(&self) -> String {
-        let skipped = self.records.len().saturating_sub(PRINTED);
+    /// The last of the log up to `until`, and what was noted meanwhile.
+    pub(crate) fn print(&self, until: Instant) -> String {
+        let end = self.records.partition_point(|record| record.at <= until);
+        let skipped = end.saturating_sub(PRINTED);
         let mut text = String::new();
         let before = skipped + self.forgotten;
         if before > 0 {
             let _ = writeln!(text, "... {before} datagrams before these");
         }
-        let mut notes = self
-            .notes
-            .iter()
-            .filter(|(after, ..)| *after >= before)
-            .peekable();
-        for (number, record) in (before..).zip(self.records.iter().skip(skipped)) {
+        let told = |(after, at, _): &&(usize, Instant, String)| *after >= before && *at <= until;
+        let mut notes = self.notes.iter().filter(told).peekable();
+        let shown = self.records.iter().skip(skipped).take(end - skipped);
+        for (number, record) in (before..).zip(shown) {
             while let Some((_, at, note)) = notes.next_if(|(after, ..)| *after <= number) {
                 let _ = writeln!(text, "{:>12} -- {note}", seconds(*at));
             }
@@ -124,6 +123,10 @@ impl Ladder {
         }
         for (_, at, note) in notes {
             let _ = writeln!(text, "{:>12} -- {note}", seconds(*at));
+        }
+        let after = self.records.len() - end;
+        if after > 0 {
+            let _ = writeln!(text, "... {after} datagrams after these");
         }
         text
     }
@@ -147,7 +150,7 @@ mod tests {
         ladder.note(Instant::from_micros(2_000_000), "a crash".into());
         ladder.push(record(3, Fate::FormerAddress));
         ladder.note(Instant::from_micros(4_000_000), "the end".into());
-        let text = ladder.print();
+        let text = ladder.print(Instant::from_micros(9_000_000));
         let lines: Vec<_> = text.lines().map(str::trim_start).collect();
         assert!(
             lines[0].starts_with("1.000000 10.0.0.1:1 -> 10.0.0.2:2"),
@@ -159,5 +162,9 @@ mod tests {
             ("2.000000 -- a crash", "4.000000 -- the end")
         );
         assert!(lines[2].ends_with("[LOST: the address is given up]"), "{text}");
+        let text = ladder.print(Instant::from_micros(2_500_000));
+        let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert_eq!(lines[2], "... 1 datagrams after these");
     }
 }

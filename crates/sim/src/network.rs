@@ -182,7 +182,13 @@ impl Network {
     /// The end of the log for people.
     #[must_use]
     pub fn ladder(&self) -> String {
-        self.ladder.print()
+        self.ladder.print(Instant::from_micros(u64::MAX))
+    }
+
+    /// The log up to a time for people, from not too long before.
+    #[must_use]
+    pub fn ladder_until(&self, at: Instant) -> String {
+        self.ladder.print(at)
     }
 
     #[allow(clippy::expect_used, reason = "the name of a node comes from this network")]

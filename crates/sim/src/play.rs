@@ -44,7 +44,7 @@ pub struct Run {
     pub totals: Totals,
     /// What was not as it is promised.
     pub complaints: Vec<Complaint>,
-    /// The datagrams; only if there are complaints.
+    /// The datagrams up to the first complaint; only if there is one.
     pub ladder: String,
 }
 
@@ -293,12 +293,17 @@ impl<'s> Player<'s> {
             asks: asks.collect(),
             ..World::default()
         }));
+        let config = if scenario.constrained {
+            Config::constrained()
+        } else {
+            Config::default()
+        };
         let mut network = Network::new(scenario.seed);
         let mut nodes = Vec::new();
         for (number, clock) in scenario.clocks.iter().enumerate() {
             let world = Rc::clone(&world);
             let application = move |io: &mut Io<'_>, input| world.borrow_mut().hear(number, io, input);
-            let node = network.add_node(Config::default(), Some(Box::new(application)));
+            let node = network.add_node(config.clone(), Some(Box::new(application)));
             network.set_clock(node, *clock);
             nodes.push(node);
         }
@@ -359,7 +364,10 @@ impl<'s> Player<'s> {
         }
         let links = self.scenario.links;
         let longest = links.map(|link| link.latency + link.jitter + link.held_back);
-        self.world.borrow_mut().history.longest_travel = longest.into_iter().max().unwrap_or_default();
+        let mut world = self.world.borrow_mut();
+        world.history.longest_travel = longest.into_iter().max().unwrap_or_default();
+        world.history.short_of_memory = self.scenario.constrained;
+        drop(world);
         self.network.note("from here on nothing is lost".into());
         self.network.set_link(Link::perfect());
         self.network.run_for(SETTLES_IN);
@@ -537,6 +545,8 @@ impl<'s> Player<'s> {
     fn conclude(self) -> Run {
         let history = std::mem::take(&mut self.world.borrow_mut().history);
         let complaints = judge(&history);
+        let first = complaints.first().map(|(at, _)| *at);
+        let ladder = first.map(|at| self.network.ladder_until(at));
         let totals = Totals {
             datagrams: self.network.sent(),
             worst_amplification: self.network.worst_amplification(),
@@ -544,13 +554,9 @@ impl<'s> Player<'s> {
         };
         Run {
             totals,
-            ladder: if complaints.is_empty() {
-                String::new()
-            } else {
-                self.network.ladder()
-            },
+            ladder: ladder.unwrap_or_default(),
+            complaints: complaints.into_iter().map(|(_, complaint)| complaint).collect(),
             history,
-            complaints,
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::link::{Bursts, Link, chance, share};
 pub struct Scenario {
     /// Of the chance in the network and in the endpoints.
     pub seed: u64,
+    /// The nodes have the memory of microcontrollers ([`Config::constrained`](coracle_engine::Config::constrained)).
+    pub constrained: bool,
     /// The clocks of the nodes; each node is client and server.
     pub clocks: Vec<Clock>,
     /// The way from nodes to others of a higher number, and the way back.
@@ -157,6 +159,7 @@ impl Scenario {
         let faults = (0..chance.below(4)).map(|_| chance.fault(nodes)).collect();
         Scenario {
             seed,
+            constrained: chance.one_in(8),
             clocks,
             links: [there, back],
             operations,
@@ -366,7 +369,12 @@ impl Chance {
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "scenario of seed {}", self.seed)?;
+        let memory = if self.constrained {
+            ", constrained nodes"
+        } else {
+            ""
+        };
+        writeln!(f, "scenario of seed {}{memory}", self.seed)?;
         for (node, clock) in self.clocks.iter().enumerate() {
             writeln!(
                 f,
@@ -430,6 +438,7 @@ mod tests {
             ("asymmetry", scenarios_with(&|s| s.links[0] != s.links[1])),
             ("bursts", scenarios_with(&|s| s.links[0].bursts != Bursts::NONE)),
             ("a small MTU", scenarios_with(&|s| s.links[0].mtu < 1_200)),
+            ("small nodes", scenarios_with(&|s| s.constrained)),
             ("four nodes", scenarios_with(&|s| s.clocks.len() == 4)),
             ("PATCH", ask(|ask| ask.method == Method::PATCH)),
             ("upload", ask(|ask| ask.body > 1_024)),

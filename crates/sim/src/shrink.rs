@@ -106,6 +106,7 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
         without(&|smaller| drop(smaller.faults.remove(index)));
     }
     without(&|smaller| smaller.clocks.truncate(nodes_in_use(scenario)));
+    without(&|smaller| smaller.constrained = false);
     without(&|smaller| smaller.links = [Link::perfect(); 2]);
     for calm in CALMER {
         without(&|smaller| smaller.links.iter_mut().for_each(calm));
