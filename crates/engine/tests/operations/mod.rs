@@ -192,9 +192,21 @@ impl World {
             }
             15 => self.endpoint.changed(Topic(u64::from(cursor.byte()) % TOPICS)),
             16 => self.pass(cursor),
-            _ if cursor.byte() == 0xff => {
+            _ => self.meet_trouble(cursor),
+        }
+    }
+
+    /// What happens rarely: the end, a loss of memory, a peer that is gone.
+    fn meet_trouble(&mut self, cursor: &mut Cursor<'_>) {
+        match cursor.byte() {
+            0xff => {
                 self.endpoint.close();
                 self.closed = true;
+            }
+            0xf0..0xff => {
+                let topic = Topic(u64::from(cursor.byte()) % TOPICS);
+                self.endpoint.forget_observers(self.now, topic);
+                assert!(!self.endpoint.is_observed(topic));
             }
             _ => {
                 let remote = path(cursor.byte()).remote;

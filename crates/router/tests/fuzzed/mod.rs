@@ -90,7 +90,9 @@ async fn observed(State(app): State<App>) -> Response {
 
 async fn create(State(app): State<App>, Path(name): Path<String>, text: String) -> Response {
     app.state.update(|state| *state = state.wrapping_add(1));
-    Created::at(&format!("/store/{name}?{text}")).into_response()
+    // A Location-Query has at most 255 bytes, which is for handlers to see to (RFC 7252 §5.10.7).
+    let short: String = text.chars().take(60).collect();
+    Created::at(&format!("/store/{name}?{short}")).into_response()
 }
 
 async fn stamp(request: Request, next: Next) -> Response {
