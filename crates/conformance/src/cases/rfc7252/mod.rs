@@ -1,8 +1,41 @@
 //! RFC 7252: CoAP.
+//!
+//! What is malformed, and what rejecting it means, stands in `format.rs` and `messages.rs`; the other files go by the
+//! chapters of the RFC. The files for clients are called `client….rs`.
+
+mod conditional;
+mod congestion;
+mod content;
+mod counters;
+mod created;
+mod duplicates;
+mod format;
+mod messages;
+mod methods;
+mod options;
+mod proxy;
+mod rejected;
+mod reliability;
+mod responses;
+mod uri;
 
 use crate::case::Case;
 
 /// All, for both roles.
 pub(super) fn cases() -> Vec<Case> {
-    Vec::new()
+    [
+        format::CASES,
+        messages::CASES,
+        duplicates::CASES,
+        reliability::CASES,
+        congestion::CASES,
+        responses::CASES,
+        options::CASES,
+        methods::CASES,
+        conditional::CASES,
+        content::CASES,
+        uri::CASES,
+        proxy::CASES,
+    ]
+    .concat()
 }

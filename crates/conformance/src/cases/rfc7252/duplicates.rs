@@ -1,0 +1,265 @@
+//! §4.4, §4.5, §5.3.1: what is a copy of a message, and what is another request. That a copy is not executed again is
+//! a SHOULD; that another request is executed is none.
+
+use coracle_wire::{MessageType, Status};
+
+use super::counters::{count_of, own_counter};
+use super::created::create;
+use crate::case::{Case, server};
+use crate::message::{Message, Received};
+use crate::probe::{PATIENCE, Probe};
+use crate::verdict::{Judged, Stop};
+
+/// The cases.
+pub(super) const CASES: &[Case] = &[
+    server(
+        "RFC7252-4.5-copy-of-con-post",
+        "RFC 7252 §4.5",
+        "Copies of a confirmable POST are acknowledged alike, and it is executed once",
+        copy_of_con_post,
+    )
+    .needs(&["/counter/judge"])
+    .without_gateway()
+    .steps(&[
+        "POST to a counter, and send the same datagram twice again",
+        "An acknowledgement with the Message ID comes for each, with the same response (SHOULD)",
+        "The counter is 1 (SHOULD)",
+    ]),
+    server(
+        "RFC7252-4.5-copy-of-con-put",
+        "RFC 7252 §4.5",
+        "Copies of a confirmable PUT are answered alike",
+        copy_of_con_put,
+    )
+    .locks(&["/create1"])
+    .without_gateway()
+    .steps(&[
+        "PUT /create1, which is not there, and send the same datagram again",
+        "The same 2.01 comes twice (SHOULD; may be relaxed because PUT is idempotent)",
+    ]),
+    server(
+        "RFC7252-4.5-copy-of-con-get",
+        "RFC 7252 §4.2, §4.5",
+        "Each copy of a confirmable request is acknowledged or rejected",
+        copy_of_con_get,
+    )
+    .without_gateway()
+    .steps(&[
+        "GET a resource, and send the same datagram twice again",
+        "Something with its Message ID comes each time",
+    ]),
+    server(
+        "RFC7252-4.5-copy-of-non-post",
+        "RFC 7252 §4.5",
+        "Copies of a non-confirmable POST are executed once",
+        copy_of_non_post,
+    )
+    .needs(&["/counter/judge"])
+    .without_gateway()
+    .steps(&[
+        "POST to a counter by NON, and send the same datagram twice again",
+        "The counter is 1 (SHOULD)",
+    ]),
+    server(
+        "RFC7252-4.5-same-mid-of-another",
+        "RFC 7252 §4.4, §4.5",
+        "The same Message ID and token from another endpoint is another message",
+        same_mid_of_another,
+    )
+    .needs(&["/counter/judge"])
+    .steps(&[
+        "POST to a counter from two sockets with the same Message ID and the same token",
+        "Each gets its response, and the counter is 2",
+    ]),
+    server(
+        "RFC7252-4.5-same-token-again",
+        "RFC 7252 §4.5, §5.3.1",
+        "A token may be used again: a request with a new Message ID is another request",
+        same_token_again,
+    )
+    .needs(&["/counter/judge"])
+    .steps(&[
+        "POST to a counter three times with the same token and new Message IDs",
+        "The counter is 3",
+    ]),
+    server(
+        "RFC7252-4.5-same-bytes-other-mid",
+        "RFC 7252 §4.5, §5.3.1",
+        "The empty token may be used by every request, and they are told apart by Message IDs",
+        same_bytes_other_mid,
+    )
+    .needs(&["/counter/judge"])
+    .steps(&[
+        "POST to a counter three times without a token, NON and CON",
+        "The counter is 3",
+    ]),
+    server(
+        "RFC7252-4.4-mids-not-reused",
+        "RFC 7252 §4.4",
+        "The server does not use a Message ID twice towards an endpoint within EXCHANGE_LIFETIME",
+        mids_not_reused,
+    )
+    .without_gateway()
+    .steps(&[
+        "GET a resource 64 times by NON",
+        "All responses have Message IDs of their own",
+    ]),
+];
+
+/// Sends a message some times as the very same datagram, and gives what comes for each.
+fn copies(probe: &mut Probe, message: &Message, count: usize) -> Judged<Vec<Option<Received>>> {
+    probe.set_raw(true);
+    (0..count).map(|_| probe.provoke(&message.to_bytes())).collect()
+}
+
+/// Each copy of a confirmable message has to be acknowledged or rejected.
+fn acknowledged(answers: Vec<Option<Received>>, mid: u16) -> Judged<Vec<Received>> {
+    let missing = || {
+        Stop::fail(
+            "expected an acknowledgement of a copy, but nothing came",
+            "RFC 7252 §4.2",
+        )
+    };
+    let answers: Vec<Received> = answers.into_iter().collect::<Option<_>>().ok_or_else(missing)?;
+    for answer in &answers {
+        let kinds = [MessageType::Acknowledgement, MessageType::Reset];
+        let matches = kinds.contains(&answer.message_type) && answer.mid == mid;
+        answer.expect(
+            matches,
+            format!("an ACK or RST with Message ID {mid:#06x}"),
+            "RFC 7252 §4.2",
+        )?;
+    }
+    Ok(answers)
+}
+
+fn should_be_once(count: &str) -> Judged {
+    if count == "1" {
+        return Ok(());
+    }
+    let what = format!("the counter is {count} (copies SHOULD be processed once, RFC 7252 §4.5)");
+    Err(Stop::Inconclusive(what))
+}
+
+fn should_be_same(answers: &[Received]) -> Judged {
+    let first = answers.first().map(|answer| &answer.message);
+    if answers.iter().all(|answer| Some(&answer.message) == first) {
+        return Ok(());
+    }
+    let what = "a copy is answered by something else (SHOULD be the same, RFC 7252 §4.5)";
+    Err(Stop::Inconclusive(what.to_owned()))
+}
+
+fn copy_of_con_post(probe: &mut Probe) -> Judged {
+    let path = own_counter(probe);
+    let post = probe.post(&path, "");
+    let answers = copies(probe, &post, 3)?;
+    let answers = acknowledged(answers, post.mid)?;
+    probe.set_raw(false);
+    should_be_once(&count_of(probe, &path)?)?;
+    should_be_same(&answers)
+}
+
+fn copy_of_con_put(probe: &mut Probe) -> Judged {
+    create(probe)?;
+    let delete = probe.delete("/create1");
+    probe.ask(&delete)?;
+    let put = probe.put("/create1", "once");
+    let answers = copies(probe, &put, 2)?;
+    let answers = acknowledged(answers, put.mid)?;
+    probe.set_raw(false);
+    let delete = probe.delete("/create1");
+    probe.ask(&delete)?;
+    should_be_same(&answers)
+}
+
+fn copy_of_con_get(probe: &mut Probe) -> Judged {
+    let target = probe.target().to_owned();
+    let get = probe.get(&target);
+    let answers = copies(probe, &get, 3)?;
+    acknowledged(answers, get.mid)?;
+    Ok(())
+}
+
+fn copy_of_non_post(probe: &mut Probe) -> Judged {
+    let path = own_counter(probe);
+    let post = probe.post(&path, "").non();
+    let answers = copies(probe, &post, 3)?;
+    for answer in answers.iter().flatten() {
+        let acknowledges = answer.message_type == MessageType::Acknowledgement;
+        answer.expect(!acknowledges, "no acknowledgement", "RFC 7252 §4.3")?;
+    }
+    let mut other = probe.another()?;
+    should_be_once(&count_of(&mut other, &path)?)
+}
+
+fn same_mid_of_another(probe: &mut Probe) -> Judged {
+    let path = own_counter(probe);
+    let post = probe.post(&path, "");
+    let mut other = probe.another()?;
+    success(&probe.ask(&post)?)?;
+    success(&other.ask(&post)?)?;
+    expect_count(probe, &path, "2")
+}
+
+fn same_token_again(probe: &mut Probe) -> Judged {
+    let path = own_counter(probe);
+    let token = probe.fresh_token();
+    for _ in 0..3 {
+        let post = probe.post(&path, "").token(&token);
+        let answer = probe.ask(&post)?;
+        success(&answer)?;
+    }
+    expect_count(probe, &path, "3")
+}
+
+fn same_bytes_other_mid(probe: &mut Probe) -> Judged {
+    let path = own_counter(probe);
+    for _ in 0..2 {
+        let post = probe.post(&path, "").token(b"");
+        success(&probe.ask(&post)?)?;
+    }
+    // By NON it may be lost, and asking again would count again: only the last one is left to do.
+    if !probe.is_lossy() {
+        let post = probe.post(&path, "").token(b"").non();
+        success(&probe.ask(&post)?)?;
+        return expect_count(probe, &path, "3");
+    }
+    expect_count(probe, &path, "2")
+}
+
+fn success(answer: &Received) -> Judged {
+    let success = answer.status().is_some_and(Status::is_success);
+    answer.expect(success, "2.xx", None)?;
+    Ok(())
+}
+
+fn expect_count(probe: &mut Probe, path: &str, count: &str) -> Judged {
+    let get = probe.get(path);
+    probe
+        .ask(&get)?
+        .code(Status::CONTENT)?
+        .payload_is(count.as_bytes())?;
+    Ok(())
+}
+
+fn mids_not_reused(probe: &mut Probe) -> Judged {
+    let target = probe.target().to_owned();
+    probe.set_raw(true);
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..64 {
+        let get = probe.get(&target).non();
+        probe.send(&get);
+        let answer = probe.expect_message(2 * PATIENCE, "a response to a NON")?;
+        answer.answers(&get)?;
+        if answer.is_con() {
+            probe.acknowledge(&answer);
+        }
+        answer.expect(
+            seen.insert(answer.mid),
+            "a Message ID that was not used before",
+            None,
+        )?;
+    }
+    Ok(())
+}

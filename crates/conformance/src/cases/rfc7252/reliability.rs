@@ -1,0 +1,230 @@
+//! §4.2: how a separate response that is confirmable is repeated.
+
+use std::time::Duration;
+
+use coracle_wire::{MessageType, Status};
+
+use crate::case::{Case, server};
+use crate::message::{Message, Received};
+use crate::probe::{PATIENCE, Probe};
+use crate::verdict::{Judged, Stop};
+
+/// The cases.
+pub(super) const CASES: &[Case] = &[
+    server(
+        "RFC7252-4.2-retransmission",
+        "RFC 7252 §4.2, §4.8, §4.8.2",
+        "A confirmable response is repeated unchanged with growing pauses, at most four times, then no more",
+        retransmission,
+    )
+    .needs(&["/separate"])
+    .without_gateway()
+    .within(160)
+    .steps(&[
+        "GET /separate, and acknowledge nothing",
+        "The same response comes up to four times again, with the same Message ID",
+        "No pause is shorter than ACK_TIMEOUT, none comes before 2, 6, 14 and 30 s, all are over within MAX_TRANSMIT_SPAN",
+        "Nothing comes for as long as a fifth pause could be",
+    ]),
+    server(
+        "RFC7252-4.2-stops-at-ack",
+        "RFC 7252 §4.2",
+        "A confirmable response is not repeated once it is acknowledged",
+        stops_at_ack,
+    )
+    .needs(&["/separate"])
+    .without_gateway()
+    .within(60)
+    .steps(&["GET /separate", "Let the response come twice, then acknowledge it", "It does not come again"]),
+    server(
+        "RFC7252-4.2-stops-at-reset",
+        "RFC 7252 §4.2",
+        "A confirmable response is not repeated once it is rejected",
+        stops_at_reset,
+    )
+    .needs(&["/separate"])
+    .without_gateway()
+    .within(60)
+    .steps(&["GET /separate", "Let the response come twice, then send a Reset", "It does not come again"]),
+    server(
+        "RFC7252-5.2.2-stops-at-ack-with-response",
+        "RFC 7252 §5.2.2",
+        "An acknowledgement stops a response, whatever code and payload it has, which are ignored",
+        stops_at_ack_with_response,
+    )
+    .needs(&["/separate"])
+    .without_gateway()
+    .within(60)
+    .steps(&[
+        "GET /separate",
+        "Let the response come twice, then acknowledge it with a 2.05 that has a payload",
+        "Nothing comes any more",
+    ]),
+    server(
+        "RFC7252-4.4-ack-of-another-mid",
+        "RFC 7252 §4.4",
+        "An acknowledgement or Reset with another Message ID belongs to no message",
+        ack_of_another_mid,
+    )
+    .needs(&["/separate"])
+    .without_gateway()
+    .within(60)
+    .steps(&[
+        "GET /separate",
+        "Send an ACK and a RST with the Message IDs beside that of the response, and with that of the request",
+        "The response comes again",
+    ]),
+    server(
+        "RFC7252-4.4-ack-of-another-endpoint",
+        "RFC 7252 §4.4",
+        "An acknowledgement or Reset from another endpoint belongs to no message",
+        ack_of_another_endpoint,
+    )
+    .needs(&["/separate"])
+    .without_gateway()
+    .within(60)
+    .steps(&[
+        "GET /separate",
+        "Send an ACK and a RST with the Message ID of the response from another socket",
+        "The response comes again, and nothing comes to the other socket",
+    ]),
+];
+
+/// ACK_TIMEOUT (§4.8).
+const ACK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// MAX_TRANSMIT_SPAN with the default parameters (§4.8.2).
+const MAX_TRANSMIT_SPAN: Duration = Duration::from_secs(45);
+
+/// MAX_RETRANSMIT (§4.8).
+const MAX_RETRANSMIT: u32 = 4;
+
+/// How long a separate response may take.
+const RESPONSE: Duration = Duration::from_secs(8);
+
+/// How long the first repetition may take: 3 s at most, and late servers.
+const FIRST_PAUSE: Duration = Duration::from_secs(6);
+
+/// What the clocks of both sides and the way between them make of a time.
+const TOLERANCE: Duration = Duration::from_millis(250);
+
+/// GETs `/separate` and gives the first copy of the response, which has to be confirmable and separate.
+fn separate(probe: &mut Probe) -> Judged<(Message, Received)> {
+    probe.set_raw(true);
+    let get = probe.get("/separate");
+    probe.send(&get);
+    let mut answer = probe.expect_message(RESPONSE, "an acknowledgement")?;
+    if answer.message_type == MessageType::Acknowledgement && answer.code.is_empty() {
+        answer.is_empty_of(MessageType::Acknowledgement, get.mid)?;
+        answer = probe.expect_message(RESPONSE, "a separate response")?;
+    }
+    answer.code(Status::CONTENT)?.answers(&get)?;
+    if !answer.is_con() {
+        return Err(Stop::Skip(
+            "the server has no separate response by CON".to_owned(),
+        ));
+    }
+    Ok((get, answer))
+}
+
+/// As [`separate`], and the response has come twice.
+fn repeated(probe: &mut Probe) -> Judged<(Message, Received)> {
+    let (get, first) = separate(probe)?;
+    expect_again(probe, &first, FIRST_PAUSE)?;
+    Ok((get, first))
+}
+
+/// The next message has to be a copy.
+fn expect_again(probe: &mut Probe, first: &Received, within: Duration) -> Judged<Received> {
+    let copy = probe.expect_message(within, "the response again")?;
+    copy.expect(copy.message == first.message, "the same message again", None)?;
+    Ok(copy)
+}
+
+/// A server may be late with a repetition and catch up on the next one, but never be before the time that the shortest
+/// initial timeout gives: 2, 6, 14 and 30 s after the first.
+fn retransmission(probe: &mut Probe) -> Judged {
+    let (_, first) = separate(probe)?;
+    let mut last = first.clone();
+    // The fifth pause of the longest initial timeout: 3 s, doubled four times.
+    let longest = 16 * (ACK_TIMEOUT * 3 / 2);
+    for count in 1.. {
+        let Some(copy) = probe.receive(longest)? else {
+            break;
+        };
+        copy.expect(copy.message == first.message, "the same message again", None)?;
+        copy.expect(count <= MAX_RETRANSMIT, "no fifth repetition", "RFC 7252 §4.8")?;
+        let (pause, span) = (copy.at.saturating_sub(last.at), copy.at.saturating_sub(first.at));
+        copy.expect(
+            pause + TOLERANCE >= ACK_TIMEOUT,
+            "a pause of at least ACK_TIMEOUT",
+            None,
+        )?;
+        let earliest = ((1 << count) - 1) * ACK_TIMEOUT;
+        let expected = format!(
+            "repetition {count} at least {} s after the first copy",
+            earliest.as_secs()
+        );
+        copy.expect(span + TOLERANCE >= earliest, expected, None)?;
+        let within = span <= MAX_TRANSMIT_SPAN + TOLERANCE;
+        copy.expect(within, "nothing after MAX_TRANSMIT_SPAN", "RFC 7252 §4.2, §4.8.2")?;
+        last = copy;
+    }
+    if last.index == first.index {
+        return Err(Stop::fail(
+            "expected the response again, but it did not come",
+            None,
+        ));
+    }
+    Ok(())
+}
+
+/// Nothing comes for longer than the pause that would follow, 6 s at most, and ours.
+fn expect_end(probe: &mut Probe, section: &'static str) -> Judged {
+    probe.expect_silence(2 * ACK_TIMEOUT * 3 / 2 + PATIENCE, section)
+}
+
+fn stops_at_ack(probe: &mut Probe) -> Judged {
+    let (_, first) = repeated(probe)?;
+    probe.acknowledge(&first);
+    expect_end(probe, "RFC 7252 §4.2")
+}
+
+fn stops_at_reset(probe: &mut Probe) -> Judged {
+    let (_, first) = repeated(probe)?;
+    probe.reset(&first);
+    expect_end(probe, "RFC 7252 §4.2")
+}
+
+fn stops_at_ack_with_response(probe: &mut Probe) -> Judged {
+    let (get, first) = repeated(probe)?;
+    let ack = Message::new(MessageType::Acknowledgement, Status::CONTENT, first.mid);
+    probe.send(&ack.token(&get.token).payload(b"odd"));
+    expect_end(probe, "RFC 7252 §5.2.2")?;
+    probe.expect_alive()
+}
+
+fn ack_of_another_mid(probe: &mut Probe) -> Judged {
+    let (get, first) = separate(probe)?;
+    for mid in [first.mid.wrapping_add(1), first.mid.wrapping_sub(1), get.mid] {
+        if mid == first.mid {
+            continue;
+        }
+        probe.send(&Message::empty(MessageType::Acknowledgement, mid));
+        probe.send(&Message::empty(MessageType::Reset, mid));
+    }
+    let copy = expect_again(probe, &first, FIRST_PAUSE)?;
+    probe.acknowledge(&copy);
+    Ok(())
+}
+
+fn ack_of_another_endpoint(probe: &mut Probe) -> Judged {
+    let (_, first) = separate(probe)?;
+    let mut other = probe.another()?;
+    other.set_raw(true);
+    other.send(&Message::empty(MessageType::Acknowledgement, first.mid));
+    other.send(&Message::empty(MessageType::Reset, first.mid));
+    let copy = expect_again(probe, &first, FIRST_PAUSE)?;
+    probe.acknowledge(&copy);
+    other.expect_silence(PATIENCE, "RFC 7252 §4.2")
+}
