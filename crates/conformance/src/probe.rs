@@ -277,7 +277,7 @@ impl Probe {
     }
 
     /// A block is the one that was asked for, and full unless it is the last.
-    fn check_block(&self, answer: &Received, num: u32, szx: u8) -> Judged<coracle_wire::BlockOption> {
+    pub(crate) fn check_block(&self, answer: &Received, num: u32, szx: u8) -> Judged<coracle_wire::BlockOption> {
         let Some(block) = answer.block2_value() else {
             return Err(Stop::fail_at(
                 answer.index,
