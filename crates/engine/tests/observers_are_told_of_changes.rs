@@ -140,6 +140,42 @@ fn a_retransmission_makes_way_for_the_newer_state() {
     );
 }
 
+/// RFC 7641 §4.5.2: a late acknowledgement of a notification that was superseded shows that the client is interested,
+/// and a late Reset that it is not.
+#[test]
+fn a_late_acknowledgement_of_a_superseded_notification_keeps_the_observer() {
+    for acknowledged in [0, 1, 2] {
+        let (mut subject, ..) = observed(MessageType::Confirmable);
+        let mut sent = change(&mut subject, state(b"1"));
+        let start = subject.now;
+        while sent.len() < 4 {
+            subject.endpoint.changed(TOPIC);
+            subject.pass(Duration::from_millis(100));
+            sent.extend(refresh(&mut subject, state(b"2")));
+        }
+        let before = subject.now - start;
+        if acknowledged > 0 {
+            let of = sent[sent.len() - 2].id();
+            subject.receive(&empty(MessageType::Acknowledgement, of));
+        }
+        if acknowledged > 1 {
+            subject.receive(&empty(MessageType::Acknowledgement, sent[3].id()));
+        }
+        let again = subject.pass(secs(400)).len();
+        assert_eq!(again, [1, 4, 0][acknowledged], "sent again after {before:?}");
+        assert_eq!(ended(&mut subject), acknowledged < 2);
+    }
+    let (mut subject, ..) = observed(MessageType::Confirmable);
+    let first = change(&mut subject, state(b"1")).remove(0);
+    subject.endpoint.changed(TOPIC);
+    subject.pass(secs(4));
+    assert_eq!(refresh(&mut subject, state(b"2")).len(), 1);
+    subject.receive(&empty(MessageType::Reset, first.id()));
+    assert!(ended(&mut subject));
+    subject.pass(secs(300));
+    assert!(subject.endpoint.is_pristine());
+}
+
 #[test]
 fn a_reset_of_a_notification_ends_the_observation() {
     for message_type in [MessageType::Confirmable, MessageType::NonConfirmable] {

@@ -17,7 +17,6 @@ mod seen;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use core::time::Duration;
 use hashbrown::HashMap;
 
 use coracle_wire::{CodeKind, Message, MessageId, MessageType, Method};
@@ -25,6 +24,7 @@ use coracle_wire::{CodeKind, Message, MessageId, MessageType, Method};
 use crate::config::TransmissionParameters;
 use crate::context::{Context, earliest};
 use crate::limits;
+pub(crate) use crate::message::pacing::Attempt;
 use crate::message::pacing::{depart, first_attempt, passes, turn};
 use crate::message::peers::Peers;
 use crate::message::seen::{Seen, Sight};
@@ -79,13 +79,6 @@ pub(crate) struct Sending {
     pub(crate) parameters: TransmissionParameters,
     /// Takes up the retransmission of a message it supersedes (RFC 7641 §4.5.2).
     pub(crate) resume: Option<Attempt>,
-}
-
-/// How far retransmission has come.
-#[derive(Clone, Copy)]
-pub(crate) struct Attempt {
-    retransmissions: u8,
-    timeout: Duration,
 }
 
 struct Outgoing {
@@ -229,6 +222,11 @@ impl MessageLayer {
             context.stats.drop_for(DropReason::UnmatchedAcknowledgement);
             return Verdict::Absorbed;
         };
+        if message.message_type == MessageType::Acknowledgement
+            && matched.is_some_and(|key| self.acknowledges_superseded(key, message.message_id))
+        {
+            return Verdict::Absorbed;
+        }
         let responds = !message.code.is_empty() && matches!(owner, Owner::Request(_));
         // RFC 7252 §5.3.2: the response to another request; what is under way goes on.
         if responds && !matched.is_some_and(|key| self.carries(key, message.token)) {
@@ -246,6 +244,20 @@ impl MessageLayer {
             },
             _ => Verdict::Acknowledged(owner),
         }
+    }
+
+    /// Whether this ID is that of the message that was superseded by `key`. Its receiver lives and is interested: the
+    /// count of retransmissions begins anew, so that it is not taken for gone too soon (RFC 7641 §4.5.2).
+    fn acknowledges_superseded(&mut self, key: Key, id: MessageId) -> bool {
+        let attempt = self
+            .outgoing
+            .get_mut(key)
+            .and_then(|outgoing| outgoing.attempt.as_mut());
+        let Some(attempt) = attempt.filter(|attempt| attempt.superseded == Some(id)) else {
+            return false;
+        };
+        attempt.retransmissions = 0;
+        true
     }
 
     /// Whether a request of ours has this token; ours have at most 8 bytes.
@@ -419,7 +431,8 @@ impl MessageLayer {
             return;
         };
         let (sending, id) = (outgoing.sending, outgoing.id);
-        if let Some(id) = id {
+        let superseded = sending.resume.and_then(|attempt| attempt.superseded);
+        for id in id.into_iter().chain(superseded) {
             self.in_flight.insert((outgoing.peer, id), key);
         }
         if sending.confirmable {
@@ -441,9 +454,8 @@ impl MessageLayer {
         let Some(attempt) = &mut outgoing.attempt else {
             return TimedOut::Again;
         };
-        if attempt.retransmissions < outgoing.sending.parameters.max_retransmit {
-            attempt.retransmissions += 1;
-            attempt.timeout = attempt.timeout.saturating_mul(2);
+        if let Some(next) = attempt.next(&outgoing.sending.parameters) {
+            *attempt = next;
             context.timers.arm(TimerKey::Outgoing(key), now + attempt.timeout);
             context.stats.retransmissions += 1;
             context.out.push(outgoing.sending.path, &outgoing.datagram);
@@ -467,16 +479,11 @@ impl MessageLayer {
     /// was the last attempt (RFC 7641 §4.5.2).
     pub(crate) fn supersede(&mut self, context: &mut Context, now: Instant, key: Key) -> Option<Attempt> {
         let outgoing = self.outgoing.get(key)?;
-        let attempt = outgoing.attempt?;
-        if attempt.retransmissions >= outgoing.sending.parameters.max_retransmit {
-            return None;
-        }
+        let next = outgoing.attempt?.next(&outgoing.sending.parameters)?;
+        let superseded = outgoing.id;
         self.remove(context, now, key);
         context.stats.retransmissions += 1;
-        Some(Attempt {
-            retransmissions: attempt.retransmissions + 1,
-            timeout: attempt.timeout.saturating_mul(2),
-        })
+        Some(Attempt { superseded, ..next })
     }
 
     /// Forgets a message, whether it has left or not.
@@ -488,7 +495,8 @@ impl MessageLayer {
         let outgoing = self.outgoing.remove(key)?;
         context.timers.disarm(TimerKey::Outgoing(key));
         // Its peer may be forgotten by now: one that is sent a non-confirmable message need not be heard again.
-        if let Some(id) = outgoing.id {
+        let superseded = outgoing.attempt.and_then(|attempt| attempt.superseded);
+        for id in outgoing.id.into_iter().chain(superseded) {
             self.in_flight.remove(&(outgoing.peer, id));
         }
         let Some(state) = self.peers.get_mut(outgoing.peer) else {

@@ -2,11 +2,35 @@
 
 use core::time::Duration;
 
+use coracle_wire::MessageId;
+
 use crate::config::TransmissionParameters;
 use crate::context::Context;
 use crate::message::peers::PeerState;
-use crate::message::{Attempt, Owner, Sending};
+use crate::message::{Owner, Sending};
 use crate::time::Instant;
+
+/// How far retransmission has come.
+#[derive(Clone, Copy)]
+pub(crate) struct Attempt {
+    pub(super) retransmissions: u8,
+    pub(super) timeout: Duration,
+    /// The message in whose place this one is sent, which may still be acknowledged (RFC 7641 §4.5.2).
+    pub(super) superseded: Option<MessageId>,
+}
+
+impl Attempt {
+    /// The next one; `None` after the last (RFC 7252 §4.2). Each wait is twice the one before; where the count began
+    /// anew, waits do not grow beyond MAX_TRANSMIT_WAIT.
+    pub(super) fn next(self, parameters: &TransmissionParameters) -> Option<Attempt> {
+        let longest = parameters.max_transmit_wait();
+        (self.retransmissions < parameters.max_retransmit).then(|| Attempt {
+            retransmissions: self.retransmissions + 1,
+            timeout: self.timeout.saturating_mul(2).min(longest),
+            ..self
+        })
+    }
+}
 
 /// Whether a message goes ahead of others: a response that waits for no acknowledgement.
 pub(super) fn passes(sending: &Sending) -> bool {
@@ -55,5 +79,6 @@ pub(super) fn first_attempt(context: &mut Context, parameters: &TransmissionPara
     Attempt {
         retransmissions: 0,
         timeout,
+        superseded: None,
     }
 }
