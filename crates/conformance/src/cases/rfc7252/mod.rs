@@ -8,6 +8,7 @@ mod congestion;
 mod content;
 mod counters;
 mod created;
+mod discovery;
 mod duplicates;
 mod format;
 mod messages;
@@ -36,6 +37,7 @@ pub(super) fn cases() -> Vec<Case> {
         content::CASES,
         uri::CASES,
         proxy::CASES,
+        discovery::CASES,
     ]
     .concat()
 }

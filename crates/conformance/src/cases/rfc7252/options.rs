@@ -48,6 +48,18 @@ pub(super) const CASES: &[Case] = &[
     )
     .steps(&["GET with Max-Age, Location-Path and Location-Query", "2.05 comes, as without them"]),
     server(
+        "RFC7252-5.4-response-has-its-options",
+        "RFC 7252 §5.4, §5.4.3, §5.4.5, §12.2",
+        "Responses have no options of requests, none twice that is not repeatable, none out of its length",
+        response_has_its_options,
+    )
+    .locks(&["/location1"])
+    .steps(&[
+        "Ask for what is there and what is not, by methods that are there and that are not, and with options",
+        "No response has an option that only requests have, or one for experiments",
+        "All options that are registered are as often and as long as they may be",
+    ]),
+    server(
         "RFC7252-5.4.3-critical-length",
         "RFC 7252 §5.4.3, §5.4.1, §5.10",
         "A critical option whose length is out of its range is treated as one that is not known: 4.02",
@@ -197,6 +209,65 @@ fn option_of_responses(probe: &mut Probe) -> Judged {
     content(probe, &get)?;
     let get = target(probe).option(OptionNumber::LOCATION_QUERY, b"else=where");
     content(probe, &get)?;
+    Ok(())
+}
+
+/// Options that say what is asked for.
+const OF_REQUESTS: [OptionNumber; 9] = [
+    OptionNumber::IF_MATCH,
+    OptionNumber::URI_HOST,
+    OptionNumber::IF_NONE_MATCH,
+    OptionNumber::URI_PORT,
+    OptionNumber::URI_PATH,
+    OptionNumber::URI_QUERY,
+    OptionNumber::ACCEPT,
+    OptionNumber::PROXY_URI,
+    OptionNumber::PROXY_SCHEME,
+];
+
+/// The first number that is for experiments (§12.2).
+const EXPERIMENTS: u16 = 65_000;
+
+fn response_has_its_options(probe: &mut Probe) -> Judged {
+    let requests = [
+        target(probe),
+        target(probe).non(),
+        target(probe).query("a=b").accept(ContentFormat::TEXT),
+        target(probe).option(OptionNumber(65_001), b"1"),
+        probe.get("/.well-known/core"),
+        probe.get("/validate").etag(b"1"),
+        probe.get("/surely/not/here"),
+        probe.delete("/.well-known/core"),
+        probe.post("/test", "posted").query("a=b"),
+        probe
+            .get("")
+            .option(OptionNumber::PROXY_URI, b"x-nobody-knows://host.invalid/"),
+    ];
+    for request in requests {
+        let answer = probe.ask(&request)?;
+        let mut last = None;
+        for option in answer.options.iter() {
+            let number = option.number;
+            let known = !OF_REQUESTS.contains(&number) && number.0 < EXPERIMENTS;
+            answer.expect(
+                known,
+                format!("no option {number} in a response"),
+                "RFC 7252 §5.4, §12.2",
+            )?;
+            if let Some(definition) = number.definition() {
+                let once = definition.repeatable || last != Some(number);
+                answer.expect(once, format!("option {number} once"), "RFC 7252 §5.4.5")?;
+                let range = usize::from(definition.min)..=usize::from(definition.max);
+                let fits = range.contains(&option.value.len());
+                answer.expect(
+                    fits,
+                    format!("option {number} within its length"),
+                    "RFC 7252 §5.4.3, §5.10",
+                )?;
+            }
+            last = Some(number);
+        }
+    }
     Ok(())
 }
 
