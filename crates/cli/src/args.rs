@@ -216,7 +216,10 @@ mod tests {
         while let Some((name, command)) = commands.pop() {
             let help = command.get_after_help().map(ToString::to_string);
             let help = help.unwrap_or_default();
-            assert!(help.starts_with(&format!("Examples:\n  {name}")), "{name}: {help}");
+            assert!(
+                help.starts_with(&format!("Examples:\n  {name}")),
+                "{name}: {help}"
+            );
             let below = command.get_subcommands();
             commands.extend(below.map(|command| (format!("{name} {}", command.get_name()), command)));
         }

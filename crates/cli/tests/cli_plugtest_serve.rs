@@ -47,7 +47,7 @@ fn observe(server: &Server) -> UdpSocket {
     panic!("it cannot be observed");
 }
 
-/// Whether the first option after the token 0xaa, or after an ETag, is Observe: there is no option between them.
+/// Whether the first option after the token of one byte is Observe: `/obs` has no ETag.
 fn is_observed(datagram: &[u8]) -> bool {
     datagram[5] >> 4 == 6
 }
