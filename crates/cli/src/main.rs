@@ -7,6 +7,7 @@ mod decode;
 mod discover;
 mod error;
 mod format_arg;
+mod fuzz;
 mod hex;
 mod json;
 mod observe;
@@ -17,12 +18,12 @@ mod plugtest;
 mod request;
 mod serve;
 mod show;
-mod timestamp;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use coracle::{formats, wire};
+use coracle_conformance::timestamp;
 
 use crate::args::{Cli, Command};
 use crate::console::Console;
@@ -48,6 +49,7 @@ fn run(command: &Command, console: &Console) -> Result<Exit, CliError> {
         Command::Man(args) => pages::man(args, console),
         Command::Serve(args) => serve::run(args, console),
         Command::Plugtest(args) => plugtest::run(args, console),
+        Command::Fuzz(args) => fuzz::run(args, console),
         asking => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -73,6 +75,7 @@ async fn ask(command: &Command, console: &Console) -> Result<Exit, CliError> {
         | Command::Completions(_)
         | Command::Man(_)
         | Command::Serve(_)
-        | Command::Plugtest(_) => Ok(Exit::Success),
+        | Command::Plugtest(_)
+        | Command::Fuzz(_) => Ok(Exit::Success),
     }
 }

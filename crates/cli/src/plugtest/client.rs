@@ -1,0 +1,74 @@
+//! `coracle plugtest client`: judges a client, a command that is started for each case.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use coracle_conformance::Role;
+use coracle_conformance::run::Subject;
+use coracle_conformance::template::Template;
+
+use super::cases::CaseArgs;
+use super::judging::{self, JudgingArgs};
+use super::reports::ReportArgs;
+use crate::console::Console;
+use crate::error::{CliError, Exit};
+
+/// What is said below the help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  coracle plugtest client --profile coap-client --html report.html
+  coracle plugtest client --exec 'my-client --method {method} {payload:--data %} {uri}'
+  coracle plugtest client --exec 'my-client {uri}' --only CORE_01
+  coracle plugtest client --list
+
+The command is split into words at blanks, and no shell sees it. In it stand
+  {uri}            the URI to ask for
+  {method}         get, put, post, delete, fetch, patch or ipatch; {verb} is also observe
+  {name:words}     words that are put in only if a case wants this, with % for the value:
+                   non, payload, format (number), accept (number), etag and if-match
+                   (hexadecimal), if-none-match, observe (until it is ended), block (bytes)
+A case that wants what the command has no place for is skipped. A command that hangs is ended.
+
+Exit status: 0 if nothing failed and all could be judged; 1 if something failed or was
+inconclusive, or a report could not be written; 2 if the command line makes no sense; 3 if the
+command sent nothing at all. Ctrl-C ends the run, and the reports are written.";
+
+/// Options of `coracle plugtest client`.
+#[derive(Args, Debug)]
+pub(crate) struct ClientArgs {
+    /// The command, with {uri} in it
+    #[arg(long, value_name = "COMMAND", value_parser = parse_template, required_unless_present_any = ["profile", "list", "explain"])]
+    exec: Option<Template>,
+
+    /// A client that is known
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Template::names()), conflicts_with = "exec")]
+    profile: Option<String>,
+
+    /// Which cases.
+    #[command(flatten)]
+    cases: CaseArgs,
+
+    /// How.
+    #[command(flatten)]
+    judging: JudgingArgs,
+
+    /// What is written.
+    #[command(flatten)]
+    reports: ReportArgs,
+}
+
+/// Judges, or tells about cases.
+pub(super) fn run(args: &ClientArgs, console: &Console) -> Result<Exit, CliError> {
+    if let Some(told) = args.cases.tell(Role::Client, &args.reports, console) {
+        return told;
+    }
+    let cases = args.cases.select(Role::Client)?;
+    let named = || Template::named(args.profile.as_deref()?);
+    let template = args.exec.clone().or_else(named);
+    let template = template.ok_or_else(|| CliError::usage("no command").with_hint("--exec or --profile"))?;
+    let subject = Subject::Client { template };
+    judging::judge(&subject, &cases, &args.judging, &args.reports, console)
+}
+
+fn parse_template(text: &str) -> Result<Template, String> {
+    Template::parse(text).map_err(|error| error.to_string())
+}

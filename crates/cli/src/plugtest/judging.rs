@@ -1,0 +1,94 @@
+//! A run: how it goes, how it is ended, and what it comes to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+use coracle_conformance::case::Case;
+use coracle_conformance::report::Report;
+use coracle_conformance::run::{self, Settings, Subject};
+use coracle_conformance::verdict::Outcome;
+
+use super::reports::ReportArgs;
+use super::told::Told;
+use crate::client;
+use crate::console::Console;
+use crate::error::{CliError, Exit};
+
+/// How cases are judged.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Judging")]
+pub(super) struct JudgingArgs {
+    /// Put the lossy gateway of the plugtests between both sides
+    #[arg(long)]
+    lossy: bool,
+
+    /// How many cases run at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+
+    /// Judge no longer than this; cases without a verdict are inconclusive [default: what the cases take at most]
+    #[arg(long, value_name = "SECS", value_parser = client::parse_seconds)]
+    time_limit: Option<Duration>,
+}
+
+/// Judges, tells how it goes, and writes the reports.
+pub(super) fn judge(
+    subject: &Subject,
+    cases: &[Case],
+    args: &JudgingArgs,
+    reports: &ReportArgs,
+    console: &Console,
+) -> Result<Exit, CliError> {
+    let files = reports.open()?;
+    let settings = Settings {
+        lossy: args.lossy,
+        jobs: args.jobs.into(),
+        time_limit: args.time_limit,
+        stop: Arc::default(),
+    };
+    stop_on_signals(Arc::clone(&settings.stop), *console)?;
+    let mut told = Told::new(subject, cases, reports.takes_output(), *console);
+    let report = run::run(subject, cases, &settings, &mut |progress| {
+        if told.tell(&progress).is_err() {
+            // Nobody reads on.
+            settings.stop.store(true, Ordering::Relaxed);
+        }
+    });
+    let summed_up = told.sum_up(&report);
+    files.write(&report, console)?;
+    summed_up?;
+    Ok(exit(&report, settings.stop.load(Ordering::Relaxed)))
+}
+
+/// Sets the flag with the first signal to end.
+fn stop_on_signals(stop: Arc<AtomicBool>, console: Console) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::io("cannot start", &error))?;
+    std::thread::spawn(move || {
+        runtime.block_on(client::interrupted());
+        stop.store(true, Ordering::Relaxed);
+        console.note("interrupted: what is under way is ended");
+    });
+    Ok(())
+}
+
+fn exit(report: &Report, interrupted: bool) -> Exit {
+    let judged = || {
+        let left_out = |outcome| matches!(outcome, Outcome::Skipped | Outcome::NotYet);
+        report.cases.iter().filter(move |case| !left_out(case.outcome))
+    };
+    let silent = judged().all(|case| {
+        case.outcome == Outcome::Inconclusive && case.records.iter().all(|record| record.by_judge)
+    });
+    if judged().all(|case| case.outcome == Outcome::Pass) {
+        Exit::Success
+    } else if silent && !interrupted {
+        Exit::NoAnswer
+    } else {
+        Exit::Failure
+    }
+}

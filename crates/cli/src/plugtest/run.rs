@@ -1,0 +1,158 @@
+//! `coracle plugtest run`: judges a server.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use clap::Args;
+use coracle_conformance::Role;
+use coracle_conformance::run::Subject;
+
+use super::cases::CaseArgs;
+use super::judging::{self, JudgingArgs};
+use super::reports::ReportArgs;
+use crate::client::{self, FamilyArgs};
+use crate::console::Console;
+use crate::error::{CliError, Exit};
+use crate::wire::{Host, Scheme, Uri};
+
+/// What is said below the help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  coracle plugtest run coap://[fd00::1] --html report.html --pcap report.pcapng
+  coracle plugtest run localhost --only CORE,OBS --lossy
+  coracle plugtest run localhost:5683 --map /obs=/time --map /test=/hello
+  coracle plugtest run localhost --junit junit.xml --json report.json
+  coracle plugtest run --list --only 'rfc7959*'
+  coracle plugtest run --explain TD_COAP_CORE_21
+
+What the server does not offer is skipped: a case needs resources of the plugtest site, such as
+/test, /separate or /large, or others that --map names. Cases write to the resources that they
+need. In the ladder of messages below a failure the judge stands on the left, and `>>` marks the
+message that broke the rule. -v shows the messages of all cases, -q only the summary.
+
+Exit status: 0 if nothing failed and all could be judged; 1 if something failed or was
+inconclusive, or a report could not be written; 2 if the command line makes no sense; 3 if nothing
+came from the server at all. Ctrl-C ends the run, and the reports are written.";
+
+/// Options of `coracle plugtest run`.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// The server; `coap://` may be left out
+    #[arg(value_parser = client::parse_uri, required_unless_present_any = ["list", "explain"])]
+    uri: Option<String>,
+
+    /// A resource of the server and what plays its role: /obs=/time has /time observed where a case asks for /obs
+    #[arg(long, value_name = "ROLE=PATH", value_parser = parse_map)]
+    map: Vec<(String, String)>,
+
+    /// Which cases.
+    #[command(flatten)]
+    cases: CaseArgs,
+
+    /// How.
+    #[command(flatten)]
+    judging: JudgingArgs,
+
+    /// What is written.
+    #[command(flatten)]
+    reports: ReportArgs,
+
+    /// Which addresses.
+    #[command(flatten)]
+    family: FamilyArgs,
+}
+
+/// Judges, or tells about cases.
+pub(super) fn run(args: &RunArgs, console: &Console) -> Result<Exit, CliError> {
+    if let Some(told) = args.cases.tell(Role::Server, &args.reports, console) {
+        return told;
+    }
+    let cases = args.cases.select(Role::Server)?;
+    let uri = args.uri.as_deref().unwrap_or_default();
+    let address = resolve(uri, args.family)?;
+    let subject = Subject::Server {
+        address,
+        uri: uri.to_owned(),
+        map: args.map.clone(),
+    };
+    judging::judge(&subject, &cases, &args.judging, &args.reports, console)
+}
+
+/// The first address of the host.
+fn resolve(text: &str, family: FamilyArgs) -> Result<SocketAddr, CliError> {
+    let uri = Uri::parse(text).map_err(|error| CliError::usage(format_args!("{text}: {error}")))?;
+    if uri.scheme != Scheme::Coap {
+        let fault = format!("{text}: only coap:// can be judged yet, not {}://", uri.scheme);
+        return Err(CliError::usage(fault));
+    }
+    if !matches!(uri.path, "" | "/") || uri.query.is_some() {
+        let fault = format!("{text}: a server is judged as a whole, without a path");
+        return Err(CliError::usage(fault).with_hint("--map names its resources"));
+    }
+    let host = match uri.host {
+        Host::Name(name) => name.to_owned(),
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6 { addr, zone: None } => addr.to_string(),
+        Host::Ipv6 {
+            addr,
+            zone: Some(zone),
+        } => format!("{addr}%{zone}"),
+    };
+    let unknown = |why: &str| CliError::new(format_args!("{text}: {why}")).with_exit(Exit::NoAnswer);
+    let found = (host.as_str(), uri.port_or_default()).to_socket_addrs();
+    let mut found = found.map_err(|_| unknown("the host is unknown"))?;
+    let (ipv4, ipv6) = family.wants();
+    found
+        .find(|address| if address.is_ipv4() { ipv4 } else { ipv6 })
+        .ok_or_else(|| unknown("the host has no such address"))
+}
+
+/// Two paths with `=` between them.
+fn parse_map(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((role, path)) if role.starts_with('/') && path.starts_with('/') => {
+            Ok((role.to_owned(), path.to_owned()))
+        }
+        _ => Err("not two paths as in /obs=/time".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RunArgs,
+    }
+
+    fn resolved(text: &str) -> Result<SocketAddr, CliError> {
+        let line = Line::try_parse_from(["run", text]).map_err(CliError::usage)?;
+        resolve(line.args.uri.as_deref().unwrap(), line.args.family)
+    }
+
+    #[test]
+    fn a_server_is_a_host_and_perhaps_a_port() {
+        assert_eq!(resolved("127.0.0.1").unwrap(), "127.0.0.1:5683".parse().unwrap());
+        assert_eq!(resolved("coap://[::1]:9/").unwrap(), "[::1]:9".parse().unwrap());
+        for wrong in [
+            "coaps://[::1]",
+            "coap+tcp://[::1]",
+            "[::1]/test",
+            "[::1]?a",
+            "http://[::1]",
+        ] {
+            assert_eq!(resolved(wrong).unwrap_err().exit(), Exit::Usage, "{wrong}");
+        }
+        assert_eq!(resolved("nobody.invalid").unwrap_err().exit(), Exit::NoAnswer);
+    }
+
+    #[test]
+    fn a_map_has_two_paths() {
+        assert_eq!(parse_map("/obs=/a=b"), Ok(("/obs".into(), "/a=b".into())));
+        for wrong in ["/obs", "obs=/time", "/obs=time", "=", ""] {
+            assert!(parse_map(wrong).is_err(), "{wrong}");
+        }
+    }
+}

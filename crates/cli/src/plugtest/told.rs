@@ -1,0 +1,299 @@
+//! What is told while a run goes on, and its summary.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use coracle_conformance::case::Case;
+use coracle_conformance::report::{CaseReport, Report, ladder};
+use coracle_conformance::run::{Progress, Subject};
+use coracle_conformance::verdict::Outcome;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::cases::not_yet;
+use crate::console::{Console, Painter, Style, harmless, harmless_line};
+use crate::error::CliError;
+
+/// How often the bar moves while no case ends.
+const TICK: Duration = Duration::from_millis(500);
+
+/// The width of ladders where there is no terminal.
+const WIDTH: usize = 120;
+
+/// How much of what a client printed is shown of a failure, in lines.
+const PRINTED: usize = 20;
+
+/// Tells people, on standard output or, if that is taken, on standard error.
+pub(super) struct Told {
+    console: Console,
+    output_taken: bool,
+    painter: Painter,
+    subject: String,
+    /// How many cases are not there yet.
+    not_yet: usize,
+    /// The length of the longest id of the others.
+    ids: usize,
+    width: usize,
+    bar: ProgressBar,
+    running: Vec<&'static str>,
+    /// The first error of standard output.
+    failed: Option<CliError>,
+}
+
+impl Told {
+    /// Nothing is told yet.
+    pub(super) fn new(subject: &Subject, cases: &[Case], output_taken: bool, console: Console) -> Told {
+        let painter = if output_taken { console.err } else { console.out };
+        let terminal = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+        let judged = || cases.iter().filter(|case| not_yet(case).is_none());
+        Told {
+            console,
+            output_taken,
+            painter,
+            subject: named(subject),
+            not_yet: cases.len() - judged().count(),
+            ids: judged().map(|case| case.id.len()).max().unwrap_or(0),
+            width: terminal.unwrap_or(WIDTH),
+            bar: ProgressBar::hidden(),
+            running: Vec::new(),
+            failed: None,
+        }
+    }
+
+    /// Tells a step.
+    ///
+    /// # Errors
+    /// If standard output cannot be written any more; why is said by [`sum_up`](Self::sum_up).
+    pub(super) fn tell(&mut self, progress: &Progress<'_>) -> Result<(), ()> {
+        match progress {
+            Progress::Planned { cases, at_most } => self.begin(*cases, *at_most),
+            Progress::Started(case) => {
+                self.running.push(case.id);
+                self.bar.set_message(self.running.join(", "));
+            }
+            Progress::Ended { done, report, .. } => {
+                self.running.retain(|id| *id != report.case.id);
+                self.bar.set_message(self.running.join(", "));
+                self.bar.set_position(*done as u64);
+                // What is not there yet is told in the summary.
+                if !self.console.quiet && report.outcome != Outcome::NotYet {
+                    let text = self.ended(report);
+                    self.write(&text);
+                }
+            }
+        }
+        if self.failed.is_some() { Err(()) } else { Ok(()) }
+    }
+
+    fn begin(&mut self, cases: usize, at_most: Duration) {
+        if self.console.quiet {
+            return;
+        }
+        let (subject, time) = (harmless_line(&self.subject), words(at_most));
+        let judged = counted(cases.saturating_sub(self.not_yet));
+        let others = match self.not_yet {
+            0 => String::new(),
+            others => format!("; {others} more are not there yet"),
+        };
+        self.write(&format!("{subject}: {judged}, {time} at most{others}\n"));
+        if self.console.err_is_terminal {
+            self.bar = ProgressBar::new(cases as u64);
+            if let Ok(style) = ProgressStyle::with_template("{bar:20} {pos}/{len} {elapsed} {wide_msg}") {
+                self.bar.set_style(style);
+            }
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.bar.enable_steady_tick(TICK);
+        }
+    }
+
+    /// A line about a case, and for a failure why.
+    fn ended(&self, report: &CaseReport) -> String {
+        let outcome = outcome(report.outcome, self.painter);
+        let (ids, id, seconds) = (self.ids, report.case.id, report.took.as_secs_f64());
+        let mut text = format!("{outcome}  {id:ids$} {seconds:>8.3} s");
+        let reason = harmless_line(&report.reason);
+        match report.outcome {
+            Outcome::Pass | Outcome::NotYet => text.push('\n'),
+            Outcome::Skipped => {
+                let _ = writeln!(text, "  {}", self.painter.paint(Style::Dim, &reason));
+            }
+            // Nothing more is to be told, for instance of what was interrupted.
+            Outcome::Inconclusive if report.records.is_empty() && report.commands.is_empty() => {
+                let _ = writeln!(text, "  {reason}");
+            }
+            Outcome::Fail | Outcome::Inconclusive => {
+                let section = report.broken().map(|section| format!(" ({section})"));
+                let _ = writeln!(text, "\n      {reason}{}", section.unwrap_or_default());
+            }
+        }
+        let troubled = matches!(report.outcome, Outcome::Fail | Outcome::Inconclusive);
+        if troubled || self.console.verbose {
+            self.push_details(&mut text, report, troubled);
+        }
+        text
+    }
+
+    /// Commands, ladder, and what the commands printed.
+    fn push_details(&self, text: &mut String, report: &CaseReport, troubled: bool) {
+        for command in &report.commands {
+            let _ = writeln!(text, "      $ {}", harmless_line(command));
+        }
+        let mut rungs = Vec::new();
+        // Writing to memory cannot fail.
+        let _ = ladder::write(report, self.width, &mut rungs);
+        for line in String::from_utf8_lossy(&rungs).lines() {
+            let marked = line.starts_with(">>");
+            let line = if marked {
+                self.painter.paint(Style::Bad, line)
+            } else {
+                line.to_owned()
+            };
+            text.push_str(&line);
+            text.push('\n');
+        }
+        if troubled {
+            let printed = harmless(&report.output);
+            let lines: Vec<&str> = printed.lines().collect();
+            for line in lines.iter().skip(lines.len().saturating_sub(PRINTED)) {
+                let _ = writeln!(text, "      | {line}");
+            }
+        }
+    }
+
+    /// Tells what all came to, as a table of groups.
+    pub(super) fn sum_up(mut self, report: &Report) -> Result<(), CliError> {
+        self.bar.finish_and_clear();
+        // Who wants quiet and JSON wants nothing else.
+        if !(self.console.quiet && self.output_taken) {
+            let text = format!("{}{}", waiting(report), summary(report, self.painter));
+            self.write(&text);
+        }
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes above the bar.
+    fn write(&mut self, text: &str) {
+        if self.failed.is_some() {
+            return;
+        }
+        let written = self.bar.suspend(|| {
+            if self.output_taken {
+                eprint!("{text}");
+                Ok(())
+            } else {
+                self.console.write(text.as_bytes())
+            }
+        });
+        self.failed = written.err();
+    }
+}
+
+/// Who is judged, in words.
+fn named(subject: &Subject) -> String {
+    match subject {
+        Subject::Server { address, uri, .. } if uri.contains(&address.to_string()) => uri.clone(),
+        Subject::Server { address, uri, .. } => format!("{uri} at {address}"),
+        Subject::Client { template } => template.source().to_owned(),
+    }
+}
+
+fn outcome(outcome: Outcome, painter: Painter) -> String {
+    let style = match outcome {
+        Outcome::Pass => Style::Good,
+        Outcome::Fail => Style::Bad,
+        Outcome::Inconclusive => Style::Strong,
+        Outcome::Skipped | Outcome::NotYet => Style::Dim,
+    };
+    painter.paint(style, &format!("{:<12}", outcome.name()))
+}
+
+fn counted(cases: usize) -> String {
+    match cases {
+        1 => "1 case".to_owned(),
+        cases => format!("{cases} cases"),
+    }
+}
+
+/// A time in words, rounded up.
+fn words(time: Duration) -> String {
+    match time.as_secs_f64().ceil() {
+        seconds @ ..120.0 => format!("{seconds:.0} s"),
+        seconds => format!("{:.0} min", (seconds / 60.0).ceil()),
+    }
+}
+
+/// A line for each group with cases that are not there yet.
+fn waiting(report: &Report) -> String {
+    let mut text = String::new();
+    for group in report.groups() {
+        let cases = || group.cases.iter().filter(|case| case.outcome == Outcome::NotYet);
+        if let Some(first) = cases().next() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "not yet       {} ({}): {}",
+                group.name,
+                cases().count(),
+                first.reason
+            );
+        }
+    }
+    text
+}
+
+/// A table of groups, and a sentence.
+fn summary(report: &Report, painter: Painter) -> String {
+    let mut text = String::from("\n");
+    let groups = report.groups();
+    let width = groups
+        .iter()
+        .map(|group| group.name.len())
+        .max()
+        .unwrap_or(0)
+        .max("all".len());
+    let heads: Vec<String> = Outcome::ALL
+        .iter()
+        .map(|outcome| format!("  {:>5}", outcome.name()))
+        .collect();
+    let _ = writeln!(
+        text,
+        "{:width$}{}",
+        "",
+        painter.paint(Style::Dim, &heads.concat())
+    );
+    let mut row = |name: &str, count: &dyn Fn(Outcome) -> usize| {
+        let _ = write!(text, "{name:width$}");
+        for outcome in Outcome::ALL {
+            let columns = outcome.name().len().max(5);
+            let cell = match (count(outcome), outcome) {
+                (0, _) => painter.paint(Style::Dim, &format!("{:>columns$}", 0)),
+                (count, Outcome::Fail) => painter.paint(Style::Bad, &format!("{count:>columns$}")),
+                (count, _) => format!("{count:>columns$}"),
+            };
+            let _ = write!(text, "  {cell}");
+        }
+        text.push('\n');
+    };
+    for group in &groups {
+        row(group.name, &|outcome| group.count(outcome));
+    }
+    row("all", &|outcome| report.count(outcome));
+    let (passed, failed) = (report.count(Outcome::Pass), report.count(Outcome::Fail));
+    let unclear = report.count(Outcome::Inconclusive);
+    let judged = passed + failed + unclear;
+    let result = match (failed, unclear) {
+        _ if judged == 0 => "nothing to judge".to_owned(),
+        (0, 0) => painter.paint(Style::Good, "nothing failed"),
+        (failed, 0) => painter.paint(Style::Bad, &format!("{failed} failed")),
+        (0, unclear) => painter.paint(Style::Strong, &format!("{unclear} inconclusive")),
+        (failed, unclear) => painter.paint(Style::Bad, &format!("{failed} failed, {unclear} inconclusive")),
+    };
+    let _ = writeln!(
+        text,
+        "\n{judged} judged in {:.1} s: {result}",
+        report.took.as_secs_f64()
+    );
+    text
+}
