@@ -1,5 +1,6 @@
 //! The cases: those of the plugtests, and ours in a folder for each RFC.
 
+mod discovery;
 mod links;
 mod plugtest;
 mod rfc6690;
