@@ -8,6 +8,7 @@ mod bench;
 mod floors;
 mod interop;
 mod no_std;
+mod sim;
 mod tidy;
 mod workspace;
 
@@ -18,6 +19,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   floors   hold the dependencies between our crates against the table of floors
   no-std   build wire, formats and engine into a library that has no std
   tidy     hold the sources against the rules that the compiler does not know
+  sim      play scenarios of the simulator: --seeds N [--from SEED] [--threads N]
   bench    measure the cost of a request beside the raw limit of UDP (docs/performance.md)
   interop  judge this program and other implementations, and write the matrix of docs/interop.md
 ";
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         ["floors"] => floors::run(),
         ["no-std"] => no_std::run(),
         ["tidy"] => tidy::run(),
+        ["sim", arguments @ ..] => sim::run(arguments),
         ["bench", arguments @ ..] => bench::run(arguments),
         ["interop", only @ ..] => interop::run(only),
         ["help" | "-h" | "--help"] => {

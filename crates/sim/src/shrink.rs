@@ -103,7 +103,9 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
         chunk /= 2;
     }
     for index in 0..scenario.faults.len() {
-        without(&|smaller| drop(smaller.faults.remove(index)));
+        without(&|smaller| {
+            smaller.faults.remove(index);
+        });
     }
     without(&|smaller| smaller.clocks.truncate(nodes_in_use(scenario)));
     without(&|smaller| smaller.constrained = false);
