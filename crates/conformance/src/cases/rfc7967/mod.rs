@@ -93,7 +93,10 @@ fn wanted_success(probe: &mut Probe) -> Judged {
 }
 
 fn wanted_error(probe: &mut Probe) -> Judged {
-    let request = probe.get("/no-such-resource").non().uint(OptionNumber::NO_RESPONSE, NO_SUCCESS);
+    let request = probe
+        .get("/no-such-resource")
+        .non()
+        .uint(OptionNumber::NO_RESPONSE, NO_SUCCESS);
     probe.ask(&request)?.code(Status::NOT_FOUND)?;
     Ok(())
 }
@@ -108,10 +111,14 @@ fn unwanted_success(probe: &mut Probe) -> Judged {
     let request = get(probe).non().uint(OptionNumber::NO_RESPONSE, NO_SUCCESS);
     match probe.provoke(&request.to_bytes())? {
         None => Ok(()),
-        Some(response) if response.answers(&request).is_ok() && response.status() == Some(Status::CONTENT) => {
+        Some(response)
+            if response.answers(&request).is_ok() && response.status() == Some(Status::CONTENT) =>
+        {
             Err(Stop::Skip("the server does not know No-Response".to_owned()))
         }
-        Some(other) => other.expect(false, "silence, or the 2.05 of a server that ignores it", None).map(drop),
+        Some(other) => other
+            .expect(false, "silence, or the 2.05 of a server that ignores it", None)
+            .map(drop),
     }
 }
 
@@ -120,8 +127,13 @@ fn still_acknowledged(probe: &mut Probe) -> Judged {
     probe.send_confirmable(&request);
     let within = probe.answer_time();
     let acknowledgement = probe.expect_message(within, "an acknowledgement")?;
-    let is_it = acknowledgement.message_type == MessageType::Acknowledgement && acknowledgement.mid == request.mid;
-    acknowledgement.expect(is_it, "an acknowledgement with the Message ID of the request", "RFC 7252 §4.2")?;
+    let is_it =
+        acknowledgement.message_type == MessageType::Acknowledgement && acknowledgement.mid == request.mid;
+    acknowledgement.expect(
+        is_it,
+        "an acknowledgement with the Message ID of the request",
+        "RFC 7252 §4.2",
+    )?;
     if acknowledgement.code.is_empty() {
         probe.expect_silence(PATIENCE, "RFC 7967 §2.1")?;
     }

@@ -31,14 +31,20 @@ pub(super) const CASES: &[Case] = &[
         fetch_of_unknown_format,
     )
     .needs(&["/config"])
-    .steps(&["FETCH /config with octets.", "4.15 or another 4.xx arrives, no 2.05."]),
+    .steps(&[
+        "FETCH /config with octets.",
+        "4.15 or another 4.xx arrives, no 2.05.",
+    ]),
     server(
         "RFC8132-2-fetch-where-there-is-none",
         "RFC 8132 §2; RFC 7252 §5.8",
         "A resource without FETCH says so",
         fetch_where_there_is_none,
     )
-    .steps(&["FETCH a resource that is for GET.", "4.05 arrives, or another 4.xx if the body is what it dislikes."]),
+    .steps(&[
+        "FETCH a resource that is for GET.",
+        "4.05 arrives, or another 4.xx if the body is what it dislikes.",
+    ]),
     server(
         "RFC8132-2.5-fetch-in-blocks",
         "RFC 8132 §2.5; RFC 7959 §2.3",
@@ -57,7 +63,10 @@ pub(super) const CASES: &[Case] = &[
         "A FETCH has the code 0.05 and says what its body is",
         fetch_has_content_format,
     )
-    .steps(&["The client is told to FETCH with a body.", "0.05 arrives with the body and a Content-Format."]),
+    .steps(&[
+        "The client is told to FETCH with a body.",
+        "0.05 arrives with the body and a Content-Format.",
+    ]),
 ];
 
 /// A FETCH of members of /config.
@@ -80,17 +89,28 @@ fn fetch_is_safe(probe: &mut Probe) -> Judged {
     before.code(Status::CONTENT)?;
     let first = fetch(probe, r#"["name"]"#);
     let first = of_config(probe.ask(&first)?)?;
-    first.code(Status::CONTENT)?.has(OptionNumber::CONTENT_FORMAT)?.has_payload()?;
+    first
+        .code(Status::CONTENT)?
+        .has(OptionNumber::CONTENT_FORMAT)?
+        .has_payload()?;
     first.expect(first.payload != before.payload, "a part of the resource", None)?;
     let second = fetch(probe, r#"["name"]"#);
-    probe.ask(&second)?.code(Status::CONTENT)?.payload_is(&first.payload)?;
+    probe
+        .ask(&second)?
+        .code(Status::CONTENT)?
+        .payload_is(&first.payload)?;
     let get = probe.get("/config");
-    probe.ask(&get)?.code(Status::CONTENT)?.payload_is(&before.payload)?;
+    probe
+        .ask(&get)?
+        .code(Status::CONTENT)?
+        .payload_is(&before.payload)?;
     Ok(())
 }
 
 fn fetch_of_unknown_format(probe: &mut Probe) -> Judged {
-    let request = probe.request(Method::FETCH, "/config").content(ContentFormat::OCTET_STREAM, &[1, 2, 3]);
+    let request = probe
+        .request(Method::FETCH, "/config")
+        .content(ContentFormat::OCTET_STREAM, &[1, 2, 3]);
     let response = of_config(probe.ask(&request)?)?;
     let refused = response.status().is_some_and(Status::is_client_error);
     response.expect(refused, "4.15, or another 4.xx", None)?;
@@ -125,12 +145,19 @@ fn fetch_in_blocks(probe: &mut Probe) -> Judged {
 }
 
 fn fetch_has_content_format(host: &mut Host) -> Judged {
-    host.start(&Stimulus::new("fetch", "/config").with("payload", "[\"name\"]").with("format", 50))?;
+    host.start(
+        &Stimulus::new("fetch", "/config")
+            .with("payload", "[\"name\"]")
+            .with("format", 50),
+    )?;
     let request = host.request()?;
     request.is_request(Method::FETCH)?.payload_is(b"[\"name\"]")?;
     request.format(ContentFormat::JSON)?;
     let response = host.response_to(&request, Status::CONTENT);
-    host.answer(&request, &response.content(ContentFormat::JSON, b"{\"name\":\"fetched\"}"));
+    host.answer(
+        &request,
+        &response.content(ContentFormat::JSON, b"{\"name\":\"fetched\"}"),
+    );
     host.finish()?;
     host.expect_shown("fetched")
 }

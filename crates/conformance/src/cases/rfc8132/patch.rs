@@ -19,7 +19,10 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(&["/config"])
     .locks(&["/config"])
-    .steps(&["PATCH and iPATCH /config by a merge patch: 2.04.", "GET /config has the new value and the old others."]),
+    .steps(&[
+        "PATCH and iPATCH /config by a merge patch: 2.04.",
+        "GET /config has the new value and the old others.",
+    ]),
     server(
         "RFC8132-3-nothing-is-changed-by-an-error",
         "RFC 8132 §3, §3.4",
@@ -40,7 +43,10 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(&["/config"])
     .locks(&["/config"])
-    .steps(&["PATCH and iPATCH /config with octets.", "4.15 or another 4.xx arrives; GET /config gives what it gave before."]),
+    .steps(&[
+        "PATCH and iPATCH /config with octets.",
+        "4.15 or another 4.xx arrives; GET /config gives what it gave before.",
+    ]),
     server(
         "RFC8132-3-patch-runs-once",
         "RFC 8132 §3; RFC 7252 §4.5",
@@ -60,7 +66,10 @@ pub(super) const CASES: &[Case] = &[
         "PATCH has the code 0.06 and iPATCH 0.07, and both say what their body is",
         patch_codes,
     )
-    .steps(&["The client is told to PATCH, then to iPATCH.", "0.06 and 0.07 arrive with body and Content-Format."]),
+    .steps(&[
+        "The client is told to PATCH, then to iPATCH.",
+        "0.06 and 0.07 arrive with body and Content-Format.",
+    ]),
 ];
 
 const METHODS: [Method; 2] = [Method::PATCH, Method::IPATCH];
@@ -81,7 +90,9 @@ fn config(probe: &mut Probe) -> Judged<Received> {
 fn known(response: Received) -> Judged<Received> {
     match response.status() {
         Some(Status::METHOD_NOT_ALLOWED) => Err(Stop::Skip("the server has no PATCH on /config".to_owned())),
-        Some(Status::UNSUPPORTED_CONTENT_FORMAT) => Err(Stop::Skip("the server has no merge patch".to_owned())),
+        Some(Status::UNSUPPORTED_CONTENT_FORMAT) => {
+            Err(Stop::Skip("the server has no merge patch".to_owned()))
+        }
         _ => Ok(response),
     }
 }
@@ -92,7 +103,11 @@ fn patch_changes_the_resource(probe: &mut Probe) -> Judged {
         known(probe.ask(&request)?)?.code(Status::CHANGED)?;
         let after = config(probe)?;
         let text = String::from_utf8_lossy(&after.payload).replace(' ', "");
-        after.expect(text.contains(&format!("\"interval\":{interval}")), "the new interval", None)?;
+        after.expect(
+            text.contains(&format!("\"interval\":{interval}")),
+            "the new interval",
+            None,
+        )?;
         after.expect(text.contains("\"name\":"), "the name, which no patch named", None)?;
     }
     Ok(())
@@ -122,7 +137,9 @@ fn nothing_is_changed_by_an_error(probe: &mut Probe) -> Judged {
 fn body_fits_the_resource(probe: &mut Probe) -> Judged {
     let before = config(probe)?;
     for method in METHODS {
-        let request = probe.request(method, "/config").content(ContentFormat::OCTET_STREAM, &[1, 2, 3]);
+        let request = probe
+            .request(method, "/config")
+            .content(ContentFormat::OCTET_STREAM, &[1, 2, 3]);
         unchanged(probe, &before, &request)?;
     }
     Ok(())
@@ -137,16 +154,28 @@ fn patch_runs_once(probe: &mut Probe) -> Judged {
     known(probe.ask(&request)?)?.code(Status::CHANGED)?;
     match probe.provoke(&request.to_bytes())? {
         Some(second) => second.answers(&request)?.code(Status::CHANGED)?,
-        None => return Err(Stop::fail("expected the answer again, but nothing came", "RFC 7252 §4.2")),
+        None => {
+            return Err(Stop::fail(
+                "expected the answer again, but nothing came",
+                "RFC 7252 §4.2",
+            ));
+        }
     };
     probe.expect_silence(PATIENCE, None)
 }
 
 fn patch_codes(host: &mut Host) -> Judged {
     for (name, method) in [("patch", Method::PATCH), ("ipatch", Method::IPATCH)] {
-        host.start(&Stimulus::new(name, "/config").with("payload", "{}").with("format", 52))?;
+        host.start(
+            &Stimulus::new(name, "/config")
+                .with("payload", "{}")
+                .with("format", 52),
+        )?;
         let request = host.request()?;
-        request.is_request(method)?.payload_is(b"{}")?.format(ContentFormat::MERGE_PATCH_JSON)?;
+        request
+            .is_request(method)?
+            .payload_is(b"{}")?
+            .format(ContentFormat::MERGE_PATCH_JSON)?;
         let response = host.response_to(&request, Status::CHANGED);
         host.answer(&request, &response);
         host.finish()?;

@@ -128,7 +128,9 @@ fn tkl_15_non(probe: &mut Probe) -> Judged {
 
 fn tkl_9_to_12(probe: &mut Probe) -> Judged {
     for length in [9, 12] {
-        try_token(probe, length)?.ok_or_else(not_known)?.code(Status::CONTENT)?;
+        try_token(probe, length)?
+            .ok_or_else(not_known)?
+            .code(Status::CONTENT)?;
     }
     Ok(())
 }
@@ -145,7 +147,8 @@ fn too_long_is_not_rejected(probe: &mut Probe) -> Judged {
     try_token(probe, 13)?.ok_or_else(not_known)?;
     for length in [269, 1000] {
         let Some(answer) = try_long_token(probe, &vec![7; length])? else {
-            let what = format!("a token of {length} bytes was rejected, as if none of more than 8 were known");
+            let what =
+                format!("a token of {length} bytes was rejected, as if none of more than 8 were known");
             return Err(Stop::fail(what, None));
         };
         answer.code_in(&[Status::CONTENT, Status::BAD_REQUEST, Status::SERVICE_UNAVAILABLE])?;
