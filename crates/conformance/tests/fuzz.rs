@@ -220,6 +220,14 @@ fn a_command_that_starts_no_server_is_told() {
     ));
 }
 
+#[test]
+fn another_server_is_not_taken_for_that_of_the_command() {
+    let server = Inside::start(|datagram, _| answer(datagram));
+    let plan = plan(server.address, "delete");
+    let failed = fuzz::run(server.address, &plan, &AtomicBool::new(false), &mut |_| {});
+    assert!(matches!(failed, Err(FuzzError::SomebodyThere(_))));
+}
+
 /// A server within the test that comes to life again when it is told to.
 struct Inside {
     address: SocketAddr,

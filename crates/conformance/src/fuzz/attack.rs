@@ -9,7 +9,7 @@ use super::minimise::{Minimised, Trial, minimise};
 use super::pacer::Pacer;
 use super::sender::Sender;
 use super::server::Server;
-use super::tally::{Batch, Tally};
+use super::tally::Tally;
 use super::{
     Crash, Ending, Event, Failure, Family, FuzzError, Generator, MAX_FAILURES, MINIMISING, Outcome, Plan,
     discover,
@@ -146,8 +146,7 @@ impl Attack<'_> {
             if Instant::now() >= deadline {
                 return Ok(Ending::TimeOver);
             }
-            let (batch, failure) = self.batch(&mut scripts)?;
-            let messages = batch.into_messages();
+            let (messages, failure) = self.batch(&mut scripts)?;
             self.suspects.extend(messages.iter().cloned());
             let excess = self.suspects.len().saturating_sub(SUSPECTS.max(messages.len()));
             self.suspects.drain(..excess);
@@ -167,7 +166,7 @@ impl Attack<'_> {
     }
 
     /// Sends a batch from a new port, so that no message is taken for a duplicate of an old one.
-    fn batch(&mut self, scripts: &mut Scripts<'_>) -> Result<(Batch, Option<Failure>), FuzzError> {
+    fn batch(&mut self, scripts: &mut Scripts<'_>) -> Result<(Vec<Vec<u8>>, Option<Failure>), FuzzError> {
         let left = self.plan.count.saturating_sub(self.tally.messages());
         let size = self.pacer.batch().min(left);
         let socket = self.server.socket()?;
@@ -175,7 +174,7 @@ impl Attack<'_> {
         for (family, message) in scripts.by_ref().take(usize::try_from(size).unwrap_or(usize::MAX)) {
             while !sender.is_due(&mut self.tally, self.events) {
                 if let Some(failure) = self.server.ended() {
-                    return Ok((sender.batch, Some(failure)));
+                    return Ok((sender.scripted, Some(failure)));
                 }
             }
             if self.stop.load(Ordering::Relaxed) {
@@ -185,7 +184,7 @@ impl Attack<'_> {
         }
         let checked = self.server.check()?;
         sender.receive(&mut self.tally, self.events);
-        Ok((sender.batch, checked.err()))
+        Ok((sender.scripted, checked.err()))
     }
 
     /// Finds out what did it. Whether the server lives again.

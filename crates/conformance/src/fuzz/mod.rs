@@ -25,7 +25,7 @@ use serde::Serialize;
 use crate::transcript::Record;
 
 pub use attack::{replay, run};
-pub use generate::{Family, Generator, MAX_PATHS, NoSuchFamily, answer_server};
+pub use generate::{Family, Generator, MAX_MESSAGE, MAX_PATHS, NoSuchFamily, answer_server};
 pub use server::Failure;
 pub use tally::{Notice, NoticeKind, Tally};
 
@@ -191,6 +191,8 @@ impl Outcome {
 pub enum FuzzError {
     /// Nobody answers at the address.
     NobodyThere(SocketAddr),
+    /// Somebody answers at the address before the command was started.
+    SomebodyThere(SocketAddr),
     /// The command cannot be started.
     Command(io::Error),
     /// The command ended before the server answered.
@@ -213,6 +215,12 @@ impl fmt::Display for FuzzError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FuzzError::NobodyThere(address) => write!(f, "nobody answers at {address}"),
+            FuzzError::SomebodyThere(address) => {
+                write!(
+                    f,
+                    "{address} is taken: somebody answers before the command is started"
+                )
+            }
             FuzzError::Command(error) => write!(f, "cannot start the command: {error}"),
             FuzzError::CommandEnded { status, .. } => {
                 write!(f, "the command ended before the server answered: {status}")

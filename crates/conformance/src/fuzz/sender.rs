@@ -34,7 +34,9 @@ pub(super) struct Sender {
     record: bool,
     /// The Message ID of the last confirmable or non-confirmable message of the server.
     last_id: Option<[u8; 2]>,
-    pub(super) batch: Batch,
+    batch: Batch,
+    /// What was to be sent, without the server's Message IDs, for whoever sends it again.
+    pub(super) scripted: Vec<Vec<u8>>,
 }
 
 impl Sender {
@@ -49,6 +51,7 @@ impl Sender {
             record,
             last_id: None,
             batch: Batch::default(),
+            scripted: Vec::new(),
         })
     }
 
@@ -88,6 +91,7 @@ impl Sender {
         }
         self.tell(true, &bytes, family.map_or("again", Family::name), events);
         self.batch.push(bytes);
+        self.scripted.push(message.to_vec());
     }
 
     /// Waits for room; a closed port is told once and does not hinder the next attempt.

@@ -17,24 +17,27 @@ use crate::command::{self, Running};
 /// How long each probe waits for an answer. One that is lost, or that a server leaves out because it answers only some
 /// pings a second, is no sign of death; after all of them it is.
 const PATIENCE: [Duration; 5] = [
-    Duration::from_millis(250),
+    FIRST_PATIENCE,
     Duration::from_millis(500),
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
 
+/// How long the first probe waits, and the one that looks whether the place is free.
+const FIRST_PATIENCE: Duration = Duration::from_millis(250);
+
 /// So often may the port be closed before nobody is believed to be there.
 const REFUSALS: usize = 3;
 
 /// How long after a refusal the next probe goes out.
-const AFTER_REFUSAL: Duration = Duration::from_millis(20);
+const AFTER_REFUSAL: Duration = Duration::from_millis(10);
 
 /// How long a command may take until the server answers.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// How often the process is looked at while an answer is waited for.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(5);
 
 /// How many bytes of what the server printed last are told.
 const OUTPUT: usize = 4 * 1024;
@@ -121,7 +124,12 @@ impl<'a> Server<'a> {
     /// Starts it, if a command does so, and waits until it answers.
     pub(super) fn begin(&mut self) -> Result<(), FuzzError> {
         if self.command.is_some() {
-            return self.restart();
+            // Another server would be taken for the one that the command starts.
+            let socket = self.socket()?;
+            return match self.probe_once(&socket, FIRST_PATIENCE) {
+                Reaction::Answer => Err(FuzzError::SomebodyThere(self.address)),
+                _ => self.restart(),
+            };
         }
         self.check()?.map_err(|_| FuzzError::NobodyThere(self.address))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use coracle_wire::{Code, Message, MessageType};
+use coracle_wire::{Code, Message, MessageId, MessageType};
 use serde::{Serialize, Serializer};
 
 use super::Family;
@@ -109,14 +109,17 @@ impl Tally {
             Ok(message) => message,
             Err(error) => {
                 self.count_code("malformed".to_owned());
-                return self.notice(NoticeKind::MalformedReply, error.to_string(), None, reply);
+                let header = error.header;
+                let sent =
+                    header.and_then(|header| batch.answered_by(header.message_type, header.message_id, &[]));
+                return self.notice(NoticeKind::MalformedReply, error.to_string(), sent, reply);
             }
         };
         self.count_code(match message.code.is_empty() {
             true => message.message_type.to_string(),
             false => message.code.to_string(),
         });
-        let sent = batch.answered_by(&message);
+        let sent = batch.answered_by(message.message_type, message.message_id, message.token);
         if let Some(sent) = sent.filter(|sent| must_be_ignored(sent)) {
             self.notice(NoticeKind::AnswerToIgnored, String::new(), Some(sent), reply);
         }
@@ -207,17 +210,12 @@ impl Batch {
         self.messages.len() as u64
     }
 
-    pub(super) fn into_messages(self) -> Vec<Vec<u8>> {
-        self.messages
-    }
-
-    /// The message that a reply answers, if it is clear: by its Message ID (RFC 7252 §4.2) or its token (§5.3.2).
-    fn answered_by(&self, reply: &Message<'_>) -> Option<&[u8]> {
-        let index = match reply.message_type {
-            MessageType::Acknowledgement | MessageType::Reset => {
-                self.ids.get(&reply.message_id.0.to_be_bytes())
-            }
-            MessageType::Confirmable | MessageType::NonConfirmable => self.tokens.get(reply.token),
+    /// The message that a reply with these fields answers, if it is clear: by its Message ID (RFC 7252 §4.2) or its
+    /// token (§5.3.2).
+    fn answered_by(&self, kind: MessageType, id: MessageId, token: &[u8]) -> Option<&[u8]> {
+        let index = match kind {
+            MessageType::Acknowledgement | MessageType::Reset => self.ids.get(&id.0.to_be_bytes()),
+            MessageType::Confirmable | MessageType::NonConfirmable => self.tokens.get(token),
         };
         self.messages.get((*index?)?).map(Vec::as_slice)
     }

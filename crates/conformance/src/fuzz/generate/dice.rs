@@ -68,8 +68,7 @@ impl Dice {
     }
 }
 
-/// The longest part of a message, in bytes, so that the whole fits into a datagram of 65,487 bytes, which is what IPv6
-/// has room for.
+/// The longest part of a message, in bytes, so that there is room for others.
 const MAX_LENGTH: usize = 60_000;
 
 #[cfg(test)]

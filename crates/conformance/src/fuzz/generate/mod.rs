@@ -105,6 +105,9 @@ const DEFAULT_PATHS: [&str; 8] = [
 /// How many paths are used at most.
 pub const MAX_PATHS: usize = 64;
 
+/// The longest message, in bytes: what a datagram of IPv6 has room for.
+pub const MAX_MESSAGE: usize = 65_487;
+
 /// Makes messages. The same seed, paths and corpus make the same bytes.
 #[derive(Clone, Debug)]
 pub struct Generator {
@@ -138,13 +141,17 @@ impl Generator {
     #[must_use]
     pub fn script(&self, family: Family, index: u64) -> Vec<Vec<u8>> {
         let mut dice = Dice::new(self.seed, family, index);
-        match family {
+        let mut messages = match family {
             Family::Random => vec![random::random(&mut dice)],
             Family::InformedRandom => vec![random::informed(self, &mut dice)],
             Family::Mutational => vec![mutational::mutate(self, &mut dice)],
             Family::SmartMutational => smart::mutate(self, &mut dice),
             Family::Generational => generational::script(self, index, &mut dice),
-        }
+        };
+        messages
+            .iter_mut()
+            .for_each(|message| message.truncate(MAX_MESSAGE));
+        messages
     }
 
     /// Adds the Uri-Path options of one of the resources.
@@ -344,6 +351,22 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_messages_are_cut_to_what_can_be_sent() {
+        let long = vec![
+            b"\x40\x02\0\x01\xff"
+                .iter()
+                .copied()
+                .chain([7; MAX_MESSAGE - 5])
+                .collect();
+            1_000
+        ];
+        let generator = Generator::new(2, &[], long);
+        let lengths = (0..500).flat_map(|index| generator.script(Family::SmartMutational, index));
+        let lengths: Vec<usize> = lengths.map(|message| message.len()).collect();
+        assert_eq!(lengths.iter().max(), Some(&MAX_MESSAGE));
+    }
+
+    #[test]
     fn families_have_names() {
         for family in Family::ALL {
             assert_eq!(family.name().parse(), Ok(family));
@@ -357,7 +380,7 @@ mod tests {
             let script = generator(seed).script(Family::ALL[which], index);
             prop_assert!((1..=12).contains(&script.len()), "{}", script.len());
             for message in script {
-                prop_assert!(message.len() <= 65_487, "{}", message.len());
+                prop_assert!(message.len() <= MAX_MESSAGE, "{}", message.len());
             }
         }
     }
