@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read};
 use std::path::{Path, PathBuf};
 
-use coracle_conformance::fuzz::{Crash, reproducer};
+use coracle_conformance::fuzz::{Crash, MAX_MESSAGE, reproducer};
 use coracle_conformance::report::pcap::Capture;
 use coracle_conformance::transcript::Record;
 
@@ -18,8 +18,8 @@ const MAX_FILE: u64 = 1 << 24;
 /// How many messages of a corpus are used.
 const MAX_CORPUS: usize = 10_000;
 
-/// The longest message, in bytes.
-const MAX_MESSAGE: usize = 65_487;
+/// How many lines of what a server printed last go into a file.
+const OUTPUT_LINES: usize = 20;
 
 /// The messages of a reproducer.
 pub(super) fn read_messages(file: &Path) -> Result<Vec<Vec<u8>>, CliError> {
@@ -127,8 +127,12 @@ impl Reproducers {
         );
         let output = harmless(crash.output.trim_end());
         if !output.is_empty() {
-            about.push_str("\n\nWhat the server printed last:\n");
-            about.push_str(&output);
+            about.push_str("\nWhat the server printed last:");
+            let lines: Vec<&str> = output.lines().collect();
+            for line in lines.iter().skip(lines.len().saturating_sub(OUTPUT_LINES)) {
+                about.push_str("\n  ");
+                about.push_str(line);
+            }
         }
         about
     }
