@@ -29,7 +29,7 @@ Examples:
 Hexadecimal may have blanks, line breaks, `:`, `,`, `0x` and `\\x` in it. A file or standard input
 holds either the bytes of one message or hexadecimal. Lines of hexadecimal are a message each,
 unless they look like one that was wrapped: some are malformed, and all are as long as the first
-but for a shorter last one. Of a message that is malformed the place is marked, and the exit
+but for a shorter last one; `#` begins a comment and makes them so in any case. Of a message that is malformed the place is marked, and the exit
 status is 1.";
 
 /// Show what a CoAP message (UDP framing) says, or what is wrong with it.
@@ -89,8 +89,15 @@ fn read_input(args: &DecodeArgs) -> Result<Vec<Vec<u8>>, CliError> {
     Ok(datagrams)
 }
 
-/// The messages of a text in hexadecimal: one a line, or a single one that was wrapped.
+/// The messages of a text in hexadecimal: one a line, or a single one that was wrapped. A text with comments, as
+/// `coracle fuzz` writes it, has one a line.
 fn messages_of(text: &str) -> Result<Vec<Vec<u8>>, HexError> {
+    if text.contains('#') {
+        let lines = text
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or_default().trim());
+        return lines.filter(|line| !line.is_empty()).map(hex::parse).collect();
+    }
     let whole = hex::parse(text)?;
     if whole.is_empty() {
         return Ok(Vec::new());
@@ -306,5 +313,17 @@ A receiver ignores it silently (RFC 7252 §3, §4.2, §4.3).
         assert_eq!(lengths("60457d34\n40011234ff"), [4, 5]);
         assert_eq!(lengths("60457d34ff32\n4001"), [8]);
         assert!(messages_of("60457d34\nnone").is_err());
+    }
+
+    #[test]
+    fn reproducers_have_comments() {
+        let text = "# seed 1\n\n# malformed\n60457d34 # why\n\n-\n80010203\n";
+        let expected = [
+            b"\x60\x45\x7d\x34".to_vec(),
+            Vec::new(),
+            b"\x80\x01\x02\x03".to_vec(),
+        ];
+        assert_eq!(messages_of(text), Ok(expected.to_vec()));
+        assert!(messages_of("# none\nnone").is_err());
     }
 }
