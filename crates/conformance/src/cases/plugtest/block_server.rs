@@ -13,9 +13,11 @@ use crate::verdict::{Judged, Stop};
 pub(super) const CASES: &[Case] = &[
     plugtest("TD_COAP_BLOCK_01", Judge::Server(block_01)).needs(&["/large"]),
     plugtest("TD_COAP_BLOCK_02", Judge::Server(block_02)).needs(&["/large"]),
-    plugtest("TD_COAP_BLOCK_03", Judge::Server(block_03)).locks(&["/large-update"]),
-    plugtest("TD_COAP_BLOCK_04", Judge::Server(block_04)),
-    plugtest("TD_COAP_BLOCK_05", Judge::Server(block_05)),
+    plugtest("TD_COAP_BLOCK_03", Judge::Server(block_03))
+        .needs(&["/large-update"])
+        .locks(&["/large-update"]),
+    plugtest("TD_COAP_BLOCK_04", Judge::Server(block_04)).needs(&["/large-create"]),
+    plugtest("TD_COAP_BLOCK_05", Judge::Server(block_05)).needs(&["/large-post"]),
     plugtest("TD_COAP_BLOCK_06", Judge::Server(block_06))
         .needs(&["/large"])
         .within(150),

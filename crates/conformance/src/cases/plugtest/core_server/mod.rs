@@ -17,15 +17,23 @@ pub(super) const CASES: &[Case] = &[
     plugtest("TD_COAP_CORE_01", Judge::Server(methods::core_01))
         .needs(&["/test"])
         .shares(&["/test"]),
-    plugtest("TD_COAP_CORE_02", Judge::Server(methods::core_02)).locks(&["/test"]),
+    plugtest("TD_COAP_CORE_02", Judge::Server(methods::core_02))
+        .needs(&["/test"])
+        .locks(&["/test"]),
     plugtest("TD_COAP_CORE_03", Judge::Server(methods::core_03)).locks(&["/test"]),
-    plugtest("TD_COAP_CORE_04", Judge::Server(methods::core_04)).locks(&["/test"]),
+    plugtest("TD_COAP_CORE_04", Judge::Server(methods::core_04))
+        .needs(&["/test"])
+        .locks(&["/test"]),
     plugtest("TD_COAP_CORE_05", Judge::Server(methods::core_05))
         .needs(&["/test"])
         .shares(&["/test"]),
-    plugtest("TD_COAP_CORE_06", Judge::Server(methods::core_06)).locks(&["/test"]),
+    plugtest("TD_COAP_CORE_06", Judge::Server(methods::core_06))
+        .needs(&["/test"])
+        .locks(&["/test"]),
     plugtest("TD_COAP_CORE_07", Judge::Server(methods::core_07)).locks(&["/test"]),
-    plugtest("TD_COAP_CORE_08", Judge::Server(methods::core_08)).locks(&["/test"]),
+    plugtest("TD_COAP_CORE_08", Judge::Server(methods::core_08))
+        .needs(&["/test"])
+        .locks(&["/test"]),
     plugtest("TD_COAP_CORE_09", Judge::Server(separate::core_09)).needs(&["/separate"]),
     plugtest("TD_COAP_CORE_10", Judge::Server(methods::core_10))
         .needs(&["/test"])
@@ -44,8 +52,10 @@ pub(super) const CASES: &[Case] = &[
         .needs(&["/separate"])
         .within(120),
     plugtest("TD_COAP_CORE_17", Judge::Server(separate::core_17)).needs(&["/separate"]),
-    plugtest("TD_COAP_CORE_18", Judge::Server(options::core_18)).locks(&["/test"]),
-    plugtest("TD_COAP_CORE_19", Judge::Server(options::core_19)),
+    plugtest("TD_COAP_CORE_18", Judge::Server(options::core_18))
+        .needs(&["/test"])
+        .locks(&["/test"]),
+    plugtest("TD_COAP_CORE_19", Judge::Server(options::core_19)).needs(&["/location-query"]),
     plugtest("TD_COAP_CORE_20", Judge::Server(options::core_20)).needs(&["/multi-format"]),
     plugtest("TD_COAP_CORE_21", Judge::Server(conditions::core_21))
         .needs(&["/validate"])

@@ -2,7 +2,7 @@
 
 use coracle_wire::{ContentFormat, MessageType, Method, OptionNumber, Status};
 
-use crate::message::{Message, Received};
+use crate::message::Message;
 use crate::probe::Probe;
 use crate::verdict::{Judged, Stop};
 
@@ -17,7 +17,7 @@ pub(super) fn obs_07(probe: &mut Probe) -> Judged {
     let watch = Watch::established(probe)?;
     let mut other = probe.another()?;
     let delete = other.delete("/obs");
-    change(&mut other, &delete, &[Status::DELETED])?;
+    change(&mut other, &delete, &[Status::DELETED]).inspect_err(|_| watch.leave(probe))?;
     ends_with(probe, &watch, Status::NOT_FOUND)
 }
 
@@ -29,12 +29,13 @@ pub(super) fn obs_08(probe: &mut Probe) -> Judged {
         Some(ContentFormat::JSON) => put.text("another format"),
         _ => put.content(ContentFormat::JSON, b"\"another format\""),
     };
-    change(&mut other, &put, &[Status::CHANGED, Status::CREATED])?;
+    let codes = [Status::CHANGED, Status::CREATED];
+    change(&mut other, &put, &codes).inspect_err(|_| watch.leave(probe))?;
     ends_with(probe, &watch, Status::NOT_ACCEPTABLE)
 }
 
 /// Sends the request of the other client; if the server refuses it, it does not offer what the case needs.
-fn change(other: &mut Probe, request: &Message, codes: &[Status]) -> Judged<Received> {
+fn change(other: &mut Probe, request: &Message, codes: &[Status]) -> Judged {
     let method = request
         .method()
         .map(|method| method.to_string())
@@ -47,7 +48,7 @@ fn change(other: &mut Probe, request: &Message, codes: &[Status]) -> Judged<Rece
         )));
     }
     response.code_in(codes)?;
-    Ok(response)
+    Ok(())
 }
 
 /// An error is the last notification.
@@ -75,7 +76,7 @@ pub(super) fn obs_09(probe: &mut Probe) -> Judged {
         let put = other
             .request(Method::PUT, "/obs")
             .content(format, value.as_bytes());
-        change(&mut other, &put, &[Status::CHANGED])?;
+        change(&mut other, &put, &[Status::CHANGED]).inspect_err(|_| watch.leave(probe))?;
         // The first may have been under way before.
         for _ in 0..2 {
             let notification = watch.next_acknowledged(probe)?;

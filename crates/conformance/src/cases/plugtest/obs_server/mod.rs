@@ -23,7 +23,13 @@ pub(super) const CASES: &[Case] = &[
         .within(90),
     plugtest("TD_COAP_OBS_04", Judge::Server(ends::obs_04))
         .needs(&["/obs", "/obs-reset"])
-        .locks(&["/obs", "/obs-non", "/obs-large", "/obs-pumping", "/obs-pumping-non"])
+        .locks(&[
+            "/obs",
+            "/obs-non",
+            "/obs-large",
+            "/obs-pumping",
+            "/obs-pumping-non",
+        ])
         .within(90),
     plugtest("TD_COAP_OBS_05", Judge::Server(losses::obs_05))
         .needs(&["/obs"])

@@ -29,10 +29,27 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Registers with a confirmable GET; gives the response, too, which is in the acknowledgement.
+    /// Registers with a confirmable GET; gives the response, too, which is in the acknowledgement. Where that may be
+    /// lost, a notification that comes first is the response (RFC 7641 §3.2).
     pub(super) fn register(probe: &mut Probe, path: &str) -> Judged<(Watch, Received)> {
         let request = probe.get(path).observe(0);
-        let response = answer(probe, &request)?;
+        probe.send_confirmable(&request);
+        let patience = probe.answer_time();
+        let response = loop {
+            let message = probe.expect_message(patience, "a response to the registration")?;
+            let notifies = message.is_con() && message.token == request.token;
+            if message.is_con() {
+                probe.acknowledge(&message);
+            }
+            if notifies && probe.is_lossy() {
+                probe.give_up(request.mid);
+                break message;
+            }
+            if !notifies && message.mid == request.mid {
+                message.is_piggybacked_on(&request)?;
+                break message;
+            }
+        };
         Ok((Watch::registered(probe, request, &response)?, response))
     }
 
@@ -43,7 +60,6 @@ impl Watch {
             let what = format!("the server does not let {} be observed", request.uri_path());
             return Err(Stop::Skip(what));
         };
-        response.has(OptionNumber::CONTENT_FORMAT)?;
         let options = response.options.as_options();
         let fresh = Duration::from_secs(u64::from(options.max_age()));
         Ok(Watch {
@@ -88,17 +104,19 @@ impl Watch {
         let until = Instant::now() + self.patience;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let message = probe.expect_message(left, what)?;
-            if self.is_notified_by(&message) {
-                return Ok(message);
+            match probe.receive(left)? {
+                Some(message) if self.is_notified_by(&message) => return Ok(message),
+                Some(_) => {}
+                None => return Err(probe.nothing_came(self.patience, what)),
             }
         }
     }
 
-    /// It has the token, and is no response to a request of the judge.
-    pub(super) fn is_notified_by(&self, message: &Received) -> bool {
+    /// It has the token, and is no copy of the response to the registration.
+    fn is_notified_by(&self, message: &Received) -> bool {
         let acknowledges = message.message_type == MessageType::Acknowledgement;
-        !acknowledges && message.status().is_some() && message.token == self.request.token
+        let is_copy = acknowledges && message.mid == self.request.mid;
+        !is_copy && message.status().is_some() && message.token == self.request.token
     }
 
     /// It is a state, in the same format, and newer than those before.
@@ -141,6 +159,9 @@ impl Watch {
 
     /// Ends the observation, so that the server need not find out; nothing of it is judged.
     pub(super) fn leave(&self, probe: &mut Probe) {
+        if probe.is_lossy() {
+            probe.lose(0, 0);
+        }
         let request = self.deregistration(probe);
         let _ = answer(probe, &request);
     }
