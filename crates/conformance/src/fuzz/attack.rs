@@ -107,12 +107,15 @@ fn send_all(
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
+            if sender.refused {
+                break;
+            }
             sender.send(message, None, tally, events);
         }
-        let checked = server.check()?;
+        let failure = server.failure(sender.refused)?;
         sender.receive(tally, events);
-        if let Err(failure) = checked {
-            return Ok(Some(failure));
+        if failure.is_some() {
+            return Ok(failure);
         }
     }
     Ok(None)
@@ -167,24 +170,30 @@ impl Attack<'_> {
 
     /// Sends a batch from a new port, so that no message is taken for a duplicate of an old one.
     fn batch(&mut self, scripts: &mut Scripts<'_>) -> Result<(Vec<Vec<u8>>, Option<Failure>), FuzzError> {
-        let left = self.plan.count.saturating_sub(self.tally.messages());
-        let size = self.pacer.batch().min(left);
+        let size = self
+            .pacer
+            .batch()
+            .min(self.plan.count.saturating_sub(self.tally.messages()));
         let socket = self.server.socket()?;
         let mut sender = Sender::new(socket, self.pacer, self.plan.record).map_err(FuzzError::Socket)?;
-        for (family, message) in scripts.by_ref().take(usize::try_from(size).unwrap_or(usize::MAX)) {
+        for _ in 0..size {
             while !sender.is_due(&mut self.tally, self.events) {
                 if let Some(failure) = self.server.ended() {
                     return Ok((sender.scripted, Some(failure)));
                 }
             }
-            if self.stop.load(Ordering::Relaxed) {
+            // What comes after the end of a server had no part in it.
+            if self.stop.load(Ordering::Relaxed) || sender.refused {
                 break;
             }
+            let Some((family, message)) = scripts.next() else {
+                break;
+            };
             sender.send(&message, Some(family), &mut self.tally, self.events);
         }
-        let checked = self.server.check()?;
+        let failure = self.server.failure(sender.refused)?;
         sender.receive(&mut self.tally, self.events);
-        Ok((sender.scripted, checked.err()))
+        Ok((sender.scripted, failure))
     }
 
     /// Finds out what did it. Whether the server lives again.

@@ -34,6 +34,8 @@ pub(super) struct Sender {
     record: bool,
     /// The Message ID of the last confirmable or non-confirmable message of the server.
     last_id: Option<[u8; 2]>,
+    /// The port of the server was closed: it is time to see whether it lives.
+    pub(super) refused: bool,
     batch: Batch,
     /// What was to be sent, without the server's Message IDs, for whoever sends it again.
     pub(super) scripted: Vec<Vec<u8>>,
@@ -50,6 +52,7 @@ impl Sender {
             pacer,
             record,
             last_id: None,
+            refused: false,
             batch: Batch::default(),
             scripted: Vec::new(),
         })
@@ -69,7 +72,7 @@ impl Sender {
         false
     }
 
-    /// Sends a message. That nobody listens any more, is for the next probe to find.
+    /// Sends a message.
     pub(super) fn send(
         &mut self,
         message: &[u8],
@@ -94,16 +97,15 @@ impl Sender {
         self.scripted.push(message.to_vec());
     }
 
-    /// Waits for room; a closed port is told once and does not hinder the next attempt.
-    fn put(&self, bytes: &[u8]) -> bool {
+    /// Waits for room. That the port was closed when an earlier message came is told instead of sending.
+    fn put(&mut self, bytes: &[u8]) -> bool {
         let began = Instant::now();
         loop {
             match self.socket.send(bytes).map_err(|error| error.kind()) {
                 Ok(_) => return true,
-                Err(ErrorKind::WouldBlock | ErrorKind::ConnectionRefused | ErrorKind::Interrupted)
-                    if began.elapsed() < FULL =>
-                {
-                    thread::sleep(NAP);
+                Err(ErrorKind::ConnectionRefused) if !self.refused => self.refused = true,
+                Err(ErrorKind::WouldBlock | ErrorKind::Interrupted) if began.elapsed() < FULL => {
+                    thread::sleep(NAP)
                 }
                 Err(_) => return false,
             }
@@ -117,8 +119,10 @@ impl Sender {
             let len = match self.socket.recv(&mut buf) {
                 Ok(len) => len,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                // A closed port, which the next probe finds.
-                Err(_) => continue,
+                Err(error) => {
+                    self.refused |= error.kind() == ErrorKind::ConnectionRefused;
+                    continue;
+                }
             };
             let reply = buf.get(..len).unwrap_or_default();
             tally.count_reply(reply, &self.batch);

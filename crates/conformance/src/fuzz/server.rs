@@ -36,6 +36,9 @@ const AFTER_REFUSAL: Duration = Duration::from_millis(10);
 /// How long a command may take until the server answers.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long a process may take to end after it closed its port.
+const END_LIMIT: Duration = Duration::from_secs(1);
+
 /// How often the process is looked at while an answer is waited for.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -198,8 +201,25 @@ impl<'a> Server<'a> {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// How it failed, if it does not live, or if its port was closed in between: then somebody else started it anew.
+    pub(super) fn failure(&mut self, was_refused: bool) -> Result<Option<Failure>, FuzzError> {
+        let failure = self.check()?.err().or(was_refused.then_some(Failure::Refused));
+        if failure != Some(Failure::Refused) {
+            return Ok(failure);
+        }
+        // A process closes its sockets a little before it has ended.
+        let began = Instant::now();
+        while self.running.is_some() && began.elapsed() < END_LIMIT {
+            if let Some(ended) = self.ended() {
+                return Ok(Some(ended));
+            }
+            thread::sleep(TICK);
+        }
+        Ok(failure)
+    }
+
     /// Whether it answers. A socket that fails on this side is an error.
-    pub(super) fn check(&mut self) -> Result<Result<(), Failure>, FuzzError> {
+    fn check(&mut self) -> Result<Result<(), Failure>, FuzzError> {
         let socket = self.socket()?;
         let mut refusals = 0;
         for patience in PATIENCE {
