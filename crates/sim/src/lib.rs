@@ -25,6 +25,7 @@
 //! # Ok::<(), coracle_engine::RequestError>(())
 //! ```
 
+mod application;
 mod body;
 mod clock;
 mod history;
@@ -38,6 +39,7 @@ mod scenario;
 mod shrink;
 mod traffic;
 
+pub use application::Flaw;
 pub use clock::Clock;
 pub use history::{Happening, History, Says, Totals};
 pub use judge::{Complaint, judge};
@@ -45,6 +47,6 @@ pub use ladder::{Fate, Record};
 pub use link::{Bursts, Link};
 pub use network::{Network, Verdict};
 pub use node::{Input, Io, NodeId};
-pub use play::{Flaw, Run, play};
-pub use scenario::{Action, Ask, Fault, Observes, Operation, Scenario};
+pub use play::{Run, play};
+pub use scenario::{Action, Ask, Fault, Host, Observes, Operation, Scenario};
 pub use shrink::{Shrunk, play_safely, shrink};

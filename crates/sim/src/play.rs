@@ -3,37 +3,20 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_engine::{Config, Event, ExchangeId, RequestRef, ResponseRef, Topic};
-use coracle_wire::{Method, OptionNumber, OptionsBuf, Status};
+use coracle_engine::{Body, BodyPolicy, Config, RequestRef, Topic};
+use coracle_wire::{Method, OptionNumber, Options, OptionsBuf};
 
+use crate::application::{Flaw, World};
 use crate::body;
 use crate::history::{Happening, History, Totals};
 use crate::judge::{Complaint, judge};
 use crate::link::Link;
 use crate::network::Network;
-use crate::node::{Input, Io, NodeId};
-use crate::scenario::{Action, Ask, Fault, LONGEST_MAX_AGE, Operation, Scenario};
-
-/// How an application of the run is broken on purpose, to see whether that comes out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Flaw {
-    /// It is not.
-    #[default]
-    None,
-    /// It does what is asked twice, if that is not safe.
-    ExecutesTwice,
-    /// It gives the answer of the request before.
-    AnswersAnother,
-    /// It loses the last byte of its answers.
-    CutsAnswers,
-    /// It tells nobody of changes.
-    KeepsQuiet,
-    /// It does not answer what takes time.
-    NeverAnswers,
-}
+use crate::node::{Io, NodeId};
+use crate::scenario::{Action, Ask, Fault, Host, LONGEST_MAX_AGE, Operation, Scenario};
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -67,195 +50,26 @@ pub fn play(scenario: &Scenario, flaw: Flaw) -> Run {
     player.conclude()
 }
 
-/// What the applications of all nodes share.
-#[derive(Default)]
-struct World {
-    flaw: Flaw,
-    asks: BTreeMap<u32, Ask>,
-    history: History,
-    executions: u32,
-    /// The exchanges that the nodes began.
-    asking: BTreeMap<(usize, ExchangeId), u32>,
-    /// What the nodes work on, by the number of the execution.
-    working: BTreeMap<(usize, u32), Work>,
-    /// The observers of the nodes: the request and its execution.
-    observers: BTreeMap<(usize, ExchangeId), (u32, u32)>,
-    /// The states, on a disk that survives crashes.
-    states: BTreeMap<(usize, u64), u64>,
+/// Bodies are taken block by block.
+struct Streams;
+
+impl BodyPolicy for Streams {
+    fn body(&self, _method: Method, _options: Options<'_>) -> Body {
+        Body::Stream
+    }
 }
 
-/// A request that a node works on.
-struct Work {
-    id: ExchangeId,
-    request: u32,
-    /// It asks to be put on the list: one for a further block, or for the end of an observation, does not.
-    registers: bool,
-}
-
-impl World {
-    /// What the application of a node does.
-    fn hear(&mut self, node: usize, io: &mut Io<'_>, input: Input) {
-        match input {
-            Input::Request {
-                id,
-                options,
-                payload,
-                path,
-                ..
-            } => {
-                let query = options.get_str(OptionNumber::URI_QUERY);
-                let Some(request) = query.and_then(|query| query.parse().ok()) else {
-                    return;
-                };
-                let Some(ask) = self.asks.get(&request).cloned() else {
-                    return;
-                };
-                let intact = payload == body::of_request(request, ask.body);
-                let times = if self.flaw == Flaw::ExecutesTwice && !ask.method.is_safe() {
-                    2
-                } else {
-                    1
-                };
-                for _ in 0..times {
-                    self.executions += 1;
-                    let happening = Happening::Executed {
-                        request,
-                        execution: self.executions,
-                        by: node,
-                        from: path.remote,
-                        intact,
-                    };
-                    self.history.push(io.at, happening);
-                }
-                let registers = options.as_options().observe() == Some(0);
-                let work = Work {
-                    id,
-                    request,
-                    registers,
-                };
-                self.working.insert((node, self.executions), work);
-                if ask.takes.is_zero() {
-                    self.finish(node, io, self.executions);
-                } else {
-                    io.wake_after(ask.takes, u64::from(self.executions));
-                }
-            }
-            Input::Wake(execution) if self.flaw != Flaw::NeverAnswers => {
-                self.finish(node, io, u32::try_from(execution).unwrap_or(u32::MAX));
-            }
-            Input::Event(event) => self.event(node, io, event),
-            Input::Wake(_) | Input::Body { .. } | Input::Restarted => {}
-        }
+fn config_of(scenario: &Scenario, host: Host) -> Config {
+    let mut config = if scenario.constrained {
+        Config::constrained()
+    } else {
+        Config::default()
+    };
+    config.block_szx = config.block_szx.min(host.block_szx);
+    if host.streams {
+        config.body_policy = Some(Arc::new(Streams));
     }
-
-    /// Answers what a node worked on.
-    fn finish(&mut self, node: usize, io: &mut Io<'_>, execution: u32) {
-        let Some(work) = self.working.remove(&(node, execution)) else {
-            return;
-        };
-        let Work {
-            id,
-            request,
-            registers,
-        } = work;
-        if registers {
-            // Whether the engine takes it on its list is not told; when it does not, it also tells no end.
-            self.observers.insert((node, id), (request, execution));
-            let happening = Happening::Registered {
-                request,
-                execution,
-                by: node,
-            };
-            self.history.push(io.at, happening);
-        }
-        self.answer(node, io, id, (request, execution));
-    }
-
-    /// Gives the answer to a request, or the state as it is now to an observer.
-    fn answer(&mut self, node: usize, io: &mut Io<'_>, id: ExchangeId, (request, execution): (u32, u32)) {
-        let Some(ask) = self.asks.get(&request) else {
-            return;
-        };
-        let topic = ask.observes.as_ref().map(|observes| observes.topic);
-        let state = topic
-            .and_then(|topic| self.states.get(&(node, topic)))
-            .copied()
-            .unwrap_or(0);
-        let of = match self.flaw {
-            Flaw::AnswersAnother => request.wrapping_sub(1),
-            _ => request,
-        };
-        let mut payload = body::of_answer(of, execution, state, ask.answer);
-        if self.flaw == Flaw::CutsAnswers {
-            payload.pop();
-        }
-        let mut options = OptionsBuf::new();
-        if let Some(observes) = &ask.observes {
-            options.set_uint(OptionNumber::MAX_AGE, observes.max_age.as_secs());
-        }
-        let status = match ask.method {
-            Method::GET | Method::FETCH => Status::CONTENT,
-            Method::DELETE => Status::DELETED,
-            _ => Status::CHANGED,
-        };
-        let confirmable = ask.observes.as_ref().and_then(|observes| observes.confirmable);
-        let response = ResponseRef::new(status, options.as_options(), &payload)
-            .with_observe(topic.map(Topic))
-            .with_confirmable(confirmable);
-        // That nobody waits any more is no failure of the application.
-        let _ = io.respond(id, response);
-    }
-
-    fn event(&mut self, node: usize, io: &mut Io<'_>, event: Event) {
-        match event {
-            Event::Response { id, response, more } => {
-                let Some(request) = self.request_of(node, id) else {
-                    return;
-                };
-                let says = body::says(&response.payload);
-                let happening = Happening::Answered {
-                    request,
-                    says: says.filter(|_| response.status.is_success()),
-                    more,
-                };
-                self.history.push(io.at, happening);
-            }
-            Event::Failed { id, .. } => {
-                if let Some(request) = self.request_of(node, id) {
-                    self.history.push(io.at, Happening::Failed { request });
-                }
-            }
-            Event::Stale { id } => {
-                if let Some(request) = self.request_of(node, id) {
-                    self.history.push(io.at, Happening::Stale { request });
-                }
-            }
-            Event::Refresh { id, .. } => {
-                if let Some(observer) = self.observers.get(&(node, id)).copied() {
-                    self.answer(node, io, id, observer);
-                }
-            }
-            Event::Ended { id } => {
-                if let Some((request, execution)) = self.observers.remove(&(node, id)) {
-                    let happening = Happening::Deregistered { request, execution };
-                    self.history.push(io.at, happening);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// The request that an exchange is about. It is kept after its end, so that what comes later is seen.
-    fn request_of(&self, node: usize, id: ExchangeId) -> Option<u32> {
-        self.asking.get(&(node, id)).copied()
-    }
-
-    /// A node forgets what it knew, but for what is on its disk.
-    fn forget(&mut self, node: usize) {
-        self.asking.retain(|(by, _), _| *by != node);
-        self.working.retain(|(by, _), _| *by != node);
-        self.observers.retain(|(by, _), _| *by != node);
-    }
+    config
 }
 
 /// A step of the run.
@@ -288,23 +102,15 @@ impl<'s> Player<'s> {
                 Action::Ask(ask) => Some((operation.number, ask.clone())),
                 _ => None,
             });
-        let world = Rc::new(RefCell::new(World {
-            flaw,
-            asks: asks.collect(),
-            ..World::default()
-        }));
-        let config = if scenario.constrained {
-            Config::constrained()
-        } else {
-            Config::default()
-        };
+        let world = Rc::new(RefCell::new(World::new(flaw, asks.collect())));
         let mut network = Network::new(scenario.seed);
         let mut nodes = Vec::new();
-        for (number, clock) in scenario.clocks.iter().enumerate() {
+        for (number, host) in scenario.nodes.iter().enumerate() {
             let world = Rc::clone(&world);
             let application = move |io: &mut Io<'_>, input| world.borrow_mut().hear(number, io, input);
-            let node = network.add_node(config.clone(), Some(Box::new(application)));
-            network.set_clock(node, *clock);
+            let config = config_of(scenario, *host);
+            let node = network.add_node(config, Some(Box::new(application)));
+            network.set_clock(node, host.clock);
             nodes.push(node);
         }
         let mut player = Player {
@@ -516,9 +322,9 @@ impl<'s> Player<'s> {
         let state = world.states.entry((number, topic)).or_default();
         *state += 1;
         let state = *state;
-        let quiet = world.flaw == Flaw::KeepsQuiet;
+        let tells = world.tells_changes();
         drop(world);
-        if !quiet {
+        if tells {
             self.network.endpoint(node).changed(Topic(topic));
         }
         self.tell(Happening::Changed {

@@ -20,14 +20,25 @@ pub struct Scenario {
     pub seed: u64,
     /// The nodes have the memory of microcontrollers ([`Config::constrained`](coracle_engine::Config::constrained)).
     pub constrained: bool,
-    /// The clocks of the nodes; each node is client and server.
-    pub clocks: Vec<Clock>,
+    /// The nodes; each is client and server.
+    pub nodes: Vec<Host>,
     /// The way from nodes to others of a higher number, and the way back.
     pub links: [Link; 2],
     /// What applications do, in the order of time.
     pub operations: Vec<Operation>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+}
+
+/// A node, and how it differs from others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Host {
+    /// Its clock.
+    pub clock: Clock,
+    /// The size of blocks that it prefers, as an exponent: 0 for 16 bytes to 6 for 1,024 (RFC 7959 §2.2).
+    pub block_szx: u8,
+    /// Its application takes bodies in blocks one by one.
+    pub streams: bool,
 }
 
 /// Something that an application does.
@@ -141,6 +152,9 @@ pub(crate) const LONGEST_MAX_AGE: u64 = 600;
 /// Within this time everything begins, in milliseconds.
 const SPAN: u64 = 120_000;
 
+/// The size exponent of the largest blocks.
+pub(crate) const LARGEST_BLOCK: u8 = 6;
+
 /// Apart from the network's own chance.
 const DRAWING: u64 = 0x5ce0_a410_0000_0000;
 
@@ -153,14 +167,14 @@ impl Scenario {
         let there = chance.link();
         let back = if chance.one_in(3) { chance.link() } else { there };
         let skewed = chance.one_in(2);
-        let clocks = (0..nodes).map(|_| chance.clock(skewed)).collect();
+        let hosts = (0..nodes).map(|_| chance.host(skewed)).collect();
         let mut operations = chance.operations(nodes);
         operations.sort_by_key(|operation| operation.at);
         let faults = (0..chance.below(4)).map(|_| chance.fault(nodes)).collect();
         Scenario {
             seed,
             constrained: chance.one_in(8),
-            clocks,
+            nodes: hosts,
             links: [there, back],
             operations,
             faults,
@@ -230,10 +244,15 @@ impl Chance {
     }
 
     /// Clocks are up to 5 % off when they are.
-    fn clock(&mut self, skewed: bool) -> Clock {
+    fn host(&mut self, skewed: bool) -> Host {
         let start = Instant::from_micros(1_000_000) + self.millis(10_000_000);
         let drift = i32::try_from(self.below(100_001)).unwrap_or(0) - 50_000;
-        Clock::new(start, if skewed { drift } else { 0 })
+        let szx = u8::try_from(2 + self.below(5)).unwrap_or(LARGEST_BLOCK);
+        Host {
+            clock: Clock::new(start, if skewed { drift } else { 0 }),
+            block_szx: if self.one_in(3) { szx } else { LARGEST_BLOCK },
+            streams: self.one_in(4),
+        }
     }
 
     fn operations(&mut self, nodes: usize) -> Vec<Operation> {
@@ -375,12 +394,18 @@ impl fmt::Display for Scenario {
             ""
         };
         writeln!(f, "scenario of seed {}{memory}", self.seed)?;
-        for (node, clock) in self.clocks.iter().enumerate() {
+        for (node, host) in self.nodes.iter().enumerate() {
             writeln!(
                 f,
-                "  node {node}: its clock begins at {} us and runs {} ppm fast",
-                clock.start.as_micros(),
-                clock.drift_ppm
+                "  node {node}: its clock begins at {} us and runs {} ppm fast, blocks of {} bytes{}",
+                host.clock.start.as_micros(),
+                host.clock.drift_ppm,
+                16_u32 << host.block_szx.min(LARGEST_BLOCK),
+                if host.streams {
+                    ", takes them one by one"
+                } else {
+                    ""
+                }
             )?;
         }
         let [there, back] = &self.links;
@@ -433,13 +458,21 @@ mod tests {
             ("crash", fault(|fault| matches!(fault, Fault::Crash { .. }))),
             (
                 "skew",
-                scenarios_with(&|s| s.clocks.iter().any(|clock| clock.drift_ppm != 0)),
+                scenarios_with(&|s| s.nodes.iter().any(|host| host.clock.drift_ppm != 0)),
             ),
             ("asymmetry", scenarios_with(&|s| s.links[0] != s.links[1])),
             ("bursts", scenarios_with(&|s| s.links[0].bursts != Bursts::NONE)),
             ("a small MTU", scenarios_with(&|s| s.links[0].mtu < 1_200)),
+            (
+                "small blocks",
+                scenarios_with(&|s| s.nodes.iter().any(|host| host.block_szx < 4)),
+            ),
+            (
+                "streams",
+                scenarios_with(&|s| s.nodes.iter().any(|host| host.streams)),
+            ),
             ("small nodes", scenarios_with(&|s| s.constrained)),
-            ("four nodes", scenarios_with(&|s| s.clocks.len() == 4)),
+            ("four nodes", scenarios_with(&|s| s.nodes.len() == 4)),
             ("PATCH", ask(|ask| ask.method == Method::PATCH)),
             ("upload", ask(|ask| ask.body > 1_024)),
             ("download", ask(|ask| ask.answer > 1_024)),

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use coracle_wire::Method;
 
+use crate::application::Flaw;
 use crate::history::{History, Totals};
 use crate::judge::Complaint;
 use crate::link::{Bursts, Link};
-use crate::play::{Flaw, Run, play};
-use crate::scenario::{Action, Fault, LONGEST_MAX_AGE, Scenario};
+use crate::play::{Run, play};
+use crate::scenario::{Action, Fault, Host, LARGEST_BLOCK, LONGEST_MAX_AGE, Scenario};
 
 /// The smallest scenario that was found, and what it fails at.
 #[derive(Clone, Debug)]
@@ -107,17 +108,16 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
             smaller.faults.remove(index);
         });
     }
-    without(&|smaller| smaller.clocks.truncate(nodes_in_use(scenario)));
+    without(&|smaller| smaller.nodes.truncate(nodes_in_use(scenario)));
     without(&|smaller| smaller.constrained = false);
     without(&|smaller| smaller.links = [Link::perfect(); 2]);
     for calm in CALMER {
         without(&|smaller| smaller.links.iter_mut().for_each(calm));
     }
     without(&|smaller| smaller.links[1] = smaller.links[0]);
-    without(&|smaller| {
-        let clocks = smaller.clocks.iter_mut();
-        clocks.for_each(|clock| clock.drift_ppm = 0);
-    });
+    for plain in PLAINER {
+        without(&|smaller| smaller.nodes.iter_mut().for_each(plain));
+    }
     for index in 0..count {
         for simpler in SIMPLER {
             without(&|smaller| {
@@ -139,6 +139,13 @@ const CALMER: [fn(&mut Link); 7] = [
     |link| *link = link.with_reordering(0.0, Duration::ZERO),
     |link| link.mtu = usize::MAX,
     |link| link.latency = Link::perfect().latency,
+];
+
+/// What makes a node more like others, one thing at a time.
+const PLAINER: [fn(&mut Host); 3] = [
+    |host| host.clock.drift_ppm = 0,
+    |host| host.block_szx = LARGEST_BLOCK,
+    |host| host.streams = false,
 ];
 
 /// What makes an operation simpler, one thing at a time.
@@ -214,7 +221,7 @@ mod tests {
         assert!(scenario.operations.len() <= operations, "{text}");
         assert!(scenario.faults.is_empty(), "{text}");
         assert_eq!(scenario.links, [Link::perfect(); 2], "{text}");
-        assert!(scenario.clocks.len() <= 4, "{text}");
+        assert!(scenario.nodes.len() <= 4, "{text}");
         assert!(run.ladder.lines().count() < 60, "{text}");
     }
 

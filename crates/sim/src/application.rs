@@ -1,0 +1,262 @@
+//! The application of every node of a run: it asks, answers, and writes down what it sees.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use coracle_engine::{Event, ExchangeId, ResponseRef, Topic};
+use coracle_wire::{Method, OptionNumber, OptionsBuf, Status};
+
+use crate::body;
+use crate::history::{Happening, History};
+use crate::node::{Input, Io};
+use crate::scenario::Ask;
+
+/// How an application of the run is broken on purpose, to see whether that comes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// It is not.
+    #[default]
+    None,
+    /// It does what is asked twice, if that is not safe.
+    ExecutesTwice,
+    /// It gives the answer of the request before.
+    AnswersAnother,
+    /// It loses the last byte of its answers.
+    CutsAnswers,
+    /// It tells nobody of changes.
+    KeepsQuiet,
+    /// It does not answer what takes time.
+    NeverAnswers,
+}
+
+/// What the applications of all nodes share.
+#[derive(Default)]
+pub(crate) struct World {
+    flaw: Flaw,
+    pub(crate) asks: BTreeMap<u32, Ask>,
+    pub(crate) history: History,
+    executions: u32,
+    /// The exchanges that the nodes began.
+    pub(crate) asking: BTreeMap<(usize, ExchangeId), u32>,
+    /// What the nodes work on, by the number of the execution.
+    working: BTreeMap<(usize, u32), Work>,
+    /// The requests whose bodies come block by block, and what has come of them.
+    streams: BTreeMap<(usize, ExchangeId), (Work, Vec<u8>)>,
+    /// The observers of the nodes: the request and its execution.
+    observers: BTreeMap<(usize, ExchangeId), (u32, u32)>,
+    /// The states, on a disk that survives crashes.
+    pub(crate) states: BTreeMap<(usize, u64), u64>,
+}
+
+/// A request that a node works on.
+pub(crate) struct Work {
+    id: ExchangeId,
+    request: u32,
+    from: SocketAddr,
+    /// It asks to be put on the list: one for a further block, or for the end of an observation, does not.
+    registers: bool,
+}
+
+impl World {
+    pub(crate) fn new(flaw: Flaw, asks: BTreeMap<u32, Ask>) -> World {
+        World {
+            flaw,
+            asks,
+            ..World::default()
+        }
+    }
+
+    /// Whether the engine is to be told of a change.
+    pub(crate) fn tells_changes(&self) -> bool {
+        self.flaw != Flaw::KeepsQuiet
+    }
+
+    /// What the application of a node does.
+    pub(crate) fn hear(&mut self, node: usize, io: &mut Io<'_>, input: Input) {
+        match input {
+            Input::Request {
+                id,
+                options,
+                payload,
+                path,
+                more,
+                ..
+            } => {
+                let options = options.as_options();
+                let query = options.get_str(OptionNumber::URI_QUERY);
+                let Some(request) = query.and_then(|query| query.parse().ok()) else {
+                    return;
+                };
+                let work = Work {
+                    id,
+                    request,
+                    from: path.remote,
+                    registers: options.observe() == Some(0),
+                };
+                if more {
+                    self.streams.insert((node, id), (work, payload));
+                    io.endpoint.continue_body(io.now, id);
+                } else {
+                    self.execute(node, io, work, &payload);
+                }
+            }
+            Input::Body { id, payload, more } => {
+                let Some((work, mut body)) = self.streams.remove(&(node, id)) else {
+                    return;
+                };
+                body.extend_from_slice(&payload);
+                if more {
+                    self.streams.insert((node, id), (work, body));
+                    io.endpoint.continue_body(io.now, id);
+                } else {
+                    self.execute(node, io, work, &body);
+                }
+            }
+            Input::Wake(execution) if self.flaw != Flaw::NeverAnswers => {
+                self.finish(node, io, u32::try_from(execution).unwrap_or(u32::MAX));
+            }
+            Input::Event(event) => self.event(node, io, event),
+            Input::Wake(_) | Input::Restarted => {}
+        }
+    }
+
+    /// Does what a request asks for, now that its body is whole.
+    fn execute(&mut self, node: usize, io: &mut Io<'_>, work: Work, body: &[u8]) {
+        let Some(ask) = self.asks.get(&work.request) else {
+            return;
+        };
+        let takes = ask.takes;
+        let twice = self.flaw == Flaw::ExecutesTwice && !ask.method.is_safe();
+        let intact = body == body::of_request(work.request, ask.body);
+        for _ in 0..=usize::from(twice) {
+            self.executions += 1;
+            let happening = Happening::Executed {
+                request: work.request,
+                execution: self.executions,
+                by: node,
+                from: work.from,
+                intact,
+            };
+            self.history.push(io.at, happening);
+        }
+        self.working.insert((node, self.executions), work);
+        if takes.is_zero() {
+            self.finish(node, io, self.executions);
+        } else {
+            io.wake_after(takes, u64::from(self.executions));
+        }
+    }
+
+    /// Answers what a node worked on.
+    fn finish(&mut self, node: usize, io: &mut Io<'_>, execution: u32) {
+        let Some(work) = self.working.remove(&(node, execution)) else {
+            return;
+        };
+        let Work {
+            id,
+            request,
+            registers,
+            ..
+        } = work;
+        if registers {
+            // Whether the engine takes it on its list is not told; when it does not, it also tells no end.
+            self.observers.insert((node, id), (request, execution));
+            let happening = Happening::Registered {
+                request,
+                execution,
+                by: node,
+            };
+            self.history.push(io.at, happening);
+        }
+        self.answer(node, io, id, (request, execution));
+    }
+
+    /// Gives the answer to a request, or the state as it is now to an observer.
+    fn answer(&mut self, node: usize, io: &mut Io<'_>, id: ExchangeId, (request, execution): (u32, u32)) {
+        let Some(ask) = self.asks.get(&request) else {
+            return;
+        };
+        let topic = ask.observes.as_ref().map(|observes| observes.topic);
+        let state = topic
+            .and_then(|topic| self.states.get(&(node, topic)))
+            .copied()
+            .unwrap_or(0);
+        let of = match self.flaw {
+            Flaw::AnswersAnother => request.wrapping_sub(1),
+            _ => request,
+        };
+        let mut payload = body::of_answer(of, execution, state, ask.answer);
+        if self.flaw == Flaw::CutsAnswers {
+            payload.pop();
+        }
+        let mut options = OptionsBuf::new();
+        if let Some(observes) = &ask.observes {
+            options.set_uint(OptionNumber::MAX_AGE, observes.max_age.as_secs());
+        }
+        let status = match ask.method {
+            Method::GET | Method::FETCH => Status::CONTENT,
+            Method::DELETE => Status::DELETED,
+            _ => Status::CHANGED,
+        };
+        let confirmable = ask.observes.as_ref().and_then(|observes| observes.confirmable);
+        let response = ResponseRef::new(status, options.as_options(), &payload)
+            .with_observe(topic.map(Topic))
+            .with_confirmable(confirmable);
+        // That nobody waits any more is no failure of the application.
+        let _ = io.respond(id, response);
+    }
+
+    fn event(&mut self, node: usize, io: &mut Io<'_>, event: Event) {
+        match event {
+            Event::Response { id, response, more } => {
+                let Some(request) = self.request_of(node, id) else {
+                    return;
+                };
+                let says = body::says(&response.payload);
+                let happening = Happening::Answered {
+                    request,
+                    says: says.filter(|_| response.status.is_success()),
+                    more,
+                };
+                self.history.push(io.at, happening);
+            }
+            Event::Failed { id, .. } => {
+                if let Some(request) = self.request_of(node, id) {
+                    self.history.push(io.at, Happening::Failed { request });
+                }
+            }
+            Event::Stale { id } => {
+                if let Some(request) = self.request_of(node, id) {
+                    self.history.push(io.at, Happening::Stale { request });
+                }
+            }
+            Event::Refresh { id, .. } => {
+                if let Some(observer) = self.observers.get(&(node, id)).copied() {
+                    self.answer(node, io, id, observer);
+                }
+            }
+            Event::Ended { id } => {
+                self.streams.remove(&(node, id));
+                if let Some((request, execution)) = self.observers.remove(&(node, id)) {
+                    let happening = Happening::Deregistered { request, execution };
+                    self.history.push(io.at, happening);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The request that an exchange is about. It is kept after its end, so that what comes later is seen.
+    fn request_of(&self, node: usize, id: ExchangeId) -> Option<u32> {
+        self.asking.get(&(node, id)).copied()
+    }
+
+    /// A node forgets what it knew, but for what is on its disk.
+    pub(crate) fn forget(&mut self, node: usize) {
+        self.asking.retain(|(by, _), _| *by != node);
+        self.working.retain(|(by, _), _| *by != node);
+        self.streams.retain(|(by, _), _| *by != node);
+        self.observers.retain(|(by, _), _| *by != node);
+    }
+}
