@@ -10,8 +10,9 @@
 //! - **Exactly once if answered.** An answer tells of an execution of its own request that took place before; after an
 //!   answer, a failure or a cancellation nothing more comes of a request.
 //! - **No mistaken answers.** An answer is that of the request that it is given for, with all its bytes (RFC 7252
-//!   §5.3.2, RFC 7959 §2.4). Only where the server crashed between the blocks of an answer to a request that is not
-//!   safe, and executed it again, may they be of both: such answers have no ETag that would tell (RFC 7252 §5.10.6.1).
+//!   §5.3.2, RFC 7959 §2.4). Only where the server executed a request that is not safe again between the blocks of its
+//!   answer, as it may after a crash or for lack of memory, may they be of both: such answers have no ETag that would
+//!   tell (RFC 7252 §5.10.6.1).
 //! - **Every request ends**, except those of a client that crashed.
 //! - **Observers end with the latest state** (RFC 7641 §1.3, §4.5). When the network has been well for a while, an
 //!   observer that is on its server's list under its present address knows the latest state. One that the server took
@@ -321,7 +322,10 @@ impl Judge {
             self.complain(of != request, Complaint::AnswerOfAnother { request, of });
             self.complain(!executed, Complaint::AnsweredUnexecuted { request });
             let asked = self.asked.get(&request);
-            let mixed = asked.is_some_and(|asked| asked.server_crashed && !asked.method.is_safe());
+            let mixed = asked.is_some_and(|asked| {
+                let leave = self.short_of_memory && asked.method.is_idempotent();
+                (asked.server_crashed || leave) && !asked.method.is_safe()
+            });
             self.complain(!says.intact && !mixed, Complaint::AnswerBroken { request });
         }
         if !more {
