@@ -14,7 +14,9 @@
     reason = "helpers of tests"
 )]
 
+mod choices;
 mod ledger;
+mod peers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,34 +26,10 @@ use coracle_engine::{
     Body, BodyPolicy, Config, Endpoint, Event, ExchangeId, Instant, Path, Received, RequestRef, ResponseRef,
     Topic, Window, limits,
 };
-use coracle_wire::{
-    BlockOption, Code, Message, MessageId, MessageType, Method, OptionNumber, Options, OptionsBuf, Status,
-};
+use coracle_wire::{Message, Method, OptionNumber, Options, OptionsBuf, Status};
 
+use self::choices::{Cursor, METHODS, STATUSES};
 use self::ledger::Ledger;
-
-/// Reads numbers from bytes; zeros when they are used up.
-struct Cursor<'b>(&'b [u8]);
-
-impl<'b> Cursor<'b> {
-    fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        *first
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[usize::from(self.byte()) % from.len()]
-    }
-
-    fn slice(&mut self, len: usize) -> &'b [u8] {
-        let (taken, rest) = self.0.split_at(len.min(self.0.len()));
-        self.0 = rest;
-        taken
-    }
-}
 
 struct Streams;
 
@@ -64,35 +42,6 @@ impl BodyPolicy for Streams {
     }
 }
 
-const TYPES: [MessageType; 4] = [
-    MessageType::Confirmable,
-    MessageType::NonConfirmable,
-    MessageType::Acknowledgement,
-    MessageType::Reset,
-];
-const CODES: [u8; 16] = [
-    0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x41, 0x44, 0x45, 0x43, 0x5f, 0x80, 0x8d, 0xa0, 0x88,
-];
-const NUMBERS: [u16; 20] = [
-    1, 3, 4, 5, 6, 6, 11, 12, 14, 15, 17, 23, 23, 27, 27, 28, 35, 60, 258, 292,
-];
-const STATUSES: [Status; 8] = [
-    Status::CONTENT,
-    Status::CONTENT,
-    Status::CONTENT,
-    Status::VALID,
-    Status::CHANGED,
-    Status::NOT_FOUND,
-    Status::CONTINUE,
-    Status::INTERNAL_SERVER_ERROR,
-];
-const METHODS: [Method; 5] = [
-    Method::GET,
-    Method::PUT,
-    Method::POST,
-    Method::FETCH,
-    Method::PATCH,
-];
 const TOPICS: u64 = 3;
 const MAX_REQUESTS: usize = 8;
 const MAX_EXCHANGES: usize = 16;
@@ -134,6 +83,10 @@ struct World {
     received: Vec<(Path, Vec<u8>)>,
     ledger: Ledger,
     closed: bool,
+    /// What each peer transfers block by block: how, and which block is next.
+    transfers: [(Method, u32); 4],
+    /// The last message ID of a transfer.
+    transfer_id: u16,
 }
 
 /// Runs the operations that the bytes tell.
@@ -147,6 +100,8 @@ pub fn run(bytes: &[u8]) {
         received: Vec::new(),
         ledger: Ledger::default(),
         closed: false,
+        transfers: [(Method::PUT, 0); 4],
+        transfer_id: 0x4000,
     };
     let mut cursor = Cursor(bytes);
     while !cursor.0.is_empty() {
@@ -162,7 +117,7 @@ pub fn run(bytes: &[u8]) {
 
 impl World {
     fn operate(&mut self, cursor: &mut Cursor<'_>) {
-        match cursor.byte() % 18 {
+        match cursor.byte() % 21 {
             0 => {
                 let len = usize::from(cursor.byte() % 48);
                 let bytes = cursor.slice(len).to_vec();
@@ -192,6 +147,8 @@ impl World {
             }
             15 => self.endpoint.changed(Topic(u64::from(cursor.byte()) % TOPICS)),
             16 => self.pass(cursor),
+            17 | 18 => self.receive_block(cursor),
+            19 => self.receive_good_answer(cursor),
             _ => self.meet_trouble(cursor),
         }
     }
@@ -254,87 +211,6 @@ impl World {
         if self.received.len() > 16 {
             self.received.remove(0);
         }
-    }
-
-    fn receive_message(&mut self, cursor: &mut Cursor<'_>) {
-        let mut options = OptionsBuf::new();
-        for _ in 0..cursor.byte() % 5 {
-            let number = OptionNumber(cursor.pick(&NUMBERS));
-            let len = usize::from(cursor.byte() % 4);
-            options.insert(number, cursor.slice(len)).unwrap();
-        }
-        let token_len = cursor.pick(&[0, 1, 1, 1, 2, 8, 9, 14]);
-        let payload_len = cursor.pick(&[0, 0, 1, 16, 16, 32, 32, 64, 300]);
-        let message = Message {
-            message_type: cursor.pick(&TYPES),
-            code: Code::from_byte(cursor.pick(&CODES)),
-            message_id: MessageId(u16::from(cursor.byte())),
-            token: &[cursor.byte() % 4; 14][..token_len],
-            options: options.as_options(),
-            payload: &[cursor.byte(); 300][..payload_len],
-        };
-        let bytes = encode(&message);
-        self.receive(path(cursor.byte()), bytes);
-    }
-
-    /// What a peer would say to something that the endpoint sent.
-    fn receive_answer(&mut self, cursor: &mut Cursor<'_>) {
-        if self.sent.is_empty() {
-            return;
-        }
-        let (path, bytes) =
-            self.sent[self.sent.len() - 1 - usize::from(cursor.byte()) % self.sent.len()].clone();
-        let asked = Message::parse(&bytes).expect("what is sent can be parsed");
-        let mut options = OptionsBuf::new();
-        for _ in 0..cursor.byte() % 4 {
-            let number = OptionNumber(cursor.pick(&NUMBERS));
-            let len = usize::from(cursor.byte() % 4);
-            options.insert(number, cursor.slice(len)).unwrap();
-        }
-        let payload_len = cursor.pick(&[0, 1, 16, 32]);
-        if cursor.byte().is_multiple_of(2) {
-            carry_on(&mut options, asked.options, cursor);
-        }
-        let message_type = cursor.pick(&TYPES);
-        let empty = message_type == MessageType::Reset || cursor.byte().is_multiple_of(4);
-        let own_id = matches!(
-            message_type,
-            MessageType::Confirmable | MessageType::NonConfirmable
-        );
-        let message = Message {
-            message_type,
-            code: if empty {
-                Code::EMPTY
-            } else {
-                Code::from_byte(cursor.pick(&CODES[7..]))
-            },
-            message_id: if own_id {
-                MessageId(u16::from(cursor.byte()))
-            } else {
-                asked.message_id
-            },
-            token: if empty { &[] } else { asked.token },
-            options: if empty {
-                Options::empty()
-            } else {
-                options.as_options()
-            },
-            payload: if empty { &[] } else { &[1; 32][..payload_len] },
-        };
-        self.receive(path, encode(&message));
-    }
-
-    /// Something that was received before comes again, perhaps with a byte changed.
-    fn receive_again(&mut self, cursor: &mut Cursor<'_>) {
-        if self.received.is_empty() {
-            return;
-        }
-        let (path, mut bytes) = self.received[usize::from(cursor.byte()) % self.received.len()].clone();
-        let at = usize::from(cursor.byte());
-        if let Some(byte) = bytes.get_mut(at) {
-            *byte ^= cursor.byte();
-        }
-        self.receive(path, bytes);
     }
 
     fn request(&mut self, cursor: &mut Cursor<'_>) {
@@ -529,20 +405,6 @@ impl World {
 fn pick<T: Copy>(from: &[T], cursor: &mut Cursor<'_>) -> Option<T> {
     let at = usize::from(cursor.byte()).checked_rem(from.len())?;
     from.get(at).copied()
-}
-
-/// What goes on with the block-wise transfer that `asked` belongs to: the block that it asks for, the echo of the one
-/// that it carries.
-fn carry_on(options: &mut OptionsBuf, asked: Options<'_>, cursor: &mut Cursor<'_>) {
-    let more = cursor.byte().is_multiple_of(2);
-    if let Some(Ok(block)) = asked.block1() {
-        options.set(OptionNumber::BLOCK1, &block.encode()).unwrap();
-    } else {
-        let asked = asked.block2().and_then(Result::ok);
-        let (num, szx) = asked.map_or((0, 1), |block| (block.num(), block.szx()));
-        let block = BlockOption::new(num, more, szx).unwrap();
-        options.set(OptionNumber::BLOCK2, &block.encode()).unwrap();
-    }
 }
 
 fn path(byte: u8) -> Path {
