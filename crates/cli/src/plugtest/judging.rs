@@ -15,6 +15,7 @@ use super::told::Told;
 use crate::client;
 use crate::console::Console;
 use crate::error::{CliError, Exit};
+use crate::serve::Signals;
 
 /// How cases are judged.
 #[derive(Args, Debug)]
@@ -68,8 +69,13 @@ fn stop_on_signals(stop: Arc<AtomicBool>, console: Console) -> Result<(), CliErr
         .enable_all()
         .build()
         .map_err(|error| CliError::io("cannot start", &error))?;
+    let signals = {
+        let _within = runtime.enter();
+        Signals::new()
+    };
+    let mut signals = signals.map_err(|error| CliError::io("cannot take signals", &error))?;
     std::thread::spawn(move || {
-        runtime.block_on(client::interrupted());
+        runtime.block_on(signals.next());
         stop.store(true, Ordering::Relaxed);
         console.note("interrupted: what is under way is ended");
     });
@@ -90,5 +96,80 @@ fn exit(report: &Report, interrupted: bool) -> Exit {
         Exit::NoAnswer
     } else {
         Exit::Failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use coracle_conformance::case::{Judge, Role};
+    use coracle_conformance::report::CaseReport;
+    use coracle_conformance::transcript::{Fate, Record};
+
+    use super::*;
+
+    fn case(outcome: Outcome, answered: bool) -> CaseReport {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let record = |by_judge| Record {
+            at: Duration::ZERO,
+            time: SystemTime::UNIX_EPOCH,
+            by_judge,
+            from: address,
+            to: address,
+            bytes: Vec::new(),
+            fate: Fate::Passed,
+        };
+        let mut records = vec![record(true)];
+        if answered {
+            records.push(record(false));
+        }
+        CaseReport {
+            case: Case::new("A-1", "", "", Judge::NotYet(Role::Server, "")),
+            outcome,
+            reason: String::new(),
+            section: "",
+            offending: None,
+            records,
+            took: Duration::ZERO,
+            commands: Vec::new(),
+            output: String::new(),
+        }
+    }
+
+    fn exit_of(cases: &[(Outcome, bool)], interrupted: bool) -> Exit {
+        let report = Report {
+            role: Role::Server,
+            subject: String::new(),
+            lossy: false,
+            began: SystemTime::UNIX_EPOCH,
+            took: Duration::ZERO,
+            cases: cases
+                .iter()
+                .map(|&(outcome, answered)| case(outcome, answered))
+                .collect(),
+        };
+        exit(&report, interrupted)
+    }
+
+    #[test]
+    fn the_exit_status_says_whether_all_was_well_or_nobody_there() {
+        use Outcome::{Fail, Inconclusive, NotYet, Pass, Skipped};
+        assert_eq!(
+            exit_of(&[(Pass, true), (Skipped, true), (NotYet, false)], false),
+            Exit::Success
+        );
+        assert_eq!(exit_of(&[(Pass, true), (Fail, true)], false), Exit::Failure);
+        assert_eq!(
+            exit_of(&[(Pass, true), (Inconclusive, false)], false),
+            Exit::Failure
+        );
+        assert_eq!(exit_of(&[(Inconclusive, true)], false), Exit::Failure);
+        assert_eq!(exit_of(&[(Fail, false)], false), Exit::Failure);
+        assert_eq!(
+            exit_of(&[(Inconclusive, false), (Skipped, false)], false),
+            Exit::NoAnswer
+        );
+        assert_eq!(exit_of(&[(Inconclusive, false)], true), Exit::Failure);
     }
 }

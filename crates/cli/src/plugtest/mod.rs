@@ -6,6 +6,7 @@ mod judging;
 mod reports;
 mod run;
 mod serve;
+mod summary;
 mod told;
 
 use clap::{Args, Subcommand};

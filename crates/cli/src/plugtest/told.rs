@@ -10,6 +10,7 @@ use coracle_conformance::verdict::Outcome;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::cases::not_yet;
+use super::summary;
 use crate::console::{Console, Painter, Style, harmless, harmless_line};
 use crate::error::CliError;
 
@@ -164,7 +165,7 @@ impl Told {
         self.bar.finish_and_clear();
         // Who wants quiet and JSON wants nothing else.
         if !(self.console.quiet && self.output_taken) {
-            let text = format!("{}{}", waiting(report), summary(report, self.painter));
+            let text = summary::text(report, self.painter);
             self.write(&text);
         }
         match self.failed {
@@ -224,76 +225,53 @@ fn words(time: Duration) -> String {
     }
 }
 
-/// A line for each group with cases that are not there yet.
-fn waiting(report: &Report) -> String {
-    let mut text = String::new();
-    for group in report.groups() {
-        let cases = || group.cases.iter().filter(|case| case.outcome == Outcome::NotYet);
-        if let Some(first) = cases().next() {
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "not yet       {} ({}): {}",
-                group.name,
-                cases().count(),
-                first.reason
-            );
-        }
-    }
-    text
-}
+#[cfg(test)]
+mod tests {
+    use super::super::summary::tests::report;
+    use super::*;
+    use crate::console::ColorChoice;
 
-/// A table of groups, and a sentence.
-fn summary(report: &Report, painter: Painter) -> String {
-    let mut text = String::from("\n");
-    let groups = report.groups();
-    let width = groups
-        .iter()
-        .map(|group| group.name.len())
-        .max()
-        .unwrap_or(0)
-        .max("all".len());
-    let heads: Vec<String> = Outcome::ALL
-        .iter()
-        .map(|outcome| format!("  {:>5}", outcome.name()))
-        .collect();
-    let _ = writeln!(
-        text,
-        "{:width$}{}",
-        "",
-        painter.paint(Style::Dim, &heads.concat())
-    );
-    let mut row = |name: &str, count: &dyn Fn(Outcome) -> usize| {
-        let _ = write!(text, "{name:width$}");
-        for outcome in Outcome::ALL {
-            let columns = outcome.name().len().max(5);
-            let cell = match (count(outcome), outcome) {
-                (0, _) => painter.paint(Style::Dim, &format!("{:>columns$}", 0)),
-                (count, Outcome::Fail) => painter.paint(Style::Bad, &format!("{count:>columns$}")),
-                (count, _) => format!("{count:>columns$}"),
-            };
-            let _ = write!(text, "  {cell}");
+    fn told() -> Told {
+        let address = "127.0.0.1:5683".parse().unwrap();
+        let subject = Subject::Server {
+            address,
+            uri: "coap://localhost".to_owned(),
+            map: Vec::new(),
+        };
+        Told {
+            ids: 10,
+            width: 80,
+            ..Told::new(
+                &subject,
+                &[],
+                false,
+                Console::new(false, false, ColorChoice::Never),
+            )
         }
-        text.push('\n');
-    };
-    for group in &groups {
-        row(group.name, &|outcome| group.count(outcome));
     }
-    row("all", &|outcome| report.count(outcome));
-    let (passed, failed) = (report.count(Outcome::Pass), report.count(Outcome::Fail));
-    let unclear = report.count(Outcome::Inconclusive);
-    let judged = passed + failed + unclear;
-    let result = match (failed, unclear) {
-        _ if judged == 0 => "nothing to judge".to_owned(),
-        (0, 0) => painter.paint(Style::Good, "nothing failed"),
-        (failed, 0) => painter.paint(Style::Bad, &format!("{failed} failed")),
-        (0, unclear) => painter.paint(Style::Strong, &format!("{unclear} inconclusive")),
-        (failed, unclear) => painter.paint(Style::Bad, &format!("{failed} failed, {unclear} inconclusive")),
-    };
-    let _ = writeln!(
-        text,
-        "\n{judged} judged in {:.1} s: {result}",
-        report.took.as_secs_f64()
-    );
-    text
+
+    #[test]
+    fn a_case_is_a_line_and_a_failure_tells_why() {
+        let lines: Vec<String> = report().cases.iter().map(|case| told().ended(case)).collect();
+        let expected = [
+            "pass          CORE-1        0.001 s\n",
+            "fail          CORE-2        0.001 s\n      2.05 is not\\u{1b}[2J 2.04 (RFC 7252 §5.8)\n      \
+             $ client\n                 127.0.0.1:1 | 127.0.0.1:2\n>>    0.001  <-- RST 0.00 mid=0x0001  \
+             << RFC 7252 §5.8\n      | first\n      | second\n",
+            "inconclusive  OBS-1         0.001 s  no answer\n",
+            "skipped       OBS-2         0.001 s  no /obs\n",
+        ];
+        assert_eq!(lines[..4], expected);
+    }
+
+    #[test]
+    fn the_subject_is_told_with_its_address() {
+        assert_eq!(told().subject, "coap://localhost at 127.0.0.1:5683");
+    }
+
+    #[test]
+    fn times_are_rounded_up() {
+        let told = [0.2, 119.0, 121.0, 3600.0].map(|seconds| words(Duration::from_secs_f64(seconds)));
+        assert_eq!(told, ["1 s", "119 s", "3 min", "60 min"]);
+    }
 }

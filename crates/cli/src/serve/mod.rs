@@ -27,7 +27,7 @@ use self::access::Access;
 use self::announce::Announcement;
 pub(crate) use self::announce::{base, listening};
 pub(crate) use self::args::{EXAMPLES, ListenArgs, ServeArgs};
-use self::shutdown::Signals;
+pub(crate) use self::shutdown::Signals;
 use self::store::Store;
 use crate::console::Console;
 use crate::error::{CliError, Exit};

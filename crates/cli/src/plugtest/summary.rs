@@ -1,0 +1,183 @@
+//! What a run came to, in a table.
+
+use std::fmt::Write;
+
+use coracle_conformance::report::{Group, Report};
+use coracle_conformance::verdict::Outcome;
+
+use crate::console::{Painter, Style};
+
+/// The narrowest column of numbers.
+const NARROWEST: usize = 5;
+
+/// A line for each group that waits for something, a table of the others, and a sentence.
+pub(super) fn text(report: &Report, painter: Painter) -> String {
+    let groups = report.groups();
+    let mut text = String::new();
+    for group in &groups {
+        push_waiting(&mut text, group);
+    }
+    push_table(&mut text, report, &groups, painter);
+    push_sentence(&mut text, report, painter);
+    text
+}
+
+fn push_waiting(text: &mut String, group: &Group<'_>) {
+    let waiting = group.cases.iter().find(|case| case.outcome == Outcome::NotYet);
+    if let Some(case) = waiting {
+        let (name, count) = (group.name, group.count(Outcome::NotYet));
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{:<12}  {name} ({count}): {}",
+            Outcome::NotYet.name(),
+            case.reason
+        );
+    }
+}
+
+/// A row for each group that has something to judge, and one for all.
+fn push_table(text: &mut String, report: &Report, groups: &[Group<'_>], painter: Painter) {
+    let judged = |group: &&Group<'_>| group.count(Outcome::NotYet) < group.cases.len();
+    let groups: Vec<&Group<'_>> = groups.iter().filter(judged).collect();
+    let names = groups.iter().map(|group| group.name).chain(["all"]);
+    let width = names.map(str::len).max().unwrap_or(0);
+    let head: String = Outcome::ALL
+        .iter()
+        .map(|outcome| format!("  {:>NARROWEST$}", outcome.name()))
+        .collect();
+    let _ = writeln!(text, "\n{:width$}{}", "", painter.paint(Style::Dim, &head));
+    for group in groups {
+        let _ = writeln!(
+            text,
+            "{:width$}{}",
+            group.name,
+            numbers(|outcome| group.count(outcome), painter)
+        );
+    }
+    let _ = writeln!(
+        text,
+        "{:width$}{}",
+        "all",
+        numbers(|outcome| report.count(outcome), painter)
+    );
+}
+
+fn numbers(count: impl Fn(Outcome) -> usize, painter: Painter) -> String {
+    let cell = |outcome: Outcome| {
+        let (count, width) = (count(outcome), outcome.name().len().max(NARROWEST));
+        let cell = format!("  {count:>width$}");
+        match (count, outcome) {
+            (0, _) => painter.paint(Style::Dim, &cell),
+            (_, Outcome::Fail) => painter.paint(Style::Bad, &cell),
+            _ => cell,
+        }
+    };
+    Outcome::ALL.map(cell).concat()
+}
+
+fn push_sentence(text: &mut String, report: &Report, painter: Painter) {
+    let (failed, unclear) = (report.count(Outcome::Fail), report.count(Outcome::Inconclusive));
+    let judged = report.count(Outcome::Pass) + failed + unclear;
+    let (style, result) = match (failed, unclear) {
+        _ if judged == 0 => (Style::Strong, "nothing was there to be judged".to_owned()),
+        (0, 0) => (Style::Good, "nothing failed".to_owned()),
+        (0, unclear) => (Style::Strong, format!("nothing failed, {unclear} inconclusive")),
+        (failed, 0) => (Style::Bad, format!("{failed} failed")),
+        (failed, unclear) => (Style::Bad, format!("{failed} failed, {unclear} inconclusive")),
+    };
+    let (result, seconds) = (painter.paint(style, &result), report.took.as_secs_f64());
+    let _ = writeln!(text, "\n{judged} judged in {seconds:.1} s: {result}");
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use coracle_conformance::case::{Case, Judge, Role};
+    use coracle_conformance::report::CaseReport;
+    use coracle_conformance::transcript::{Fate, Record};
+
+    use super::*;
+
+    fn case(id: &'static str, outcome: Outcome, reason: &str) -> CaseReport {
+        CaseReport {
+            case: Case::new(id, "RFC 7252", "It works", Judge::NotYet(Role::Server, "a test")),
+            outcome,
+            reason: reason.to_owned(),
+            section: "RFC 7252 §5.8",
+            offending: None,
+            records: Vec::new(),
+            took: Duration::from_millis(1),
+            commands: Vec::new(),
+            output: String::new(),
+        }
+    }
+
+    /// One case of each outcome, and a second of those that are not there yet.
+    pub(in crate::plugtest) fn report() -> Report {
+        let mut failed = case("CORE-2", Outcome::Fail, "2.05 is not\x1b[2J 2.04");
+        failed.records.push(Record {
+            at: Duration::from_millis(1),
+            time: SystemTime::UNIX_EPOCH,
+            by_judge: false,
+            from: "127.0.0.1:2".parse().unwrap(),
+            to: "127.0.0.1:1".parse().unwrap(),
+            bytes: b"\x70\x00\x00\x01".to_vec(),
+            fate: Fate::Passed,
+        });
+        failed.offending = Some(0);
+        failed.commands.push("client".to_owned());
+        failed.output = "first\nsecond\n".to_owned();
+        Report {
+            role: Role::Server,
+            subject: "coap://localhost".to_owned(),
+            lossy: false,
+            began: SystemTime::UNIX_EPOCH,
+            took: Duration::from_millis(1234),
+            cases: vec![
+                case("CORE-1", Outcome::Pass, ""),
+                failed,
+                case("OBS-1", Outcome::Inconclusive, "no answer"),
+                case("OBS-2", Outcome::Skipped, "no /obs"),
+                case("DTLS-1", Outcome::NotYet, "waits for DTLS"),
+                case("DTLS-2", Outcome::NotYet, "waits for DTLS"),
+            ],
+        }
+    }
+
+    #[test]
+    fn groups_are_counted_and_what_is_not_there_yet_is_a_line() {
+        let expected = "\
+not yet       DTLS (2): waits for DTLS
+
+       pass   fail  inconclusive  skipped  not yet
+CORE      1      1             0        0        0
+OBS       0      0             1        1        0
+all       1      1             1        1        2
+
+3 judged in 1.2 s: 1 failed, 1 inconclusive
+";
+        assert_eq!(text(&report(), Painter::PLAIN), expected);
+    }
+
+    #[test]
+    fn the_sentence_says_how_it_went() {
+        let of = |outcomes: &[Outcome]| {
+            let mut report = report();
+            report.cases.retain(|case| outcomes.contains(&case.outcome));
+            let text = text(&report, Painter::PLAIN);
+            text.lines().last().unwrap().to_owned()
+        };
+        assert_eq!(of(&[Outcome::Pass]), "1 judged in 1.2 s: nothing failed");
+        assert_eq!(of(&[Outcome::Fail]), "1 judged in 1.2 s: 1 failed");
+        assert_eq!(
+            of(&[Outcome::Inconclusive]),
+            "1 judged in 1.2 s: nothing failed, 1 inconclusive"
+        );
+        assert_eq!(
+            of(&[Outcome::NotYet]),
+            "0 judged in 1.2 s: nothing was there to be judged"
+        );
+    }
+}
