@@ -14,6 +14,7 @@ pub(super) fn obs_04(probe: &mut Probe) -> Judged {
     let mut other = probe.another()?;
     let reset = other.post("/obs-reset", "sesame");
     offered(other.ask(&reset)?, "POST to /obs-reset")?.code(Status::CHANGED)?;
+    watch.catch_up(probe)?;
     watch.expect_end(probe, "RFC 7641 §3.3.1")?;
     let request = watch.request.clone().mid(probe.fresh_mid());
     let response = answer(probe, &request)?;

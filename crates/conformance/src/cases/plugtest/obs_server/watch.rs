@@ -135,6 +135,16 @@ impl Watch {
         Ok(())
     }
 
+    /// Acknowledges what came while another client was busy.
+    pub(super) fn catch_up(&self, probe: &mut Probe) -> Judged {
+        while let Some(message) = probe.receive(Duration::from_millis(50))? {
+            if message.is_con() {
+                probe.acknowledge(&message);
+            }
+        }
+        Ok(())
+    }
+
     /// No notification comes any more: not in the time of another change.
     pub(super) fn expect_end(&self, probe: &mut Probe, section: &'static str) -> Judged {
         let until = Instant::now() + self.interval + 2 * PATIENCE;
