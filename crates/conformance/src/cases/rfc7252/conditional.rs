@@ -23,14 +23,25 @@ pub(super) const CASES: &[Case] = &[
     server(
         "RFC7252-5.10.8.1-if-match-wrong",
         "RFC 7252 §5.10.8, §5.10.8.1",
-        "PUT and DELETE with an If-Match that does not match change nothing: 4.12",
+        "A PUT with an If-Match that does not match changes nothing: 4.12",
         if_match_wrong,
     )
     .needs(&["/validate"])
     .locks(&["/validate"])
     .steps(&[
-        "PUT and DELETE /validate with one and with two ETags that are not its own",
+        "PUT /validate with one and with two ETags that are not its own",
         "4.12 comes each time, and GET gives the same as before",
+    ]),
+    server(
+        "RFC7252-5.10.8.1-if-match-of-delete",
+        "RFC 7252 §5.10.8, §5.10.8.1",
+        "A DELETE with an If-Match that does not match deletes nothing: 4.12",
+        if_match_of_delete,
+    )
+    .locks(&["/create1"])
+    .steps(&[
+        "Make /create1, and DELETE it with an ETag that is not its own",
+        "4.12 comes, and it is still there",
     ]),
     server(
         "RFC7252-5.10.8.1-if-match-right",
@@ -180,25 +191,37 @@ fn if_match_wrong(probe: &mut Probe) -> Judged {
     let before = probe.ask(&get)?;
     before.code(Status::CONTENT)?;
     for others in [&[WRONG][..], &[WRONG_TOO, WRONG]] {
-        for request in [probe.put("/validate", "lost update"), probe.delete("/validate")] {
-            let request = others.iter().fold(request, |request, etag| {
-                request.option(OptionNumber::IF_MATCH, etag)
-            });
-            let answer = probe.ask(&request)?;
-            let get = probe.get("/validate");
-            probe
-                .ask(&get)?
-                .code(Status::CONTENT)?
-                .payload_is(&before.payload)?;
-            if answer.status() == Some(Status::METHOD_NOT_ALLOWED) {
-                return Err(Stop::Skip(
-                    "the server does not let /validate be changed".to_owned(),
-                ));
-            }
-            answer.code(Status::PRECONDITION_FAILED)?;
+        let put = probe.put("/validate", "lost update");
+        let put = others
+            .iter()
+            .fold(put, |put, etag| put.option(OptionNumber::IF_MATCH, etag));
+        let answer = probe.ask(&put)?;
+        let get = probe.get("/validate");
+        probe
+            .ask(&get)?
+            .code(Status::CONTENT)?
+            .payload_is(&before.payload)?;
+        if answer.status() == Some(Status::METHOD_NOT_ALLOWED) {
+            return Err(Stop::Skip(
+                "the server does not let /validate be changed".to_owned(),
+            ));
         }
+        answer.code(Status::PRECONDITION_FAILED)?;
     }
     Ok(())
+}
+
+fn if_match_of_delete(probe: &mut Probe) -> Judged {
+    create(probe)?;
+    let delete = probe.delete("/create1").option(OptionNumber::IF_MATCH, WRONG);
+    let answer = probe.ask(&delete)?;
+    if answer.status() == Some(Status::METHOD_NOT_ALLOWED) {
+        return Err(Stop::Skip("the server does not let /create1 be deleted".to_owned()));
+    }
+    let get = probe.get("/create1");
+    probe.ask(&get)?.code(Status::CONTENT)?;
+    answer.code(Status::PRECONDITION_FAILED)?;
+    remove(probe)
 }
 
 /// A value that was not there before.

@@ -1,9 +1,10 @@
 //! §3: datagrams that are not messages. A message format error is rejected: with a Reset if the message is
 //! confirmable, with a Reset or in silence if it is not, in silence if it is an acknowledgement or a Reset (§4.2, §4.3).
+//! The last two have a case of their own, so that the others show who reads and who does not.
 
 use coracle_wire::{ContentFormat, MessageType, OptionNumber, Status};
 
-use super::rejected::{Raw, drops, in_every_type, resets, silence_after};
+use super::rejected::{Raw, drops, ignores_replies, rejects, resets, silence_after};
 use crate::case::{Case, server};
 use crate::message::Message;
 use crate::probe::Probe;
@@ -36,16 +37,16 @@ pub(super) const CASES: &[Case] = &[
     )
     .steps(&[
         "Send a GET that says it has a token of 15 bytes, and has that many",
-        "Reset for CON, Reset or nothing for NON, nothing for ACK and RST",
+        "Reset for CON, Reset or nothing for NON",
     ]),
     server(
         "RFC7252-3-token-length-9",
         "RFC 7252 §3, §4.2; RFC 8974 §2.1, §2.2.2",
-        "A token length of 9 to 14 is a message format error, unless the server knows extended tokens",
+        "A token length of 9 and more is a message format error, unless the server knows extended tokens",
         token_length_9,
     )
     .steps(&[
-        "Send a GET with a token of 9 to 12 bytes, and one with token length 13 and 14 in the form of RFC 8974",
+        "Send a GET with a token of 9 to 12 bytes, and one with token length 13 in the form of RFC 8974",
         "A Reset comes, or a response with the whole token",
     ]),
     server(
@@ -56,7 +57,7 @@ pub(super) const CASES: &[Case] = &[
     )
     .steps(&[
         "Send a GET with token length 1 and no token, and one with token length 8 and three bytes",
-        "Reset for CON, Reset or nothing for NON, nothing for ACK and RST",
+        "Reset for CON, Reset or nothing for NON",
     ]),
     server(
         "RFC7252-3-marker-without-payload",
@@ -66,7 +67,7 @@ pub(super) const CASES: &[Case] = &[
     )
     .steps(&[
         "Send a GET and a PUT that end with a payload marker",
-        "Reset for CON, Reset or nothing for NON, nothing for ACK and RST",
+        "Reset for CON, Reset or nothing for NON",
     ]),
     server(
         "RFC7252-3-short-datagram",
@@ -83,7 +84,7 @@ pub(super) const CASES: &[Case] = &[
     )
     .steps(&[
         "Send a GET with the option bytes f0, and one with f1 00",
-        "Reset for CON, Reset or nothing for NON, nothing for ACK and RST",
+        "Reset for CON, Reset or nothing for NON",
     ]),
     server(
         "RFC7252-3.1-option-length-15",
@@ -93,7 +94,7 @@ pub(super) const CASES: &[Case] = &[
     )
     .steps(&[
         "Send a GET with a Uri-Path whose length is 15, and an elective option with that length",
-        "Reset for CON, Reset or nothing for NON, nothing for ACK and RST",
+        "Reset for CON, Reset or nothing for NON",
     ]),
     server(
         "RFC7252-3.1-option-truncated",
@@ -103,9 +104,21 @@ pub(super) const CASES: &[Case] = &[
     )
     .steps(&[
         "Send a GET that ends within an extended delta, an extended length or a value",
-        "Reset for CON, Reset or nothing for NON, nothing for ACK and RST",
+        "Reset for CON, Reset or nothing for NON",
     ])
     .within(60),
+    server(
+        "RFC7252-4.2-malformed-reply",
+        "RFC 7252 §4.2, §3, §3.1, §4.1",
+        "A malformed acknowledgement or Reset is ignored in silence",
+        malformed_reply,
+    )
+    .steps(&[
+        "Send ACK and RST that end within the token, with token length 15, with an option delta and length of 15, with a \
+         payload marker alone, with an option that is cut off, and empty ones with a token and a payload",
+        "Nothing comes",
+    ])
+    .within(90),
     server(
         "RFC7252-3.1-option-number-overflow",
         "RFC 7252 §3.1, §5.4.6, §12.2",
@@ -113,7 +126,7 @@ pub(super) const CASES: &[Case] = &[
         number_overflow,
     )
     .steps(&[
-        "GET a resource with an option behind its path whose number is that of Uri-Path plus 65536",
+        "GET /.well-known/core with an option behind its path whose number is that of Uri-Path plus 65536",
         "Reset or 4.02",
     ]),
     server(
@@ -142,13 +155,15 @@ pub(super) const CASES: &[Case] = &[
     )
     .steps(&[
         "Send code 0.00 with a token, with an option, with a payload, with a payload marker alone",
-        "Reset for CON, Reset or nothing for NON, nothing for ACK and RST",
+        "Reset for CON, Reset or nothing for NON",
     ])
     .within(60),
 ];
 
+const EMPTY: u8 = 0x00;
 const GET: u8 = 0x01;
 const PUT: u8 = 0x03;
+const CONTENT: u8 = 0x45;
 
 /// Uri-Path "test": what a reader finds that goes on over the fault.
 const TEST: &[u8] = b"\xb4test";
@@ -182,19 +197,18 @@ fn version(probe: &mut Probe) -> Judged {
 }
 
 fn token_length_15(probe: &mut Probe) -> Judged {
-    in_every_type(probe, 15, GET, b"ttttttttttttttt\xb4test")?;
+    rejects(probe, 15, GET, b"ttttttttttttttt\xb4test")?;
     probe.expect_alive()
 }
 
 fn token_length_9(probe: &mut Probe) -> Judged {
     // Token length, its extension, and the bytes of the token that follow.
-    let lengths: [(u8, &[u8], usize); 6] = [
+    let lengths: [(u8, &[u8], usize); 5] = [
         (9, b"", 9),
         (10, b"", 10),
         (11, b"", 11),
         (12, b"", 12),
         (13, b"\x07", 20),
-        (14, b"\x00\x00", 269),
     ];
     for (nibble, extension, length) in lengths {
         let token = vec![0x74; length];
@@ -210,13 +224,13 @@ fn token_length_9(probe: &mut Probe) -> Judged {
 }
 
 fn token_truncated(probe: &mut Probe) -> Judged {
-    in_every_type(probe, 1, GET, b"")?;
-    in_every_type(probe, 8, GET, b"abc")?;
+    rejects(probe, 1, GET, b"")?;
+    rejects(probe, 8, GET, b"abc")?;
     probe.expect_alive()
 }
 
 fn marker_without_payload(probe: &mut Probe) -> Judged {
-    in_every_type(probe, 0, GET, b"\xb4test\xff")?;
+    rejects(probe, 0, GET, b"\xb4test\xff")?;
     resets(probe, 0x41, PUT, b"t\xb4test\xff")?;
     resets(probe, 0x40, GET, b"\xff")?;
     probe.expect_alive()
@@ -231,13 +245,13 @@ fn short_datagram(probe: &mut Probe) -> Judged {
 }
 
 fn delta_15(probe: &mut Probe) -> Judged {
-    in_every_type(probe, 0, GET, b"\xb4test\xf0")?;
+    rejects(probe, 0, GET, b"\xb4test\xf0")?;
     resets(probe, 0x40, GET, b"\xb4test\xf1\x00")?;
     probe.expect_alive()
 }
 
 fn length_15(probe: &mut Probe) -> Judged {
-    in_every_type(probe, 0, GET, b"\xbftesttesttesttest")?;
+    rejects(probe, 0, GET, b"\xbftesttesttesttest")?;
     // Number 65000 (extended delta of two bytes: 64720 = 64989 - 269) behind the path, so that it is elective.
     resets(probe, 0x40, GET, b"\xb4test\xef\xfc\xd0abcdefghijklmnop")?;
     probe.expect_alive()
@@ -256,13 +270,29 @@ fn option_truncated(probe: &mut Probe) -> Judged {
         resets(probe, 0x40, GET, rest)?;
         drops(probe, 0x50, GET, rest)?;
     }
-    in_every_type(probe, 0, GET, b"\xb4tes")?;
+    rejects(probe, 0, GET, b"\xb4tes")?;
+    probe.expect_alive()
+}
+
+fn malformed_reply(probe: &mut Probe) -> Judged {
+    let malformed: [(u8, u8, &[u8]); 8] = [
+        (1, GET, b""),
+        (15, GET, b"ttttttttttttttt\xb4test"),
+        (0, CONTENT, b"\xf0"),
+        (0, CONTENT, b"\xbftesttesttesttest"),
+        (0, CONTENT, b"\xff"),
+        (4, CONTENT, b"t"),
+        (1, EMPTY, b"t"),
+        (0, EMPTY, b"\xffpayload"),
+    ];
+    for (token_length, code, rest) in malformed {
+        ignores_replies(probe, token_length, code, rest)?;
+    }
     probe.expect_alive()
 }
 
 fn number_overflow(probe: &mut Probe) -> Judged {
-    let target = probe.target().to_owned();
-    let get = probe.get(&target).option(OptionNumber::URI_PATH, b"x");
+    let get = probe.get("/.well-known/core");
     let mut bytes = get.to_bytes();
     // Delta 65536 = 269 + 0xfef3: Uri-Path once more, for those who count with 16 bits.
     bytes.extend_from_slice(b"\xe1\xfe\xf3x");
@@ -307,9 +337,9 @@ fn leading_zeros(probe: &mut Probe) -> Judged {
 }
 
 fn empty_with_bytes(probe: &mut Probe) -> Judged {
-    in_every_type(probe, 1, 0, b"t")?;
-    in_every_type(probe, 0, 0, b"\xb4test")?;
-    in_every_type(probe, 0, 0, b"\xffpayload")?;
-    in_every_type(probe, 0, 0, b"\xff")?;
+    rejects(probe, 1, EMPTY, b"t")?;
+    rejects(probe, 0, EMPTY, b"\xb4test")?;
+    rejects(probe, 0, EMPTY, b"\xffpayload")?;
+    rejects(probe, 0, EMPTY, b"\xff")?;
     probe.expect_alive()
 }

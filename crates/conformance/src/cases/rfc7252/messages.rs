@@ -16,7 +16,7 @@ pub(super) const CASES: &[Case] = &[
         "An empty confirmable message is rejected with an empty Reset that has its Message ID",
         ping,
     )
-    .steps(&["Send an empty CON", "An empty Reset of four bytes with the same Message ID comes", "Once more"]),
+    .steps(&["Send an empty CON", "An empty Reset of four bytes with the same Message ID comes"]),
     server(
         "RFC7252-4.2-ack-echoes-mid",
         "RFC 7252 §4.2, §4.4",
@@ -113,7 +113,6 @@ const TOKEN_AND_TEST: &[u8] = b"t\xb4test";
 const RESERVED: [u8; 6] = [0x20, 0x21, 0xc0, 0xc1, 0xe1, 0xff];
 
 fn ping(probe: &mut Probe) -> Judged {
-    resets(probe, 0x40, 0x00, b"")?;
     resets(probe, 0x40, 0x00, b"")
 }
 

@@ -53,7 +53,7 @@ pub(super) const CASES: &[Case] = &[
         "Responses have no options of requests, none twice that is not repeatable, none out of its length",
         response_has_its_options,
     )
-    .locks(&["/location1"])
+    .locks(&["/test"])
     .steps(&[
         "Ask for what is there and what is not, by methods that are there and that are not, and with options",
         "No response has an option that only requests have, or one for experiments",
@@ -233,7 +233,7 @@ fn response_has_its_options(probe: &mut Probe) -> Judged {
         target(probe),
         target(probe).non(),
         target(probe).query("a=b").accept(ContentFormat::TEXT),
-        target(probe).option(OptionNumber(65_001), b"1"),
+        target(probe).option(OptionNumber(25), b"1"),
         probe.get("/.well-known/core"),
         probe.get("/validate").etag(b"1"),
         probe.get("/surely/not/here"),

@@ -30,11 +30,15 @@ impl Raw {
     }
 }
 
-/// A malformed message is judged in all four types: `token_length`, `code` and `rest` are the same in each, and none
-/// of them may be taken for a message.
-pub(super) fn in_every_type(probe: &mut Probe, token_length: u8, code: u8, rest: &[u8]) -> Judged {
+/// A malformed message that asks for something is rejected by CON and by NON; `token_length`, `code` and `rest` are the
+/// same in both.
+pub(super) fn rejects(probe: &mut Probe, token_length: u8, code: u8, rest: &[u8]) -> Judged {
     resets(probe, CON | token_length, code, rest)?;
-    drops(probe, NON | token_length, code, rest)?;
+    drops(probe, NON | token_length, code, rest)
+}
+
+/// As an acknowledgement and as a Reset it is ignored.
+pub(super) fn ignores_replies(probe: &mut Probe, token_length: u8, code: u8, rest: &[u8]) -> Judged {
     ignores(probe, ACK | token_length, code, rest)?;
     ignores(probe, RST | token_length, code, rest)
 }

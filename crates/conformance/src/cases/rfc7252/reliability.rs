@@ -1,6 +1,6 @@
 //! §4.2: how a separate response that is confirmable is repeated.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coracle_wire::{MessageType, Status};
 
@@ -86,7 +86,7 @@ pub(super) const CASES: &[Case] = &[
     .steps(&[
         "GET /separate",
         "Send an ACK and a RST with the Message ID of the response from another socket",
-        "The response comes again, and nothing comes to the other socket",
+        "The response comes again",
     ]),
 ];
 
@@ -134,11 +134,17 @@ fn repeated(probe: &mut Probe) -> Judged<(Message, Received)> {
     Ok((get, first))
 }
 
-/// The next message has to be a copy.
+/// A copy has to come, whatever else comes before it.
 fn expect_again(probe: &mut Probe, first: &Received, within: Duration) -> Judged<Received> {
-    let copy = probe.expect_message(within, "the response again")?;
-    copy.expect(copy.message == first.message, "the same message again", None)?;
-    Ok(copy)
+    let until = Instant::now() + within;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let copy = probe.expect_message(left, "the response again")?;
+        if copy.mid == first.mid {
+            copy.expect(copy.message == first.message, "the same message again", None)?;
+            return Ok(copy);
+        }
+    }
 }
 
 /// A server may be late with a repetition and catch up on the next one, but never be before the time that the shortest
@@ -226,5 +232,5 @@ fn ack_of_another_endpoint(probe: &mut Probe) -> Judged {
     other.send(&Message::empty(MessageType::Reset, first.mid));
     let copy = expect_again(probe, &first, FIRST_PAUSE)?;
     probe.acknowledge(&copy);
-    other.expect_silence(PATIENCE, "RFC 7252 §4.2")
+    Ok(())
 }

@@ -87,7 +87,7 @@ pub(super) const CASES: &[Case] = &[
         location,
     )
     .needs(&["/test"])
-    .locks(&["/location1"])
+    .locks(&["/test"])
     .steps(&[
         "POST to /test",
         "Each Location-Path and Location-Query of a 2.01 has at most 255 bytes and is neither \".\" nor \"..\"",
