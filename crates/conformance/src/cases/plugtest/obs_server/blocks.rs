@@ -1,13 +1,13 @@
-//! Observed resources that need blocks.
+//! Observed resources that need blocks. Only registrations are lost: where acknowledgements and requests for blocks
+//! take turns, a gateway that loses every third datagram may lose all of one kind.
 
-use coracle_wire::OptionNumber;
-use coracle_wire::Status;
+use coracle_wire::{OptionNumber, Status};
 
 use crate::message::{Message, Received};
 use crate::probe::Probe;
 use crate::verdict::{Judged, Stop};
 
-use super::watch::Watch;
+use super::watch::{Watch, lose_no_more};
 
 /// How many notifications are looked at until enough of them are of the kind that is wanted, or can be fetched whole:
 /// the resource may change again meanwhile.
@@ -15,6 +15,7 @@ const MOST: usize = 8;
 
 pub(super) fn obs_13(probe: &mut Probe) -> Judged {
     let (mut watch, response) = Watch::register(probe, "/obs-large")?;
+    lose_no_more(probe);
     if !is_large(&response)? {
         return Err(Stop::Skip("the server's /obs-large needs no blocks".to_owned()));
     }
@@ -39,6 +40,7 @@ pub(super) fn obs_14(probe: &mut Probe) -> Judged {
     let (mut seen, mut first_seen, mut fetched) = ([false; 2], [false; 2], false);
     for _ in 0..MOST {
         let (mut watch, response) = Watch::register(probe, "/obs-pumping")?;
+        lose_no_more(probe);
         let large = is_large(&response)?;
         set(&mut first_seen, large);
         fetched |= large && whole(probe, &watch.request.clone(), &response)?;

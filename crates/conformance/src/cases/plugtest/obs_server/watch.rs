@@ -77,9 +77,7 @@ impl Watch {
     pub(super) fn established(probe: &mut Probe) -> Judged<Watch> {
         let (mut watch, _) = Watch::register(probe, "/obs")?;
         watch.next_acknowledged(probe)?;
-        if probe.is_lossy() {
-            probe.lose(0, 0);
-        }
+        lose_no_more(probe);
         watch.next_acknowledged(probe)?;
         Ok(watch)
     }
@@ -169,11 +167,16 @@ impl Watch {
 
     /// Ends the observation, so that the server need not find out; nothing of it is judged.
     pub(super) fn leave(&self, probe: &mut Probe) {
-        if probe.is_lossy() {
-            probe.lose(0, 0);
-        }
+        lose_no_more(probe);
         let request = self.deregistration(probe);
         let _ = answer(probe, &request);
+    }
+}
+
+/// Makes a lossy path a good one for the rest of the case.
+pub(super) fn lose_no_more(probe: &mut Probe) {
+    if probe.is_lossy() {
+        probe.lose(0, 0);
     }
 }
 
