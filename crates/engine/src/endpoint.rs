@@ -564,7 +564,7 @@ impl Endpoint {
     /// Nothing at all is kept of past exchanges: what tests call back to zero.
     #[must_use]
     pub fn is_pristine(&self) -> bool {
-        self.server.exchanges.is_empty()
+        self.server.is_empty()
             && self.client.is_empty()
             && self.assemblies.is_empty()
             && self.bodies.is_empty()

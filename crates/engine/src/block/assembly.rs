@@ -98,7 +98,7 @@ impl Assemblies {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.table.is_empty() && self.index.is_empty() && self.per_peer.is_empty() && self.bytes == 0
     }
 
     /// Stage 5 of the way in. The second value is a streamed exchange that a new body put an end to.

@@ -77,7 +77,7 @@ impl Bodies {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.table.is_empty() && self.index.is_empty() && self.bytes == 0
     }
 
     /// Stage 4 of the way out: cuts the block that is asked for, and keeps the body when more will be.

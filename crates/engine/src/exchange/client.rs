@@ -52,7 +52,7 @@ impl Client {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty() && self.pings.is_empty()
+        self.table.is_empty() && self.pings.is_empty() && self.tokens.is_empty()
     }
 
     /// Begins a request.

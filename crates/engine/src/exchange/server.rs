@@ -137,6 +137,11 @@ impl Server {
         }
     }
 
+    /// Nothing is worked on.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.exchanges.is_empty() && self.per_peer.is_empty()
+    }
+
     /// Whether one more request of this peer can be worked on: no peer takes all the room.
     pub(crate) fn has_room(&mut self, context: &Context, peer: &Peer) -> bool {
         self.count_newest();

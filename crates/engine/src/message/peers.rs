@@ -52,7 +52,7 @@ impl Peers {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.states.is_empty()
+        self.states.is_empty() && self.index.is_empty()
     }
 
     pub(crate) fn find(&self, peer: &Peer) -> Option<Key> {

@@ -79,7 +79,7 @@ impl Seen {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.index.is_empty() && self.bytes == 0
     }
 
     /// Looks a message up and remembers it. `keep`: it must not be run twice.

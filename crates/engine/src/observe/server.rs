@@ -156,7 +156,7 @@ impl Observers {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_token.is_empty()
+        self.by_token.is_empty() && self.by_topic.is_empty() && self.per_peer.is_empty()
     }
 
     /// The observation that a request of this peer with this token renews or cancels (RFC 7641 §4.1).

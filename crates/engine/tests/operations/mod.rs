@@ -59,6 +59,7 @@ fn config() -> Config {
     config.max_requests = MAX_REQUESTS;
     config.max_exchanges = MAX_EXCHANGES;
     config.max_queue_per_peer = MAX_QUEUE;
+    config.seen_bytes = 4096;
     config.body_policy = Some(Arc::new(Streams));
     config
 }

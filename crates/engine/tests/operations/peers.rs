@@ -127,8 +127,12 @@ impl World {
         if self.sent.is_empty() {
             return;
         }
-        let (path, bytes) =
+        let (mut way, bytes) =
             self.sent[self.sent.len() - 1 - usize::from(cursor.byte()) % self.sent.len()].clone();
+        if cursor.byte().is_multiple_of(8) {
+            // Somebody else says it.
+            way = path(cursor.byte());
+        }
         let asked = Message::parse(&bytes).expect("what is sent can be parsed");
         let mut options = OptionsBuf::new();
         for _ in 0..cursor.byte() % 4 {
@@ -166,7 +170,7 @@ impl World {
             },
             payload: if empty { &[] } else { &[1; 32][..payload_len] },
         };
-        self.receive(path, encode(&message));
+        self.receive(way, encode(&message));
     }
 
     /// Something that was received before comes again, perhaps with a byte changed.
