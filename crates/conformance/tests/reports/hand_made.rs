@@ -212,6 +212,12 @@ pub(crate) fn report() -> Report {
             ),
             hostile(),
             flooded(),
+            report_of(
+                case("TD_COAP_OBS_02", "RFC 7641 §3.6", "An observer goes"),
+                Outcome::Inconclusive,
+                "interrupted",
+                Vec::new(),
+            ),
         ],
     }
 }

@@ -8,7 +8,7 @@ use coracle_conformance::report::pcap;
 use crate::hand_made::{hostile_report, report, subject};
 
 /// Type and content of each block (draft-ietf-opsawg-pcapng §3.1).
-fn blocks(mut file: &[u8]) -> Vec<(u32, Vec<u8>)> {
+pub(crate) fn blocks(mut file: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let mut blocks = Vec::new();
     while !file.is_empty() {
         let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());

@@ -175,20 +175,30 @@ fn write_cell(case: &CaseReport, out: &mut impl Write) -> io::Result<()> {
     )
 }
 
+/// Whether there is more to tell of a case than its reason.
+fn has_story(case: &CaseReport) -> bool {
+    match case.outcome {
+        Outcome::Fail => true,
+        Outcome::Inconclusive => !case.records.is_empty() || !case.commands.is_empty(),
+        Outcome::Pass | Outcome::Skipped | Outcome::NotYet => false,
+    }
+}
+
 /// What failed and what could not be judged, with all that is known of it.
 fn write_troubles(report: &Report, out: &mut impl Write) -> io::Result<()> {
     for (outcome, title) in [(Outcome::Fail, "Failed"), (Outcome::Inconclusive, "Inconclusive")] {
-        let cases: Vec<_> = report
-            .cases
-            .iter()
-            .filter(|case| case.outcome == outcome)
-            .collect();
-        if cases.is_empty() {
+        if report.count(outcome) == 0 {
             continue;
         }
         writeln!(out, "<h2>{title}</h2>")?;
-        for case in cases {
+        let cases = report.cases.iter().filter(|case| case.outcome == outcome);
+        let (stories, others): (Vec<_>, Vec<_>) = cases.partition(|case| has_story(case));
+        for case in stories {
             write_trouble(case, out)?;
+        }
+        if !others.is_empty() {
+            let others = others.len();
+            writeln!(out, "<p>{others} without any message; see below.</p>")?;
         }
     }
     Ok(())
@@ -266,12 +276,12 @@ fn write_row(case: &CaseReport, out: &mut impl Write) -> io::Result<()> {
             write_details(case, out)?;
             writeln!(out, "</details>")
         }
-        Outcome::Fail | Outcome::Inconclusive => {
+        Outcome::Fail | Outcome::Inconclusive if has_story(case) => {
             writeln!(out, "<div class=\"row {}\">", class(case.outcome))?;
             write_head(case, &format!("<a href=\"#{id}\">{id}</a>"), out)?;
             writeln!(out, "</div>")
         }
-        Outcome::Skipped | Outcome::NotYet => {
+        Outcome::Fail | Outcome::Inconclusive | Outcome::Skipped | Outcome::NotYet => {
             writeln!(out, "<div class=\"row {}\" id=\"{id}\">", class(case.outcome))?;
             write_head(case, &id, out)?;
             writeln!(out, "</div>")
