@@ -7,7 +7,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use coracle_sim::{Flaw, Run, Scenario, Totals, play_safely, shrink};
+use coracle_sim::{Flaw, Scenario, Totals, play_safely, shrink};
 
 const SEEDS: u64 = 1_000;
 
@@ -15,17 +15,9 @@ const SEEDS: u64 = 1_000;
 const TRIES: usize = 1_000;
 
 fn explain(seed: u64) -> String {
-    let Some(shrunk) = shrink(&Scenario::draw(seed), Flaw::None, TRIES) else {
-        return format!("seed {seed} failed once and not again: a run is not deterministic");
-    };
-    let Run {
-        ladder, complaints, ..
-    } = shrunk.run;
-    let complaints: Vec<String> = complaints.iter().map(ToString::to_string).collect();
-    format!(
-        "seed {seed}, made smaller:\n{}{ladder}{}",
-        shrunk.scenario,
-        complaints.join("\n")
+    shrink(&Scenario::draw(seed), Flaw::None, TRIES).map_or_else(
+        || format!("seed {seed} failed once and not again: a run is not deterministic"),
+        |shrunk| format!("seed {seed}, made smaller:\n{shrunk}"),
     )
 }
 

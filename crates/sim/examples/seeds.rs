@@ -103,13 +103,9 @@ impl Night {
         let Some(shrunk) = shrink(&Scenario::draw(seed), Flaw::None, TRIES) else {
             return println!("seed {seed} failed once and not again: a run is not deterministic");
         };
-        let complaints: Vec<String> = shrunk.run.complaints.iter().map(ToString::to_string).collect();
         println!(
-            "seed {seed} failed; the smallest of {} tries:\n{}{}{}\n",
-            shrunk.tries,
-            shrunk.scenario,
-            shrunk.run.ladder,
-            complaints.join("\n")
+            "seed {seed} failed; the smallest of {} tries:\n{shrunk}",
+            shrunk.tries
         );
     }
 }

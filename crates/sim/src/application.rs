@@ -7,7 +7,7 @@ use coracle_engine::{Event, ExchangeId, ResponseRef, Topic};
 use coracle_wire::{Method, OptionNumber, OptionsBuf, Status};
 
 use crate::body;
-use crate::history::{Happening, History};
+use crate::history::{Happening, History, Says};
 use crate::node::{Input, Io};
 use crate::scenario::Ask;
 
@@ -159,9 +159,12 @@ impl World {
             registers,
             ..
         } = work;
+        // Whether the engine takes it on its list is not told; when it does not, it also tells no end.
         if registers {
-            // Whether the engine takes it on its list is not told; when it does not, it also tells no end.
             self.observers.insert((node, id), (request, execution));
+        }
+        let waits = self.answer(node, io, id, (request, execution));
+        if registers && waits {
             let happening = Happening::Registered {
                 request,
                 execution,
@@ -169,13 +172,19 @@ impl World {
             };
             self.history.push(io.at, happening);
         }
-        self.answer(node, io, id, (request, execution));
     }
 
-    /// Gives the answer to a request, or the state as it is now to an observer.
-    fn answer(&mut self, node: usize, io: &mut Io<'_>, id: ExchangeId, (request, execution): (u32, u32)) {
+    /// Gives the answer to a request, or the state as it is now to an observer. That nobody waits any more is no failure
+    /// of the application.
+    fn answer(
+        &mut self,
+        node: usize,
+        io: &mut Io<'_>,
+        id: ExchangeId,
+        (request, execution): (u32, u32),
+    ) -> bool {
         let Some(ask) = self.asks.get(&request) else {
-            return;
+            return false;
         };
         let topic = ask.observes.as_ref().map(|observes| observes.topic);
         let state = topic
@@ -203,8 +212,7 @@ impl World {
         let response = ResponseRef::new(status, options.as_options(), &payload)
             .with_observe(topic.map(Topic))
             .with_confirmable(confirmable);
-        // That nobody waits any more is no failure of the application.
-        let _ = io.respond(id, response);
+        io.respond(id, response).is_ok()
     }
 
     fn event(&mut self, node: usize, io: &mut Io<'_>, event: Event) {
@@ -213,10 +221,17 @@ impl World {
                 let Some(request) = self.request_of(node, id) else {
                     return;
                 };
-                let says = body::says(&response.payload);
+                // Only applications succeed: what is no answer of one then is a broken one.
+                let broken = Says {
+                    request,
+                    execution: 0,
+                    state: 0,
+                    intact: false,
+                };
+                let says = body::says(&response.payload).unwrap_or(broken);
                 let happening = Happening::Answered {
                     request,
-                    says: says.filter(|_| response.status.is_success()),
+                    says: response.status.is_success().then_some(says),
                     more,
                 };
                 self.history.push(io.at, happening);

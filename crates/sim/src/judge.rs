@@ -317,16 +317,7 @@ impl Judge {
 
     fn answered(&mut self, at: Instant, request: u32, says: Option<Says>, more: bool) {
         if let Some(says) = says {
-            let of = says.request;
-            let executed = self.executions.get(&says.execution) == Some(&of);
-            self.complain(of != request, Complaint::AnswerOfAnother { request, of });
-            self.complain(!executed, Complaint::AnsweredUnexecuted { request });
-            let asked = self.asked.get(&request);
-            let mixed = asked.is_some_and(|asked| {
-                let leave = self.short_of_memory && asked.method.is_idempotent();
-                (asked.server_crashed || leave) && !asked.method.is_safe()
-            });
-            self.complain(!says.intact && !mixed, Complaint::AnswerBroken { request });
+            self.hear_answer(request, says);
         }
         if !more {
             return self.ended(at, request);
@@ -342,6 +333,22 @@ impl Judge {
         if let Some((knew, told)) = order.filter(|(knew, told)| told < knew) {
             self.complain(true, Complaint::WentBack { request, knew, told });
         }
+    }
+
+    /// What an answer says about itself. One that is not whole cannot be believed.
+    fn hear_answer(&mut self, request: u32, says: Says) {
+        if says.intact {
+            let of = says.request;
+            let executed = self.executions.get(&says.execution) == Some(&of);
+            self.complain(of != request, Complaint::AnswerOfAnother { request, of });
+            self.complain(!executed, Complaint::AnsweredUnexecuted { request });
+            return;
+        }
+        let mixed = self.asked.get(&request).is_some_and(|asked| {
+            let leave = self.short_of_memory && asked.method.is_idempotent();
+            (asked.server_crashed || leave) && !asked.method.is_safe()
+        });
+        self.complain(!mixed, Complaint::AnswerBroken { request });
     }
 
     fn ended(&mut self, at: Instant, request: u32) {

@@ -1,8 +1,14 @@
 //! A network of CoAP endpoints that runs on a virtual clock and comes out the same for the same seed.
 //!
 //! Nodes are [`Endpoint`](coracle_engine::Endpoint)s, each with a small application: a closure that takes what its
-//! endpoint hands out. Datagrams travel over a [`Link`] that loses, doubles, delays and so reorders them. Every
-//! datagram is kept in a log, which is printed as a ladder, with the seed, when a test fails.
+//! endpoint hands out. Datagrams travel over [`Link`]s, one for each direction if need be, that lose them one by one
+//! and in bursts, double, delay and so reorder them, and lose those that are too long. A NAT may show a node under
+//! another address, a node may crash and start anew, and each has a clock of its own. Every datagram is kept in a log,
+//! which is printed as a ladder, with the seed, when a test fails.
+//!
+//! On top of it are whole runs: [`Scenario::draw`] makes one from a seed, [`play()`] plays it and writes down its
+//! [`History`], [`judge()`] holds that against what an endpoint promises, and [`shrink()`] makes a scenario that fails
+//! small enough to be read. `cargo xtask sim` does this for many seeds.
 //!
 //! ```
 //! use coracle_engine::{Event, RequestRef, ResponseRef};

@@ -1,5 +1,6 @@
 //! Makes a scenario that fails smaller, until what is left is about what matters.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -21,6 +22,17 @@ pub struct Shrunk {
     pub run: Run,
     /// How many scenarios were played.
     pub tries: usize,
+}
+
+impl fmt::Display for Shrunk {
+    /// The scenario, its datagrams up to the first complaint, and all complaints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.scenario, self.run.ladder)?;
+        for complaint in &self.run.complaints {
+            writeln!(f, "{complaint}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Seeds that are tried for each smaller scenario: with fewer datagrams the same seed loses others.
@@ -217,7 +229,7 @@ mod tests {
     #[track_caller]
     fn assert_small(shrunk: &Shrunk, operations: usize) {
         let Shrunk { scenario, run, .. } = shrunk;
-        let text = format!("{scenario}\n{}\n{:?}", run.ladder, run.complaints);
+        let text = shrunk.to_string();
         assert!(scenario.operations.len() <= operations, "{text}");
         assert!(scenario.faults.is_empty(), "{text}");
         assert_eq!(scenario.links, [Link::perfect(); 2], "{text}");
