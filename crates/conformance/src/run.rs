@@ -379,8 +379,9 @@ impl Court<'_> {
             let request = probe.get(path);
             probe.ask(&request)
         });
-        // Whoever does not answer here will fail in the case, where it is seen.
-        let offers = answer.is_ok_and(|answer| answer.status() != Some(Status::NOT_FOUND));
+        // Whoever does not answer here, or wrongly, will fail in the case, where it is seen.
+        let missing = answer.is_ok_and(|answer| answer.status() == Some(Status::NOT_FOUND));
+        let offers = !missing;
         lock(&self.offered).insert(path, offers);
         offers
     }
@@ -472,5 +473,29 @@ fn knock(server: SocketAddr, message: &Message) -> std::io::Result<Option<Messag
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::server;
+
+    #[test]
+    fn many_share_what_one_alone_may_lock() {
+        let case = || server("a", "", "", |_| Ok(()));
+        let (sharing, locking) = (case().shares(&["/a"]), case().locks(&["/a"]));
+        let mut queue = Queue::default();
+        queue.hold(&sharing);
+        queue.hold(&sharing);
+        assert!(queue.is_free(&sharing) && !queue.is_free(&locking));
+        queue.free(&sharing);
+        assert!(!queue.is_free(&locking), "one is left");
+        queue.free(&sharing);
+        assert!(queue.is_free(&locking));
+        queue.hold(&locking);
+        assert!(!queue.is_free(&sharing) && !queue.is_free(&locking));
+        queue.free(&locking);
+        assert!(queue.is_free(&sharing) && queue.is_free(&locking));
     }
 }

@@ -1,5 +1,7 @@
-//! §4.4, §4.5, §5.3.1: what is a copy of a message, and what is another request. That a copy is not executed again is
-//! a SHOULD; that another request is executed is none.
+//! §4.4, §4.5, §5.3.1: what is a copy of a message, and what is another request.
+//!
+//! That a copy is not executed again is a SHOULD, whose only leave is for what can be executed again without harm: so a
+//! POST that is executed twice is a failure here, and a PUT that is answered anew is inconclusive.
 
 use coracle_wire::{MessageType, Status};
 
@@ -23,7 +25,7 @@ pub(super) const CASES: &[Case] = &[
     .steps(&[
         "POST to a counter, and send the same datagram twice again",
         "An acknowledgement with the Message ID comes for each, with the same response (SHOULD)",
-        "The counter is 1 (SHOULD)",
+        "The counter is 1",
     ]),
     server(
         "RFC7252-4.5-copy-of-con-put",
@@ -58,7 +60,7 @@ pub(super) const CASES: &[Case] = &[
     .without_gateway()
     .steps(&[
         "POST to a counter by NON, and send the same datagram twice again",
-        "The counter is 1 (SHOULD)",
+        "The counter is 1",
     ]),
     server(
         "RFC7252-4.5-same-mid-of-another",
@@ -133,12 +135,12 @@ fn acknowledged(answers: Vec<Option<Received>>, mid: u16) -> Judged<Vec<Received
     Ok(answers)
 }
 
-fn should_be_once(count: &str) -> Judged {
+fn executed_once(count: &str) -> Judged {
     if count == "1" {
         return Ok(());
     }
-    let what = format!("the counter is {count} (copies SHOULD be processed once, RFC 7252 §4.5)");
-    Err(Stop::Inconclusive(what))
+    let what = format!("expected that copies are executed once, but the counter is {count}");
+    Err(Stop::fail(what, "RFC 7252 §4.5"))
 }
 
 fn should_be_same(answers: &[Received]) -> Judged {
@@ -156,7 +158,7 @@ fn copy_of_con_post(probe: &mut Probe) -> Judged {
     let answers = copies(probe, &post, 3)?;
     let answers = acknowledged(answers, post.mid)?;
     probe.set_raw(false);
-    should_be_once(&count_of(probe, &path)?)?;
+    executed_once(&count_of(probe, &path)?)?;
     should_be_same(&answers)
 }
 
@@ -190,7 +192,7 @@ fn copy_of_non_post(probe: &mut Probe) -> Judged {
         answer.expect(!acknowledges, "no acknowledgement", "RFC 7252 §4.3")?;
     }
     let mut other = probe.another()?;
-    should_be_once(&count_of(&mut other, &path)?)
+    executed_once(&count_of(&mut other, &path)?)
 }
 
 fn same_mid_of_another(probe: &mut Probe) -> Judged {
@@ -199,7 +201,7 @@ fn same_mid_of_another(probe: &mut Probe) -> Judged {
     let mut other = probe.another()?;
     success(&probe.ask(&post)?)?;
     success(&other.ask(&post)?)?;
-    expect_count(probe, &path, "2")
+    expect_count(probe, &path, 2)
 }
 
 fn same_token_again(probe: &mut Probe) -> Judged {
@@ -210,7 +212,7 @@ fn same_token_again(probe: &mut Probe) -> Judged {
         let answer = probe.ask(&post)?;
         success(&answer)?;
     }
-    expect_count(probe, &path, "3")
+    expect_count(probe, &path, 3)
 }
 
 fn same_bytes_other_mid(probe: &mut Probe) -> Judged {
@@ -223,9 +225,9 @@ fn same_bytes_other_mid(probe: &mut Probe) -> Judged {
     if !probe.is_lossy() {
         let post = probe.post(&path, "").token(b"").non();
         success(&probe.ask(&post)?)?;
-        return expect_count(probe, &path, "3");
+        return expect_count(probe, &path, 3);
     }
-    expect_count(probe, &path, "2")
+    expect_count(probe, &path, 2)
 }
 
 fn success(answer: &Received) -> Judged {
@@ -234,12 +236,17 @@ fn success(answer: &Received) -> Judged {
     Ok(())
 }
 
-fn expect_count(probe: &mut Probe, path: &str, count: &str) -> Judged {
+/// Every request was executed. Behind the lossy gateway the server may have seen copies too, of which other cases are.
+fn expect_count(probe: &mut Probe, path: &str, requests: u64) -> Judged {
     let get = probe.get(path);
-    probe
-        .ask(&get)?
+    let answer = probe.ask(&get)?;
+    let count = std::str::from_utf8(&answer.payload)
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
+    let all = count == Some(requests) || probe.is_lossy() && count > Some(requests);
+    answer
         .code(Status::CONTENT)?
-        .payload_is(count.as_bytes())?;
+        .expect(all, format!("the counter at {requests}"), None)?;
     Ok(())
 }
 
