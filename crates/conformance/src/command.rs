@@ -2,18 +2,23 @@
 
 use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 /// How much of what a command prints is kept: the end of it.
 const KEPT: usize = 64 * 1024;
+
+/// How long the rest of the output is waited for.
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// A command that is ended, with all that it started, when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
     output: Arc<Mutex<Vec<u8>>>,
-    readers: Vec<thread::JoinHandle<()>>,
+    /// Is closed when both outputs are.
+    closed: mpsc::Receiver<()>,
 }
 
 impl Running {
@@ -32,20 +37,32 @@ impl Running {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;
         let output = Arc::default();
-        let readers = [
-            child.stdout.take().map(|pipe| read(pipe, Arc::clone(&output))),
-            child.stderr.take().map(|pipe| read(pipe, Arc::clone(&output))),
-        ];
+        let (open, closed) = mpsc::channel();
+        if let Some(pipe) = child.stdout.take() {
+            read(pipe, Arc::clone(&output), open.clone());
+        }
+        if let Some(pipe) = child.stderr.take() {
+            read(pipe, Arc::clone(&output), open);
+        }
         Ok(Running {
             child,
             output,
-            readers: readers.into_iter().flatten().collect(),
+            closed,
         })
     }
 
     /// How it ended, if it has.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
+    }
+
+    /// Interrupts it and all that it started, as Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        #[cfg(unix)]
+        if let Some(group) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
+            // It may have ended by itself just now.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::INT);
+        }
     }
 
     /// Ends it and all that it started.
@@ -64,12 +81,11 @@ impl Running {
         self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// As [`output`](Self::output), after it has ended: waits for what is still in the pipes.
+    /// As [`output`](Self::output), after it has ended: waits for what is still in the pipes, but not for a process
+    /// that has left the group and holds them open.
     pub(crate) fn last_output(&mut self) -> Vec<u8> {
         self.end();
-        for reader in self.readers.drain(..) {
-            let _ = reader.join();
-        }
+        let _ = self.closed.recv_timeout(DRAIN);
         self.output()
     }
 }
@@ -80,9 +96,10 @@ impl Drop for Running {
     }
 }
 
-/// Reads a pipe to its end, so that the command never has to wait for us.
-fn read(mut pipe: impl Read + Send + 'static, output: Arc<Mutex<Vec<u8>>>) -> thread::JoinHandle<()> {
+/// Reads a pipe to its end, so that the command never has to wait for us; `open` is dropped then.
+fn read(mut pipe: impl Read + Send + 'static, output: Arc<Mutex<Vec<u8>>>, open: mpsc::Sender<()>) {
     thread::spawn(move || {
+        let _open = open;
         let mut buf = [0; 4096];
         while let Ok(length @ 1..) = pipe.read(&mut buf) {
             let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,7 +107,7 @@ fn read(mut pipe: impl Read + Send + 'static, output: Arc<Mutex<Vec<u8>>>) -> th
             let excess = output.len().saturating_sub(KEPT);
             output.drain(..excess);
         }
-    })
+    });
 }
 
 /// How a command ended, for people.
@@ -105,8 +122,12 @@ pub(crate) fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Whether it was ended by a signal: it crashed.
+/// Whether it was ended by a signal, but not by ours as Ctrl-C sends it: it crashed.
 pub(crate) fn crashed(status: ExitStatus) -> bool {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return signal != rustix::process::Signal::INT.as_raw();
+    }
     status.code().is_none()
 }
 
@@ -151,6 +172,38 @@ mod tests {
         running.last_output();
         let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         assert!(state.is_empty() || state.contains(") Z "), "still there: {state}");
+    }
+
+    #[test]
+    fn a_process_that_left_the_group_is_not_waited_for() {
+        let mut running = shell("echo here; setsid sh -c 'echo $$; sleep 20' & wait");
+        let pid = loop {
+            let output = String::from_utf8(running.output()).unwrap();
+            if let Some(pid) = output.lines().nth(1)
+                && output.ends_with('\n')
+            {
+                break pid.parse().unwrap();
+            }
+            thread::yield_now();
+        };
+        let began = std::time::Instant::now();
+        assert!(running.last_output().starts_with(b"here\n"));
+        assert!(began.elapsed() < Duration::from_secs(15));
+        let left = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process_group(left, rustix::process::Signal::KILL).unwrap();
+    }
+
+    #[test]
+    fn an_interrupted_command_may_end_in_its_own_way() {
+        let mut running = shell("trap 'echo bye; exit 7' INT; echo here; while :; do sleep 0.1; done");
+        while running.output().is_empty() {
+            thread::yield_now();
+        }
+        running.interrupt();
+        let status = wait(&mut running);
+        assert_eq!(describe(status), "exit status 7");
+        assert_eq!(running.last_output(), b"here\nbye\n");
+        assert!(!crashed(wait(&mut shell("kill -INT $$"))));
     }
 
     #[test]

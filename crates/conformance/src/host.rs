@@ -10,6 +10,7 @@ use crate::command::{self, Running};
 use crate::message::{Message, Received};
 use crate::talk::{Frame, Talk};
 use crate::template::{Stimulus, Template};
+use crate::transcript::Fate;
 use crate::verdict::{Judged, Stop};
 
 /// How long a command may take to send its first message.
@@ -17,6 +18,12 @@ const START: Duration = Duration::from_secs(10);
 
 /// How long a command may take to end after its answer.
 const END: Duration = Duration::from_secs(5);
+
+/// How long the first two retransmissions may take: at most 3 s and 6 s by the default parameters of RFC 7252 §4.8.
+const RETRANSMISSIONS: Duration = Duration::from_secs(20);
+
+/// How often a client is told again to send a non-confirmable request.
+const NON_AGAIN: u32 = 3;
 
 /// How often it is looked whether the command still runs.
 const LOOK: Duration = Duration::from_millis(100);
@@ -98,10 +105,56 @@ impl Host {
         String::from_utf8_lossy(&output).into_owned()
     }
 
+    /// Starts the client's command and takes its first request. A non-confirmable request that the lossy gateway
+    /// takes away stays lost, so that the client is told again.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start) and [`request`](Self::request).
+    pub fn provoke(&mut self, stimulus: &Stimulus) -> Judged<Received> {
+        let again = self.talk.is_lossy() && stimulus.wish("non").is_some();
+        self.start(stimulus)?;
+        let mut request = self.request_within(if again { END } else { START });
+        for _ in 0..NON_AGAIN {
+            if request.is_ok() || !again {
+                break;
+            }
+            self.start(stimulus)?;
+            request = self.request_within(END);
+        }
+        request
+    }
+
+    /// Runs other commands beside the one that runs, which goes on.
+    ///
+    /// # Errors
+    /// Those of `others`.
+    pub fn beside<T>(&mut self, others: impl FnOnce(&mut Host) -> Judged<T>) -> Judged<T> {
+        let first = self.running.take();
+        let judged = others(self);
+        self.end();
+        self.running = first;
+        judged
+    }
+
+    /// Asks the command to end, as a user does with Ctrl-C. It may do what it has to do before.
+    pub fn interrupt(&mut self) {
+        if let Some(running) = &self.running {
+            running.interrupt();
+        }
+    }
+
+    /// Whether the command still runs.
+    pub fn runs(&mut self) -> bool {
+        self.running
+            .as_mut()
+            .is_some_and(|running| running.ended().is_none())
+    }
+
     /// The next request of the client. Acknowledgements and Resets that come meanwhile are dropped.
     ///
     /// # Errors
-    /// [`Stop::Inconclusive`] if the command ends without one, [`Stop::Fail`] if it crashed or sends none.
+    /// [`Stop::Inconclusive`] if the command ends without one or never sends anything, [`Stop::Fail`] if it crashed or
+    /// sends something else only.
     pub fn request(&mut self) -> Judged<Received> {
         self.request_within(START)
     }
@@ -111,32 +164,62 @@ impl Host {
     /// # Errors
     /// As [`request`](Self::request).
     pub fn request_within(&mut self, within: Duration) -> Judged<Received> {
+        self.await_message(within, "a request", |message| message.method().is_some())
+    }
+
+    /// The next message of the client that is `wanted`; others that come meanwhile are dropped.
+    ///
+    /// # Errors
+    /// As [`request`](Self::request).
+    pub fn await_message(
+        &mut self,
+        within: Duration,
+        what: &str,
+        wanted: impl Fn(&Message) -> bool,
+    ) -> Judged<Received> {
         let until = Instant::now() + within;
         loop {
+            // What the command sent before it ended still lies in the socket.
+            let ended = self.running.as_mut().and_then(Running::ended);
             if let Some(message) = self.talk.receive(LOOK)? {
-                if message.method().is_some() {
+                if wanted(&message) {
                     return Ok(message);
                 }
-                continue;
-            }
-            if let Some(status) = self.running.as_mut().and_then(Running::ended) {
+            } else if let Some(status) = ended {
                 self.end();
-                return Err(self.ended_early(status));
+                return Err(self.ended_early(status, what));
             }
             if Instant::now() >= until {
-                return Err(self.talk.nothing_came(within, "a request"));
+                return Err(self.missing(within, what));
             }
         }
     }
 
-    fn ended_early(&self, status: std::process::ExitStatus) -> Stop {
+    /// The finding that the command runs, but something is missing.
+    fn missing(&mut self, within: Duration, what: &str) -> Stop {
+        if self.heard() {
+            return self.talk.nothing_came(within, what);
+        }
+        self.end();
+        let seconds = within.as_secs_f64();
+        Stop::Inconclusive(format!(
+            "the command sent nothing within {seconds:.1} s and was ended"
+        ))
+    }
+
+    /// Whether anything of the client has ever come.
+    fn heard(&self) -> bool {
+        let records = self.talk.frame().transcript.records();
+        records.iter().any(|record| !record.by_judge)
+    }
+
+    fn ended_early(&self, status: std::process::ExitStatus, missing: &str) -> Stop {
         let output = String::from_utf8_lossy(&self.output);
-        let last = output
-            .lines()
-            .rfind(|line| !line.trim().is_empty())
-            .unwrap_or("nothing");
+        let lines = || output.lines().map(str::trim).filter(|line| !line.is_empty());
+        let complaint = lines().rfind(|line| line.to_lowercase().contains("error"));
+        let last = complaint.or(lines().next_back()).unwrap_or("nothing");
         let what = format!(
-            "the command ended ({}) before a request; it said: {last}",
+            "the command ended ({}) before {missing}; it said: {last}",
             command::describe(status)
         );
         if command::crashed(status) {
@@ -222,6 +305,95 @@ impl Host {
         }
     }
 
+    /// Sends a confirmable message to a client that may end as soon as it has it, and waits for the acknowledgement.
+    /// One that the lossy gateway took away counts, for a client that has ended cannot repeat it.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] if there is none, or a Reset instead.
+    pub fn deliver(&mut self, to: &Received, message: &Message) -> Judged {
+        self.talk.transmit_reliably(to.from, message);
+        let within = Duration::from_secs(if self.talk.is_lossy() { 30 } else { 8 });
+        let until = Instant::now() + within;
+        let acknowledgement = Message::empty(MessageType::Acknowledgement, message.mid);
+        while self.copies_of(&acknowledgement).is_empty() {
+            if Instant::now() >= until {
+                self.talk.give_up(message.mid);
+                let what = format!("an acknowledgement of {message}");
+                return Err(self.talk.nothing_came(within, &what));
+            }
+            let Some(reply) = self.talk.receive_new(LOOK)? else {
+                continue;
+            };
+            if reply.message_type == MessageType::Reset && reply.mid == message.mid {
+                reply.is_empty_of(MessageType::Acknowledgement, message.mid)?;
+            }
+            self.talk.keep(reply);
+        }
+        self.talk.give_up(message.mid);
+        Ok(())
+    }
+
+    /// When the client sent a message, each time, since the case began: also what the lossy gateway took away.
+    #[must_use]
+    pub fn copies_of(&self, message: &Message) -> Vec<Duration> {
+        let bytes = message.to_bytes();
+        let records = self.talk.frame().transcript.records();
+        let copies = records
+            .iter()
+            .filter(|record| !record.by_judge && record.bytes == bytes);
+        copies.map(|record| record.at).collect()
+    }
+
+    /// The last message of the client that the lossy gateway took away and that is `wanted`.
+    #[must_use]
+    pub fn lost(&self, wanted: impl Fn(&Message) -> bool) -> Option<Received> {
+        let records = self.talk.frame().transcript.records();
+        let lost = records.iter().enumerate().rev();
+        let mut lost = lost.filter(|(_, record)| !record.by_judge && record.fate == Fate::Lost);
+        lost.find_map(|(index, record)| {
+            let message = Message::parse(&record.bytes).ok().filter(&wanted)?;
+            Some(Received {
+                message,
+                index,
+                at: record.at,
+                from: record.from,
+            })
+        })
+    }
+
+    /// Waits until the client has sent a request so often, which is taken for lost each time.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] if it has not in time, or sends another message instead.
+    pub fn await_copies(&mut self, request: &Received, count: usize) -> Judged {
+        let until = Instant::now() + RETRANSMISSIONS;
+        while self.copies_of(request).len() < count {
+            if Instant::now() >= until {
+                return Err(self.talk.nothing_came(RETRANSMISSIONS, "the request again"));
+            }
+            if let Some(message) = self.talk.receive_new(LOOK)? {
+                let expected = "the same message again, with the same Message ID";
+                message.expect(message.method().is_none(), expected, "RFC 7252 §4.2")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets some time pass, in which only copies of requests are answered; other messages wait for `receive`.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] when the case's time is over, [`Stop::Fail`] if something malformed came.
+    pub fn pause(&mut self, time: Duration) -> Judged {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.talk.receive_new(left)? {
+                Some(message) => self.talk.keep(message),
+                None => return Ok(()),
+            }
+        }
+    }
+
     /// Waits until the command has ended, meanwhile answering copies of requests, and gives what it printed.
     ///
     /// # Errors
@@ -260,7 +432,7 @@ impl Host {
     /// # Errors
     /// [`Stop::Inconclusive`] if it has not.
     pub fn expect_shown(&mut self, text: &str) -> Judged {
-        let until = Instant::now() + END;
+        let until = Instant::now() + END * if self.talk.is_lossy() { 4 } else { 1 };
         while !self.output().contains(text) {
             if Instant::now() >= until || self.running.is_none() {
                 return Err(Stop::Inconclusive(format!("the command did not show {text:?}")));

@@ -5,8 +5,9 @@ use std::fmt;
 /// A command line with places for what a case wants.
 ///
 /// Words are separated by spaces; quotes keep spaces. `{uri}` and `{method}` (in small letters) stand for
-/// themselves, and `{verb}` is the method, or `observe` for an observation. `{name:words}` is put in only if the case
-/// wants `name`, with `%` for its value:
+/// themselves, and `{verb}` is the method, or `observe` or `ping` if that is wanted. `{name:words}` is put in only if
+/// the case wants `name`, with `%` for its value, `%hex` for a number as the value of an option in hexadecimal
+/// (nothing for 0), and `%szx` for a block size as its exponent:
 ///
 /// | name | wanted for | value |
 /// |---|---|---|
@@ -16,8 +17,9 @@ use std::fmt;
 /// | `accept` | Accept | the number |
 /// | `etag`, `if-match` | ETag, If-Match | hexadecimal |
 /// | `if-none-match` | If-None-Match | |
-/// | `observe` | an observation that lasts until the command is ended | |
+/// | `observe` | an observation that lasts for some time, or until the command is ended | seconds |
 /// | `block` | blocks of a size, in bytes | the number |
+/// | `ping` | a ping, alone or while it does what it does | |
 ///
 /// A case that wants what a command line has no place for is skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,10 +92,22 @@ impl Stimulus {
         self.with("non", "")
     }
 
-    /// An observation.
+    /// An observation, for longer than any case lasts.
     #[must_use]
     pub fn observe(self) -> Stimulus {
-        self.with("observe", "")
+        self.observe_for(OBSERVATION)
+    }
+
+    /// An observation that the client leaves after some seconds, if it can.
+    #[must_use]
+    pub fn observe_for(self, seconds: u32) -> Stimulus {
+        self.with("observe", seconds)
+    }
+
+    /// A ping (RFC 7252 §4.3).
+    #[must_use]
+    pub fn ping() -> Stimulus {
+        Stimulus::get("/").with("ping", "")
     }
 
     /// The path and query.
@@ -101,10 +115,26 @@ impl Stimulus {
     pub fn target(&self) -> &str {
         &self.target
     }
+
+    /// The method in small letters.
+    #[must_use]
+    pub fn method(&self) -> &'static str {
+        self.method
+    }
+
+    /// The value of a wish, if there is that wish.
+    #[must_use]
+    pub fn wish(&self, name: &str) -> Option<&str> {
+        let wish = self.wishes.iter().find(|(wish, _)| *wish == name);
+        wish.map(|(_, value)| value.as_str())
+    }
 }
 
+/// How long an observation lasts unless a case says otherwise, in seconds: longer than any case.
+const OBSERVATION: u32 = 600;
+
 /// What templates know.
-const WISHES: [&str; 9] = [
+const WISHES: [&str; 10] = [
     "non",
     "payload",
     "format",
@@ -114,28 +144,33 @@ const WISHES: [&str; 9] = [
     "if-none-match",
     "observe",
     "block",
+    "ping",
 ];
+
+/// Wishes that are verbs.
+const VERBS: [&str; 2] = ["observe", "ping"];
 
 /// Command lines of known clients.
 const KNOWN: [(&str, &str); 4] = [
     (
         "coracle",
         "coracle {verb} {uri} {non:--non} {payload:-d %} {format:-f %} {accept:-a %} {etag:-O etag=0x%} \
-         {if-match:--if-match 0x%} {if-none-match:--if-none-match} {block:-b %}",
+         {if-match:--if-match 0x%} {if-none-match:--if-none-match} {block:--block-size %} {observe:--duration %} {ping:-c 1}",
     ),
     (
         "coap-client",
         "coap-client-notls -B 90 -m {method} {non:-N} {payload:-e %} {format:-t %} {accept:-A %} {etag:-O 4,0x%} \
-         {if-match:-O 1,0x%} {if-none-match:-O 5} {observe:-s 90} {block:-b %} {uri}",
+         {if-match:-O 1,0x%} {if-none-match:-O 5,} {observe:-s %} {block:-b %} {ping:-s 60 -K 1} {uri}",
     ),
     (
         "aiocoap-client",
         "aiocoap-client -m {method} {non:--non} {payload:--payload %} {format:--content-format %} \
-         {accept:--accept %} {observe:--observe} {block:--payload-initial-szx %} {uri}",
+         {accept:--accept %} {observe:--observe} {block:--payload-initial-szx %szx} {uri}",
     ),
     (
         "coap",
-        "coap {method} {non:-n} {payload:-p %} {observe:-o} {block:-b %} {uri}",
+        "coap {method} {non:-c} {payload:-p %} {format:-O 12,0x%hex} {accept:-O 17,0x%hex} {etag:-O 4,0x%} \
+         {if-match:-O 1,0x%} {if-none-match:-O 5,0x} {observe:-o} {block:-b %szx} {uri}",
     ),
 ];
 
@@ -195,13 +230,13 @@ impl Template {
         if stimulus.method != "get" && !verb && !self.source.contains("{method}") {
             return Err("{method}".to_owned());
         }
-        let lacks = |name: &str| !(group(name) || verb && name == "observe");
+        let lacks = |name: &str| !(group(name) || verb && VERBS.contains(&name));
         if let Some((name, _)) = stimulus.wishes.iter().find(|(name, _)| lacks(name)) {
             return Err(format!("{{{name}:…}}"));
         }
         let uri = format!("coap://{authority}{}", stimulus.target);
-        let observes = stimulus.wishes.iter().any(|(name, _)| *name == "observe");
-        let verb = if observes { "observe" } else { stimulus.method };
+        let verb = VERBS.into_iter().find(|verb| stimulus.wish(verb).is_some());
+        let verb = verb.unwrap_or(stimulus.method);
         let mut arguments = Vec::new();
         for word in &self.words {
             match word {
@@ -210,14 +245,30 @@ impl Template {
                     arguments.push(text.replace("{uri}", &uri));
                 }
                 Word::Group(name, words) => {
-                    if let Some((_, value)) = stimulus.wishes.iter().find(|(wish, _)| wish == name) {
-                        arguments.extend(words.iter().map(|word| word.replace('%', value)));
+                    if let Some(value) = stimulus.wish(name) {
+                        arguments.extend(words.iter().map(|word| fill(word, value)));
                     }
                 }
             }
         }
         Ok(arguments)
     }
+}
+
+/// Puts the value of a wish into a word.
+fn fill(word: &str, value: &str) -> String {
+    if let Some((before, after)) = word.split_once("%hex") {
+        let bytes = value.parse().unwrap_or(0_u64).to_be_bytes();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        // Leading zero bytes are left out (RFC 7252 §3.2).
+        let digits = hex.trim_start_matches("00");
+        return format!("{before}{digits}{after}");
+    }
+    if let Some((before, after)) = word.split_once("%szx") {
+        let szx = value.parse().unwrap_or(16_u32).max(16).ilog2() - 4;
+        return format!("{before}{szx}{after}");
+    }
+    word.replace('%', value)
 }
 
 /// Splits at spaces outside of quotes and braces.
@@ -315,5 +366,39 @@ mod tests {
     #[test]
     fn known_clients_can_be_read() {
         assert!(Template::names().all(|name| Template::named(name).is_some()));
+    }
+
+    /// What a known client is told, and the name of the first wish that it cannot be told.
+    fn told(name: &str, stimulus: &Stimulus) -> Result<String, String> {
+        let arguments = Template::named(name).unwrap().expand(stimulus, "h")?;
+        Ok(arguments.join(" "))
+    }
+
+    #[test]
+    fn numbers_are_written_as_the_client_wants_them() {
+        let get = Stimulus::get("/x").with("accept", 41).with("block", 64);
+        let coracle = "coracle get coap://h/x -a 41 --block-size 64";
+        assert_eq!(told("coracle", &get).unwrap(), coracle);
+        let libcoap = "coap-client-notls -B 90 -m get -A 41 -b 64 coap://h/x";
+        assert_eq!(told("coap-client", &get).unwrap(), libcoap);
+        let aiocoap = "aiocoap-client -m get --accept 41 --payload-initial-szx 2 coap://h/x";
+        assert_eq!(told("aiocoap-client", &get).unwrap(), aiocoap);
+        assert_eq!(told("coap", &get).unwrap(), "coap get -O 17,0x29 -b 2 coap://h/x");
+        let put = Stimulus::new("put", "/x").text("t");
+        assert_eq!(told("coap", &put).unwrap(), "coap put -p t -O 12,0x coap://h/x");
+    }
+
+    #[test]
+    fn observations_and_pings_are_verbs_of_some_clients() {
+        let observe = Stimulus::get("/x").observe_for(4);
+        let coracle = "coracle observe coap://h/x --duration 4";
+        assert_eq!(told("coracle", &observe).unwrap(), coracle);
+        let libcoap = "coap-client-notls -B 90 -m get -s 4 coap://h/x";
+        assert_eq!(told("coap-client", &observe).unwrap(), libcoap);
+        let ping = Stimulus::ping();
+        assert_eq!(told("coracle", &ping).unwrap(), "coracle ping coap://h/ -c 1");
+        assert_eq!(told("coap", &ping).unwrap_err(), "{ping:…}");
+        let custom = Template::parse("c {verb} {uri}").unwrap();
+        assert_eq!(custom.expand(&ping, "h").unwrap(), ["c", "ping", "coap://h/"]);
     }
 }

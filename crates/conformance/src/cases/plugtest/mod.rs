@@ -2,6 +2,8 @@
 
 mod block_client;
 mod block_server;
+mod client_blocks;
+mod client_steps;
 mod core_client;
 mod core_server;
 mod link_client;
