@@ -209,7 +209,7 @@ impl World {
         );
         assert!(self.sent[before..].iter().all(|(to, _)| to.remote == path.remote));
         self.received.push((path, bytes));
-        if self.received.len() > 16 {
+        if self.received.len() > 64 {
             self.received.remove(0);
         }
     }
