@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::minimise::{Minimised, Trial, minimise};
+use super::minimise::{Minimised, Trial, When, minimise};
 use super::pacer::Pacer;
 use super::sender::Sender;
 use super::server::Server;
@@ -16,7 +16,11 @@ use super::{
 };
 
 /// How many of the last messages may have to do with a failure.
-const SUSPECTS: usize = 1_000;
+const SUSPECTS: usize = 5_000;
+
+/// How long after its cause a failure is waited for, and how much longer than it took before.
+const DELAY: Duration = Duration::from_secs(3);
+const MARGIN: Duration = Duration::from_millis(200);
 
 /// How often the server is tried, at most, to minimise one reproducer.
 const MAX_TRIES: usize = 400;
@@ -239,30 +243,53 @@ impl Attack<'_> {
     /// Tries ever fewer messages. What comes back meanwhile is not counted: it says nothing about the run.
     fn minimise(&mut self, suspects: &[Vec<u8>]) -> Minimised {
         let deadline = Instant::now() + MINIMISING;
-        let Attack {
-            plan,
-            stop,
-            server,
-            pacer,
-            events,
-            ..
-        } = self;
-        let mut tries = 0;
-        minimise(suspects, &mut |messages| {
+        let (mut tries, mut delay) = (0, DELAY);
+        minimise(suspects, &mut |messages, when| {
             tries += 1;
-            let over = tries > MAX_TRIES || Instant::now() > deadline || stop.load(Ordering::Relaxed);
-            (events)(Event::Minimising(messages.len()));
-            if over || !server.revive(plan.recovery).unwrap_or(false) {
+            (self.events)(Event::Minimising(messages.len()));
+            let over = tries > MAX_TRIES || Instant::now() > deadline;
+            if over || self.stop.load(Ordering::Relaxed) || !self.revive() {
                 return Trial::Ended;
             }
-            let mut tally = Tally::default();
-            match send_all(server, *pacer, plan.record, messages, &mut tally, stop, *events) {
-                Ok(None) if stop.load(Ordering::Relaxed) => Trial::Ended,
+            let trial = self.attempt(messages, when, &mut delay);
+            match trial {
+                Ok(_) | Err(_) if self.stop.load(Ordering::Relaxed) => Trial::Ended,
                 Ok(None) => Trial::Survives,
                 Ok(Some(_)) => Trial::Fails,
                 Err(_) => Trial::Ended,
             }
         })
+    }
+
+    /// Sends messages to a server that was just started, and gives it time to fail if need be: no more than twice as
+    /// much as it took the last time.
+    fn attempt(
+        &mut self,
+        messages: &[Vec<u8>],
+        when: When,
+        delay: &mut Duration,
+    ) -> Result<Option<Failure>, FuzzError> {
+        let mut tally = Tally::default();
+        let record = self.plan.record;
+        let server = &mut self.server;
+        let failure = send_all(
+            server,
+            self.pacer,
+            record,
+            messages,
+            &mut tally,
+            self.stop,
+            self.events,
+        )?;
+        if failure.is_some() || when == When::AtOnce {
+            return Ok(failure);
+        }
+        let began = Instant::now();
+        let failure = server.fails_within(*delay)?;
+        if failure.is_some() {
+            *delay = DELAY.min(2 * began.elapsed() + MARGIN);
+        }
+        Ok(failure)
     }
 }
 

@@ -23,21 +23,35 @@ pub(super) struct Minimised {
     pub(super) complete: bool,
 }
 
+/// When a server fails of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// At once.
+    AtOnce,
+    /// After a while: something waited for its time.
+    Later,
+}
+
 /// Finds a small part of the messages at which `attempt` still fails: first the shortest suffix, whose lengths double;
-/// then single messages that can be left out (delta debugging); then parts of messages, and bytes.
-pub(super) fn minimise(messages: &[Vec<u8>], attempt: &mut dyn FnMut(&[Vec<u8>]) -> Trial) -> Minimised {
+/// then single messages that can be left out (delta debugging); then parts of messages, and bytes. If it never fails
+/// at once, the same is tried with time to fail later, where the last messages are no more suspect than others.
+pub(super) fn minimise(
+    messages: &[Vec<u8>],
+    attempt: &mut dyn FnMut(&[Vec<u8>], When) -> Trial,
+) -> Minimised {
     let mut search = Search {
         attempt,
+        when: When::AtOnce,
         ended: false,
     };
-    let Some(suffix) = search.suffix(messages) else {
+    let Some(part) = search.suffix(messages).or_else(|| search.later(messages)) else {
         return Minimised {
             messages: messages.to_vec(),
             reproduced: false,
             complete: !search.ended,
         };
     };
-    let mut messages = reduce(suffix, &mut |part| search.fails(part));
+    let mut messages = reduce(part, &mut |part| search.fails(part));
     for at in 0..messages.len() {
         messages = search.shorten(messages, at);
     }
@@ -49,7 +63,8 @@ pub(super) fn minimise(messages: &[Vec<u8>], attempt: &mut dyn FnMut(&[Vec<u8>])
 }
 
 struct Search<'a> {
-    attempt: &'a mut dyn FnMut(&[Vec<u8>]) -> Trial,
+    attempt: &'a mut dyn FnMut(&[Vec<u8>], When) -> Trial,
+    when: When,
     ended: bool,
 }
 
@@ -59,9 +74,31 @@ impl Search<'_> {
         if self.ended {
             return false;
         }
-        let trial = (self.attempt)(messages);
+        let trial = (self.attempt)(messages, self.when);
         self.ended = trial == Trial::Ended;
         trial == Trial::Fails
+    }
+
+    /// The shortest of the suffixes at which it fails.
+    fn suffix(&mut self, messages: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
+        let mut len = 1;
+        loop {
+            let from = messages.len().saturating_sub(len);
+            let suffix = messages.get(from..).unwrap_or_default();
+            if self.fails(suffix) {
+                return Some(suffix.to_vec());
+            }
+            if from == 0 {
+                return None;
+            }
+            len *= 2;
+        }
+    }
+
+    /// All, if it fails later.
+    fn later(&mut self, messages: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
+        self.when = When::Later;
+        self.fails(messages).then(|| messages.to_vec())
     }
 
     /// Makes one of the messages shorter.
@@ -80,21 +117,6 @@ impl Search<'_> {
             bytes = shorter;
         }
         with(&reduce(bytes, &mut |bytes| self.fails(&with(bytes))))
-    }
-
-    fn suffix(&mut self, messages: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
-        let mut len = 1;
-        loop {
-            let from = messages.len().saturating_sub(len);
-            let suffix = messages.get(from..).unwrap_or_default();
-            if self.fails(suffix) {
-                return Some(suffix.to_vec());
-            }
-            if from == 0 {
-                return None;
-            }
-            len *= 2;
-        }
     }
 }
 
@@ -135,8 +157,8 @@ mod tests {
         (0..count).map(|number| vec![0, number, 0, 0]).collect()
     }
 
-    fn oracle(dies: impl Fn(&[Vec<u8>]) -> bool) -> impl FnMut(&[Vec<u8>]) -> Trial {
-        move |messages| {
+    fn oracle(dies: impl Fn(&[Vec<u8>]) -> bool) -> impl FnMut(&[Vec<u8>], When) -> Trial {
+        move |messages, _| {
             if dies(messages) {
                 Trial::Fails
             } else {
@@ -197,9 +219,20 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_later_is_found_in_the_middle() {
+        let mut late = |messages: &[Vec<u8>], when: When| match messages.iter().any(|m| m.contains(&20)) {
+            true if when == When::Later => Trial::Fails,
+            _ => Trial::Survives,
+        };
+        let found = minimise(&numbered(100), &mut late);
+        assert_eq!(found.messages, [vec![20]]);
+        assert!(found.reproduced && found.complete);
+    }
+
+    #[test]
     fn when_no_more_can_be_tried_the_best_so_far_stays() {
         let mut left = 12;
-        let mut bounded = |messages: &[Vec<u8>]| {
+        let mut bounded = |messages: &[Vec<u8>], _| {
             left -= 1;
             match messages.iter().any(|m| m.contains(&3)) {
                 _ if left < 0 => Trial::Ended,
@@ -215,7 +248,7 @@ mod tests {
     #[test]
     fn tries_grow_with_the_logarithm_of_what_does_not_matter() {
         let mut tries = 0;
-        let mut counted = |messages: &[Vec<u8>]| {
+        let mut counted = |messages: &[Vec<u8>], _| {
             tries += 1;
             if messages.iter().any(|m| m.contains(&200)) {
                 Trial::Fails

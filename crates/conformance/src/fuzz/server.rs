@@ -39,6 +39,9 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// How long a process may take to end after it closed its port.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
+/// How often a server is asked that may fail later: not so often that it answers no more pings.
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// How often the process is looked at while an answer is waited for.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -216,6 +219,19 @@ impl<'a> Server<'a> {
             thread::sleep(TICK);
         }
         Ok(failure)
+    }
+
+    /// How it fails within this time, if it does.
+    pub(super) fn fails_within(&mut self, time: Duration) -> Result<Option<Failure>, FuzzError> {
+        let began = Instant::now();
+        while began.elapsed() < time && !self.stopped() {
+            thread::sleep(PAUSE);
+            let failure = self.failure(false)?;
+            if failure.is_some() {
+                return Ok(failure);
+            }
+        }
+        Ok(None)
     }
 
     /// Whether it answers. A socket that fails on this side is an error.
