@@ -149,6 +149,19 @@ mod tests {
         Running::start(&["sh", "-c", script].map(str::to_owned)).unwrap()
     }
 
+    /// Whether a process is gone, or is soon: it may be busy with its end.
+    fn dies(pid: &str) -> bool {
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        while std::time::Instant::now() < until {
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            if state.is_empty() || state.contains(") Z ") {
+                return true;
+            }
+            thread::yield_now();
+        }
+        false
+    }
+
     #[test]
     fn what_is_printed_is_kept_and_the_status_told() {
         let mut running = shell("echo out; echo err >&2; exit 3");
@@ -170,8 +183,7 @@ mod tests {
         };
         assert!(running.ended().is_none());
         running.last_output();
-        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "still there: {state}");
+        assert!(dies(&pid), "still there: {pid}");
     }
 
     #[test]
