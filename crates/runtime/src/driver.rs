@@ -346,7 +346,7 @@ impl Driver {
 
     /// Waits for anything to do.
     async fn wait(&mut self) -> io::Result<()> {
-        let now = self.clock.now();
+        let clock = self.clock;
         let drained = self.draining.iter().map(|(until, _)| *until);
         let deadline = self
             .engine
@@ -357,13 +357,14 @@ impl Driver {
             .min();
         let sleep = async {
             match deadline {
-                Some(at) => tokio::time::sleep_until(self.clock.to_tokio(at)).await,
+                Some(at) => tokio::time::sleep_until(clock.to_tokio(at)).await,
                 None => std::future::pending().await,
             }
         };
         let (serving, engine) = (&mut self.serving, &mut self.engine);
+        // A handler may end long after the wait began: its response is sent at the time when it is looked at.
         let handlers = std::future::poll_fn(|cx| match serving {
-            Some(serving) => serving.poll(cx, engine, now),
+            Some(serving) => serving.poll(cx, engine, clock.now()),
             None => Poll::Pending,
         });
         tokio::select! {

@@ -163,6 +163,38 @@ async fn a_slow_handler_answers_separately() {
     );
 }
 
+/// The first pause begins when the response leaves, not when the driver began to wait for its handler.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_response_is_not_repeated_before_its_time() {
+    let slow = get(|| async {
+        // tidy: the handler has to take longer than the first pause of its response
+        tokio::time::sleep(Duration::from_millis(1700)).await;
+        "late"
+    });
+    let mut config = Config::default();
+    config.acknowledge_after = Duration::from_millis(50);
+    config.transmission = TransmissionParameters::default().with_ack_timeout(Duration::from_secs(1));
+    let endpoint = Endpoint::bind("coap://127.0.0.1:0").unwrap().with_config(config);
+    let address = endpoint.local_addrs()[0];
+    tokio::spawn(async move { endpoint.serve(Router::new().route("/slow", slow)).await });
+    let received = tokio::task::spawn_blocking(move || {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(BOUND)).unwrap();
+        // CON GET /slow, Message ID 1.
+        socket.send_to(b"\x40\x01\x00\x01\xb4slow", address).unwrap();
+        let mut buf = [0; 64];
+        let mut next = || socket.recv_from(&mut buf).map(|(length, _)| buf[..length].to_vec());
+        let acknowledgement = next().unwrap();
+        let response = next().unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        (acknowledgement, response, socket.recv_from(&mut [0; 64]).ok())
+    });
+    let (acknowledgement, response, again) = timeout(BOUND, received).await.unwrap().unwrap();
+    assert_eq!(acknowledgement, b"\x60\x00\x00\x01");
+    assert_eq!(response[..2], *b"\x40\x45");
+    assert_eq!(again, None, "the first pause lasts a second at least");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_does_not_keep_a_handler_from_going_on() {
     let slow = get(|| async {
