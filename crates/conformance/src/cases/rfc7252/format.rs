@@ -275,12 +275,14 @@ fn option_truncated(probe: &mut Probe) -> Judged {
 }
 
 fn malformed_reply(probe: &mut Probe) -> Judged {
-    let malformed: [(u8, u8, &[u8]); 8] = [
+    let malformed: [(u8, u8, &[u8]); 10] = [
         (1, GET, b""),
         (15, GET, b"ttttttttttttttt\xb4test"),
         (0, CONTENT, b"\xf0"),
         (0, CONTENT, b"\xbftesttesttesttest"),
         (0, CONTENT, b"\xff"),
+        (0, CONTENT, b"\xbd"),
+        (0, EMPTY, b"\xbd"),
         (4, CONTENT, b"t"),
         (1, EMPTY, b"t"),
         (0, EMPTY, b"\xffpayload"),
