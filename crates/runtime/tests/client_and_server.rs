@@ -183,7 +183,11 @@ async fn a_late_response_is_not_repeated_before_its_time() {
         // CON GET /slow, Message ID 1.
         socket.send_to(b"\x40\x01\x00\x01\xb4slow", address).unwrap();
         let mut buf = [0; 64];
-        let mut next = || socket.recv_from(&mut buf).map(|(length, _)| buf[..length].to_vec());
+        let mut next = || {
+            socket
+                .recv_from(&mut buf)
+                .map(|(length, _)| buf[..length].to_vec())
+        };
         let acknowledgement = next().unwrap();
         let response = next().unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
