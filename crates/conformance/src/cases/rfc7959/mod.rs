@@ -1,8 +1,14 @@
 //! RFC 7959: block-wise transfer.
 
+mod block1;
+mod block2;
+mod bodies;
+mod changes;
+mod sequences;
+
 use crate::case::Case;
 
 /// All, for both roles.
 pub(super) fn cases() -> Vec<Case> {
-    Vec::new()
+    [block2::CASES, changes::CASES, block1::CASES, sequences::CASES].concat()
 }
