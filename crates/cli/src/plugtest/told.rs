@@ -1,6 +1,7 @@
 //! What is told while a run goes on, and its summary.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::Duration;
 
 use coracle_conformance::case::Case;
@@ -181,7 +182,8 @@ impl Told {
         }
         let written = self.bar.suspend(|| {
             if self.output_taken {
-                eprint!("{text}");
+                // Nobody can be told that standard error fails.
+                let _ = std::io::stderr().write_all(text.as_bytes());
                 Ok(())
             } else {
                 self.console.write(text.as_bytes())
