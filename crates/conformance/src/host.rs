@@ -216,7 +216,7 @@ impl Host {
     fn ended_early(&self, status: std::process::ExitStatus, missing: &str) -> Stop {
         let output = String::from_utf8_lossy(&self.output);
         let lines = || output.lines().map(str::trim).filter(|line| !line.is_empty());
-        let complaint = lines().rfind(|line| line.to_lowercase().contains("error"));
+        let complaint = lines().rfind(|line| line.to_lowercase().contains("error:"));
         let last = complaint.or(lines().next_back()).unwrap_or("nothing");
         let what = format!(
             "the command ended ({}) before {missing}; it said: {last}",

@@ -81,16 +81,20 @@ impl Observer {
 /// The client observes `/obs` and acknowledges some notifications.
 fn observed(host: &mut Host) -> Judged<Observer> {
     let mut observer = Observer::register(host, &Stimulus::get("/obs").observe(), "state 1")?;
-    host.expect_shown("state 1")?;
+    if host.is_lossy() {
+        // The answer may be lost, and is of no use to the client any more once a notification has come.
+        host.expect_shown("state 1")?;
+    }
     observer.notify(host, "state 2")?;
-    host.expect_shown("state 2")?;
     Ok(observer)
 }
 
 fn obs_01(host: &mut Host) -> Judged {
     let mut observer = observed(host)?;
     observer.notify(host, "state 3")?;
-    host.expect_shown("state 3")
+    ["state 1", "state 2", "state 3"]
+        .into_iter()
+        .try_for_each(|state| host.expect_shown(state))
 }
 
 /// Each state goes out twice, so that one of them passes the lossy gateway.
@@ -102,16 +106,14 @@ fn obs_02(host: &mut Host) -> Judged {
             let notification = observer.notification(host).non().text(state);
             host.send(&observer.registration, &notification);
         }
-        host.expect_shown(state)?;
+        host.pause(Duration::from_millis(500))?;
     }
-    match host.receive(Duration::from_millis(500))? {
-        Some(message) => {
-            let reply = [MessageType::Acknowledgement, MessageType::Reset].contains(&message.message_type);
-            message.expect(!reply, "no reply to the notifications", "RFC 7641 §3.5")?;
-            Ok(())
-        }
-        None => Ok(()),
+    while let Some(message) = host.receive(Duration::from_millis(500))? {
+        let reply = [MessageType::Acknowledgement, MessageType::Reset].contains(&message.message_type);
+        message.expect(!reply, "no reply to the notifications", "RFC 7641 §3.5")?;
     }
+    host.expect_shown("state 2")?;
+    host.expect_shown("state 3")
 }
 
 /// That a stale state is not taken for the current one cannot be seen; a new registration can.
