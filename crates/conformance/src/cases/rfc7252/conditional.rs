@@ -216,7 +216,9 @@ fn if_match_of_delete(probe: &mut Probe) -> Judged {
     let delete = probe.delete("/create1").option(OptionNumber::IF_MATCH, WRONG);
     let answer = probe.ask(&delete)?;
     if answer.status() == Some(Status::METHOD_NOT_ALLOWED) {
-        return Err(Stop::Skip("the server does not let /create1 be deleted".to_owned()));
+        return Err(Stop::Skip(
+            "the server does not let /create1 be deleted".to_owned(),
+        ));
     }
     let get = probe.get("/create1");
     probe.ask(&get)?.code(Status::CONTENT)?;

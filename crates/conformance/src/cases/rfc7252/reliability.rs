@@ -27,6 +27,19 @@ pub(super) const CASES: &[Case] = &[
         "Nothing comes for as long as a fifth pause could be",
     ]),
     server(
+        "RFC7252-4.2-retransmission-of-late-response",
+        "RFC 7252 §4.2",
+        "The first pause begins when the response is sent, however long it took",
+        retransmission_of_late_response,
+    )
+    .needs(&["/slow"])
+    .without_gateway()
+    .within(60)
+    .steps(&[
+        "GET /slow?ms=5000",
+        "The response comes, and not again before ACK_TIMEOUT; then it does",
+    ]),
+    server(
         "RFC7252-4.2-stops-at-ack",
         "RFC 7252 §4.2",
         "A confirmable response is not repeated once it is acknowledged",
@@ -110,8 +123,13 @@ const TOLERANCE: Duration = Duration::from_millis(250);
 
 /// GETs `/separate` and gives the first copy of the response, which has to be confirmable and separate.
 fn separate(probe: &mut Probe) -> Judged<(Message, Received)> {
+    separate_of(probe, "/separate")
+}
+
+/// As [`separate`], for any resource that is slow.
+fn separate_of(probe: &mut Probe, path: &str) -> Judged<(Message, Received)> {
     probe.set_raw(true);
-    let get = probe.get("/separate");
+    let get = probe.get(path);
     probe.send(&get);
     let mut answer = probe.expect_message(RESPONSE, "an acknowledgement")?;
     if answer.message_type == MessageType::Acknowledgement && answer.code.is_empty() {
@@ -182,6 +200,16 @@ fn retransmission(probe: &mut Probe) -> Judged {
             None,
         ));
     }
+    Ok(())
+}
+
+fn retransmission_of_late_response(probe: &mut Probe) -> Judged {
+    let (_, first) = separate_of(probe, "/slow?ms=5000")?;
+    let copy = expect_again(probe, &first, FIRST_PAUSE)?;
+    let pause = copy.at.saturating_sub(first.at);
+    let expected = "a pause of at least ACK_TIMEOUT";
+    copy.expect(pause + TOLERANCE >= ACK_TIMEOUT, expected, None)?;
+    probe.acknowledge(&copy);
     Ok(())
 }
 
