@@ -251,9 +251,8 @@ impl Attack<'_> {
             if over || self.stop.load(Ordering::Relaxed) || !self.revive() {
                 return Trial::Ended;
             }
-            let trial = self.attempt(messages, when, &mut delay);
-            match trial {
-                Ok(_) | Err(_) if self.stop.load(Ordering::Relaxed) => Trial::Ended,
+            match self.attempt(messages, when, &mut delay) {
+                _ if self.stop.load(Ordering::Relaxed) => Trial::Ended,
                 Ok(None) => Trial::Survives,
                 Ok(Some(_)) => Trial::Fails,
                 Err(_) => Trial::Ended,

@@ -51,9 +51,11 @@ pub(super) fn minimise(
             complete: !search.ended,
         };
     };
-    let mut messages = reduce(part, &mut |part| search.fails(part));
+    let mut messages = reduce(part, &mut |part| search.attempt(part));
     for at in 0..messages.len() {
-        messages = search.shorten(messages, at);
+        if !search.ended {
+            messages = search.shorten(messages, at);
+        }
     }
     Minimised {
         messages,
@@ -70,13 +72,17 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Once a trial could not be made, no other one is.
-    fn fails(&mut self, messages: &[Vec<u8>]) -> bool {
+    fn attempt(&mut self, messages: &[Vec<u8>]) -> Trial {
         if self.ended {
-            return false;
+            return Trial::Ended;
         }
         let trial = (self.attempt)(messages, self.when);
         self.ended = trial == Trial::Ended;
-        trial == Trial::Fails
+        trial
+    }
+
+    fn fails(&mut self, messages: &[Vec<u8>]) -> bool {
+        self.attempt(messages) == Trial::Fails
     }
 
     /// The shortest of the suffixes at which it fails.
@@ -116,29 +122,28 @@ impl Search<'_> {
         while let Some(shorter) = simpler(&bytes).into_iter().find(|bytes| self.fails(&with(bytes))) {
             bytes = shorter;
         }
-        with(&reduce(bytes, &mut |bytes| self.fails(&with(bytes))))
+        with(&reduce(bytes, &mut |bytes| self.attempt(&with(bytes))))
     }
 }
 
-/// Leaves out ever smaller chunks while what remains still fails.
-fn reduce<T: Clone>(whole: Vec<T>, fails: &mut dyn FnMut(&[T]) -> bool) -> Vec<T> {
+/// Leaves out ever smaller chunks while what remains still fails, until nothing more can be tried.
+fn reduce<T: Clone>(whole: Vec<T>, attempt: &mut dyn FnMut(&[T]) -> Trial) -> Vec<T> {
     let mut rest = whole;
     let mut chunk = rest.len().div_ceil(2);
     while chunk > 0 {
         let mut from = 0;
         let mut shrunk = false;
         while from < rest.len() && rest.len() > 1 {
-            let without: Vec<T> = rest
-                .iter()
-                .take(from)
-                .chain(rest.iter().skip(from + chunk))
-                .cloned()
-                .collect();
-            if !without.is_empty() && fails(&without) {
-                rest = without;
-                shrunk = true;
-            } else {
-                from += chunk;
+            let (before, after) = (rest.iter().take(from), rest.iter().skip(from + chunk));
+            let without: Vec<T> = before.chain(after).cloned().collect();
+            let trial = match without.is_empty() {
+                true => Trial::Survives,
+                false => attempt(&without),
+            };
+            match trial {
+                Trial::Fails => (rest, shrunk) = (without, true),
+                Trial::Survives => from += chunk,
+                Trial::Ended => return rest,
             }
         }
         // A pass with single elements is repeated until it finds nothing more.
