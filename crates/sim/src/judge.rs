@@ -18,6 +18,7 @@
 //!   observer that is on its server's list under its present address knows the latest state. One that the server took
 //!   off, because it crashed or because it could not reach the observer, may know an older state only for the Max-Age
 //!   of that; then it has the latest, knows that what it has is stale, or was told the end.
+//!   And it registers anew by itself when that is over (RFC 7641 §3.3.1).
 //! - **Observers never go back** to an older state (RFC 7641 §3.4), unless their server crashed and counts anew.
 //! - **Nothing remains** when all has ended and the lifetimes are over.
 
@@ -87,6 +88,11 @@ pub enum Complaint {
         latest: u64,
         /// It is on its server's list.
         listed: bool,
+    },
+    /// An observer has known for long that what it knows is too old, and did not register anew.
+    NotRenewed {
+        /// The request.
+        request: u32,
     },
     /// An observer was told an older state after a newer one.
     WentBack {
@@ -158,6 +164,9 @@ impl fmt::Display for Complaint {
                     "observer {request} knows state {knows}, the latest is {latest}, and {who} (RFC 7641 §4.5)"
                 )
             }
+            Complaint::NotRenewed { request } => {
+                write!(f, "observer {request} did not register anew (RFC 7641 §3.3.1)")
+            }
             Complaint::WentBack { request, knew, told } => {
                 write!(
                     f,
@@ -186,6 +195,10 @@ pub fn judge(history: &History) -> Vec<(Instant, Complaint)> {
     judge.complaints
 }
 
+/// In a network that is well, an observer whose state is stale has registered anew after this time: it waits for 15 s at
+/// most and sends what is lost again for 93 s, and its clock may be slow.
+const RENEWED_IN: Duration = Duration::from_secs(120);
+
 struct Asked {
     by: usize,
     of: usize,
@@ -195,6 +208,8 @@ struct Asked {
     /// The state that its observer knows.
     knows: Option<u64>,
     stale: bool,
+    /// When it was told that what it knows is stale.
+    stale_since: Option<Instant>,
     /// Its server crashed since it was asked.
     server_crashed: bool,
     /// The executions for which its server keeps it on the list, under its present address.
@@ -235,6 +250,7 @@ impl Judge {
                     ended: None,
                     knows: None,
                     stale: false,
+                    stale_since: None,
                     server_crashed: false,
                     listed: BTreeSet::new(),
                 };
@@ -252,10 +268,7 @@ impl Judge {
             }
             Happening::Answered { request, says, more } => self.answered(at, request, says, more),
             Happening::Failed { request } | Happening::Cancelled { request } => self.ended(at, request),
-            Happening::Stale { request } => {
-                let over = self.told(request).map(|asked| asked.stale = true).is_none();
-                self.complain(over, Complaint::AfterTheEnd { request });
-            }
+            Happening::Stale { request } => self.stale(at, request),
             Happening::Changed { node, topic, state } => {
                 self.latest.insert((node, topic), state);
             }
@@ -280,7 +293,10 @@ impl Judge {
             }
             Happening::Crashed { node } => self.crashed(at, node),
             Happening::Settled => self.look(|asked| !asked.listed.is_empty()),
-            Happening::Renewed => self.look(|_| true),
+            Happening::Renewed => {
+                self.look(|_| true);
+                self.look_for_stale(at);
+            }
             Happening::Remains { node } => self.complain(true, Complaint::Remains { node }),
         }
     }
@@ -329,10 +345,19 @@ impl Judge {
         let order = knew.zip(told).filter(|_| !asked.server_crashed);
         // An error in place of a state tells that what is known may be old.
         asked.stale = says.is_none();
+        asked.stale_since = None;
         asked.knows = told.or(knew);
         if let Some((knew, told)) = order.filter(|(knew, told)| told < knew) {
             self.complain(true, Complaint::WentBack { request, knew, told });
         }
+    }
+
+    fn stale(&mut self, at: Instant, request: u32) {
+        let Some(asked) = self.told(request) else {
+            return self.complain(true, Complaint::AfterTheEnd { request });
+        };
+        asked.stale = true;
+        asked.stale_since.get_or_insert(at);
     }
 
     /// What an answer says about itself. One that is not whole cannot be believed.
@@ -385,6 +410,17 @@ impl Judge {
                     listed: !asked.listed.is_empty(),
                 };
                 self.complaints.push((self.now, complaint));
+            }
+        }
+    }
+
+    /// Whether all that is stale is being renewed.
+    fn look_for_stale(&mut self, now: Instant) {
+        for (request, asked) in &self.asked {
+            let since = asked.stale_since.filter(|_| asked.ended.is_none());
+            if since.is_some_and(|since| now - since > RENEWED_IN) {
+                let complaint = Complaint::NotRenewed { request: *request };
+                self.complaints.push((now, complaint));
             }
         }
     }

@@ -387,6 +387,29 @@ fn an_observer_with_an_old_state_is_found_out() {
 }
 
 #[test]
+fn an_observer_that_stays_stale_is_found_out() {
+    let stale = Happening::Stale { request: 1 };
+    let mut history = history(&[
+        observing(1),
+        executed(1, 1),
+        notified(1, 1, 0),
+        stale,
+        Happening::Renewed,
+        failed(1),
+    ]);
+    assert_eq!(complaints_of(&history), [], "it has just become stale");
+    for (at, _) in &mut history.entries[4..] {
+        *at = *at + Duration::from_secs(120);
+    }
+    assert_eq!(complaints_of(&history), [Complaint::NotRenewed { request: 1 }]);
+    // Told something or ended meanwhile.
+    history.entries[3].1 = notified(1, 1, 0);
+    assert_eq!(complaints_of(&history), []);
+    history.entries[2].1 = stale;
+    assert_eq!(complaints_of(&history), []);
+}
+
+#[test]
 fn an_observer_that_goes_back_is_found_out() {
     let back = [
         observing(1),
