@@ -271,9 +271,13 @@ impl Attack<'_> {
         let mut tally = Tally::default();
         let record = self.plan.record;
         let server = &mut self.server;
+        let pacer = match server.is_ours() {
+            true => self.pacer.hurried(),
+            false => self.pacer,
+        };
         let failure = send_all(
             server,
-            self.pacer,
+            pacer,
             record,
             messages,
             &mut tally,
