@@ -9,7 +9,7 @@ use crate::plugtests::plugtest;
 use crate::probe::Probe;
 use crate::verdict::{Judged, Stop};
 
-/// The cases. Behind the lossy gateway, 16-byte blocks take their time.
+/// The cases.
 pub(super) const CASES: &[Case] = &[
     plugtest("TD_COAP_BLOCK_01", Judge::Server(block_01)).needs(&["/large"]),
     plugtest("TD_COAP_BLOCK_02", Judge::Server(block_02)).needs(&["/large"]),
@@ -18,9 +18,7 @@ pub(super) const CASES: &[Case] = &[
         .locks(&["/large-update"]),
     plugtest("TD_COAP_BLOCK_04", Judge::Server(block_04)).needs(&["/large-create"]),
     plugtest("TD_COAP_BLOCK_05", Judge::Server(block_05)).needs(&["/large-post"]),
-    plugtest("TD_COAP_BLOCK_06", Judge::Server(block_06))
-        .needs(&["/large"])
-        .within(150),
+    plugtest("TD_COAP_BLOCK_06", Judge::Server(block_06)).needs(&["/large"]),
 ];
 
 /// SZX of the blocks that the judge prefers, where a test does not say: 256 bytes.
@@ -30,7 +28,12 @@ fn block_01(probe: &mut Probe) -> Judged {
     early(probe, SZX)
 }
 
+/// There are so many blocks that a gateway that loses every third datagram would hold them up for minutes: behind it,
+/// two are lost in each direction.
 fn block_06(probe: &mut Probe) -> Judged {
+    if probe.is_lossy() {
+        probe.lose(2, 2);
+    }
     early(probe, 0)
 }
 
