@@ -52,9 +52,11 @@ fn method(stimulus: &Stimulus) -> Method {
 /// The path and query of a request are the target, split into options.
 fn has_target(request: &Received, target: &str) -> Judged {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let options = request.options.as_options();
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
     request.expect(
-        request.uri_path() == path,
-        format!("Uri-Path {path}"),
+        options.path().eq(segments.map(str::as_bytes)),
+        format!("the segments of {path} as Uri-Path"),
         "RFC 7252 §6.4",
     )?;
     let queries: Vec<&str> = query.split('&').filter(|query| !query.is_empty()).collect();

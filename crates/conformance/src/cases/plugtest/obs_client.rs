@@ -186,7 +186,13 @@ fn obs_06(host: &mut Host) -> Judged {
     token.push(0xa5);
     token.truncate(8);
     let unknown = observer.notification(host).token(&token).text("not for you");
-    let reply = host.send_and_hear(&observer.registration, &unknown)?;
+    let reply = match host.send_and_hear(&observer.registration, &unknown) {
+        Err(Stop::Fail(finding)) if finding.at.is_none() => {
+            let what = "expected a Reset for a token that is not known, but nothing came";
+            Err(Stop::fail(what, "RFC 7641 §3.5"))
+        }
+        reply => reply,
+    }?;
     reply.expect(
         reply.is_empty_of(MessageType::Reset, unknown.mid).is_ok(),
         "a Reset for a token that is not known",
@@ -218,7 +224,7 @@ fn ends(host: &mut Host, code: Status) -> Judged {
         let what = "the client still takes what a server must not send after the end of an observation";
         return Err(Stop::Inconclusive(what.to_owned()));
     }
-    Ok(())
+    host.expect_shown("state 2")
 }
 
 fn obs_09(host: &mut Host) -> Judged {
