@@ -414,6 +414,42 @@ fn probing_rate_holds_back_non_confirmable_requests_to_a_silent_peer() {
     assert_eq!(subject.sent().len(), 1);
 }
 
+/// RFC 7252 §4.7: what is confirmable is under the rule of NSTART, and does not wait for PROBING_RATE behind what is not.
+#[test]
+fn probing_rate_does_not_hold_back_what_is_confirmable() {
+    let mut subject = Subject::new();
+    subject.path = SERVER;
+    let payload = [0; 1000];
+    let mut ask = |confirmable: bool| {
+        let request = RequestRef::new(Method::POST, Options::empty())
+            .with_payload(&payload)
+            .with_confirmable(confirmable);
+        subject.endpoint.request(subject.now, &SERVER, request).unwrap();
+        subject.sent()
+    };
+    assert_eq!(ask(false).len(), 1);
+    assert!(ask(false).is_empty(), "it waits for a thousand seconds");
+    let sent = ask(true);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].message().message_type, MessageType::Confirmable);
+    assert!(ask(true).is_empty(), "one is outstanding");
+    // Its acknowledgement tells that the peer is there.
+    subject.receive(&datagram(
+        MessageType::Acknowledgement,
+        Code::EMPTY,
+        sent[0].id(),
+        b"",
+        &[],
+        b"",
+    ));
+    let types: Vec<_> = subject
+        .sent()
+        .iter()
+        .map(|heard| heard.message().message_type)
+        .collect();
+    assert_eq!(types, [MessageType::NonConfirmable, MessageType::Confirmable]);
+}
+
 /// RFC 7252 §4.4: no message ID twice within EXCHANGE_LIFETIME, about 261 messages a second towards one peer.
 #[test]
 fn a_fat_peer_is_held_back_rather_than_sent_a_used_message_id() {

@@ -25,7 +25,7 @@ use crate::config::TransmissionParameters;
 use crate::context::{Context, earliest};
 use crate::limits;
 pub(crate) use crate::message::pacing::Attempt;
-use crate::message::pacing::{depart, first_attempt, passes, turn};
+use crate::message::pacing::{depart, first_attempt, next_in_line, passes};
 use crate::message::peers::Peers;
 use crate::message::seen::{Seen, Sight};
 use crate::path::{Path, Peer};
@@ -399,13 +399,17 @@ impl MessageLayer {
     /// Sends what may leave to `peer`, in order.
     fn dispatch(&mut self, context: &mut Context, now: Instant, peer: Key) {
         while let Some(state) = self.peers.get_mut(peer) {
-            let Some(&key) = state.queue.front() else { break };
-            let Some(outgoing) = self.outgoing.get_mut(key) else {
-                state.queue.pop_front();
-                continue;
+            let next = next_in_line(state, &self.outgoing, now);
+            let next = next.and_then(|(place, turn)| Some((place, turn, *state.queue.get(place)?)));
+            let next =
+                next.and_then(|(place, turn, key)| Some((place, turn, key, self.outgoing.get_mut(key)?)));
+            let Some((place, turn, key, outgoing)) = next else {
+                match state.queue.pop_front() {
+                    Some(_) => continue,
+                    None => break,
+                }
             };
             let lifetime = context.config.transmission.exchange_lifetime();
-            let turn = turn(state, &outgoing.sending, now);
             let in_use = |id| self.in_flight.contains_key(&(peer, id));
             let id = turn.and_then(|()| state.ids.allocate(now, lifetime, in_use).map_err(Some));
             let id = match id {
@@ -413,7 +417,7 @@ impl MessageLayer {
                 Err(Some(at)) => return context.timers.arm(TimerKey::Peer(peer), at),
                 Err(None) => return,
             };
-            state.queue.pop_front();
+            state.queue.remove(place);
             depart(state, &outgoing.sending, now, outgoing.datagram.len());
             outgoing.id = Some(id);
             let [_, _, high, low, ..] = &mut *outgoing.datagram else {

@@ -7,7 +7,8 @@ use coracle_wire::MessageId;
 use crate::config::TransmissionParameters;
 use crate::context::Context;
 use crate::message::peers::PeerState;
-use crate::message::{Owner, Sending};
+use crate::message::{Outgoing, Owner, Sending};
+use crate::slab::{Key, Slab};
 use crate::time::Instant;
 
 /// How far retransmission has come.
@@ -37,8 +38,29 @@ pub(super) fn passes(sending: &Sending) -> bool {
     !sending.confirmable && !matches!(sending.owner, Owner::Request(_))
 }
 
+/// The place in the queue of the message that is next, and whether it may leave now: the first one, or while PROBING_RATE
+/// holds that back the first confirmable one. That is under the rule of NSTART, and its acknowledgement tells that the
+/// peer answers after all.
+pub(super) fn next_in_line(
+    state: &PeerState,
+    outgoing: &Slab<Outgoing>,
+    now: Instant,
+) -> Option<(usize, Result<(), Option<Instant>>)> {
+    let sending = |key: &Key| outgoing.get(*key).map(|outgoing| &outgoing.sending);
+    let first = turn(state, sending(state.queue.front()?)?, now);
+    if matches!(first, Err(Some(_))) {
+        let confirmable = |key: &Key| sending(key).filter(|sending| sending.confirmable);
+        let place = state.queue.iter().position(|key| confirmable(key).is_some());
+        let other = place.and_then(|place| Some((place, confirmable(state.queue.get(place)?)?)));
+        if let Some((place, _)) = other.filter(|(_, other)| turn(state, other, now).is_ok()) {
+            return Some((place, Ok(())));
+        }
+    }
+    Some((0, first))
+}
+
 /// Whether a message may leave now. `Err` tells when it may, or `None` when another message has to end first.
-pub(super) fn turn(state: &PeerState, sending: &Sending, now: Instant) -> Result<(), Option<Instant>> {
+fn turn(state: &PeerState, sending: &Sending, now: Instant) -> Result<(), Option<Instant>> {
     let nstart = sending.parameters.nstart;
     if sending.confirmable {
         // RFC 7252 §4.7: at most NSTART interactions are outstanding.
