@@ -55,9 +55,14 @@ pub(super) fn filtered(
     Ok(())
 }
 
-/// Whether it filters at all, which it need not (RFC 6690 §4.1): nothing has this target.
+/// Whether it filters at all, which it need not (RFC 6690 §4.1): no resource has this type or this target.
 fn filters(probe: &mut Probe, all: &[Link]) -> Judged<bool> {
-    let request = probe.get(&format!("{CORE}?href=/there/is/no/such/target"));
-    let (_, body) = probe.fetch_body(&request)?;
-    Ok(links::read(&body).is_ok_and(|links| links.len() < all.len()))
+    for query in ["rt=there-is-no-such-type", "href=/there/is/no/such/target"] {
+        let request = probe.get(&format!("{CORE}?{query}"));
+        let (_, body) = probe.fetch_body(&request)?;
+        if links::read(&body).is_ok_and(|links| links.len() < all.len()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
