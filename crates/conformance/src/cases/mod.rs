@@ -10,6 +10,7 @@ mod rfc7959;
 mod rfc7967;
 mod rfc8132;
 mod rfc8974;
+mod watch;
 
 use crate::case::Case;
 

@@ -7,7 +7,7 @@ use crate::message::{Message, Received};
 use crate::probe::Probe;
 use crate::verdict::{Judged, Stop};
 
-use super::watch::{Watch, lose_no_more};
+use super::super::super::watch::{Watch, lose_no_more};
 
 /// How many notifications are looked at until enough of them are of the kind that is wanted, or can be fetched whole:
 /// the resource may change again meanwhile.

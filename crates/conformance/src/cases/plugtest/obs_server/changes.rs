@@ -6,8 +6,8 @@ use crate::message::Message;
 use crate::probe::Probe;
 use crate::verdict::{Judged, Stop};
 
+use super::super::super::watch::Watch;
 use super::super::server_steps::offered;
-use super::watch::Watch;
 
 /// How often a new value is put until it is seen: the resource changes by itself, too, and a state that did not last
 /// need not be notified (RFC 7641 §1.3).

@@ -5,8 +5,8 @@ use coracle_wire::{MessageType, OptionNumber, Status};
 use crate::probe::Probe;
 use crate::verdict::Judged;
 
+use super::super::super::watch::{Watch, answer};
 use super::super::server_steps::offered;
-use super::watch::{Watch, answer};
 
 /// The server is made to forget who observes, as by a reboot; then the client registers again.
 pub(super) fn obs_04(probe: &mut Probe) -> Judged {

@@ -9,7 +9,7 @@ use crate::probe::{PATIENCE, Probe};
 use crate::talk::ACK_TIMEOUT;
 use crate::verdict::Judged;
 
-use super::watch::Watch;
+use super::super::super::watch::Watch;
 
 /// How often a notification is transmitted at most: once and MAX_RETRANSMIT times (RFC 7252 §4.8).
 const MOST_TRANSMISSIONS: usize = 5;

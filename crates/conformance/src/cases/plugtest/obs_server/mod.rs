@@ -5,7 +5,6 @@ mod changes;
 mod ends;
 mod losses;
 mod values;
-mod watch;
 
 use crate::case::{Case, Judge};
 use crate::plugtests::plugtest;

@@ -5,7 +5,7 @@ use coracle_wire::{MessageType, OptionNumber, Status};
 use crate::probe::Probe;
 use crate::verdict::Judged;
 
-use super::watch::Watch;
+use super::super::super::watch::Watch;
 
 /// How many notifications are repeatedly.
 const REPEATEDLY: usize = 3;
