@@ -214,33 +214,25 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             })
         },
     ),
-    mutant(
-        "repetitions have a new Message ID",
-        &["core_16"],
-        || {
-            let mut add = 0;
-            change(Way::ToJudge, move |message| {
-                if message.is_con() {
-                    message.mid = message.mid.wrapping_add(add);
-                    add += 1;
-                }
-            })
-        },
-    ),
-    mutant(
-        "a confirmable response is not repeated",
-        &["core_16"],
-        || {
-            let mut seen = HashSet::new();
-            replace(Way::ToJudge, move |message| {
-                if !message.is_con() || seen.insert(message.mid) {
-                    vec![message]
-                } else {
-                    Vec::new()
-                }
-            })
-        },
-    ),
+    mutant("repetitions have a new Message ID", &["core_16"], || {
+        let mut add = 0;
+        change(Way::ToJudge, move |message| {
+            if message.is_con() {
+                message.mid = message.mid.wrapping_add(add);
+                add += 1;
+            }
+        })
+    }),
+    mutant("a confirmable response is not repeated", &["core_16"], || {
+        let mut seen = HashSet::new();
+        replace(Way::ToJudge, move |message| {
+            if !message.is_con() || seen.insert(message.mid) {
+                vec![message]
+            } else {
+                Vec::new()
+            }
+        })
+    }),
     mutant(
         "it goes on after the acknowledgement",
         &["RFC7252-4.2-stops-at-ack"],
