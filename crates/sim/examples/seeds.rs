@@ -111,6 +111,10 @@ impl Night {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().any(|word| word == "--help" || word == "-h") {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let Some(arguments) = arguments() else {
         eprint!("{USAGE}");
         return ExitCode::from(2);

@@ -399,11 +399,9 @@ impl MessageLayer {
     /// Sends what may leave to `peer`, in order.
     fn dispatch(&mut self, context: &mut Context, now: Instant, peer: Key) {
         while let Some(state) = self.peers.get_mut(peer) {
-            let next = next_in_line(state, &self.outgoing, now);
-            let next = next.and_then(|(place, turn)| Some((place, turn, *state.queue.get(place)?)));
-            let next =
-                next.and_then(|(place, turn, key)| Some((place, turn, key, self.outgoing.get_mut(key)?)));
-            let Some((place, turn, key, outgoing)) = next else {
+            let next = next_in_line(state, &self.outgoing, now)
+                .and_then(|(place, key, turn)| Some((place, key, turn, self.outgoing.get_mut(key)?)));
+            let Some((place, key, turn, outgoing)) = next else {
                 match state.queue.pop_front() {
                     Some(_) => continue,
                     None => break,

@@ -45,18 +45,19 @@ pub(super) fn next_in_line(
     state: &PeerState,
     outgoing: &Slab<Outgoing>,
     now: Instant,
-) -> Option<(usize, Result<(), Option<Instant>>)> {
-    let sending = |key: &Key| outgoing.get(*key).map(|outgoing| &outgoing.sending);
-    let first = turn(state, sending(state.queue.front()?)?, now);
+) -> Option<(usize, Key, Result<(), Option<Instant>>)> {
+    let sending = |key: Key| outgoing.get(key).map(|outgoing| &outgoing.sending);
+    let front = *state.queue.front()?;
+    let first = turn(state, sending(front)?, now);
     if matches!(first, Err(Some(_))) {
-        let confirmable = |key: &Key| sending(key).filter(|sending| sending.confirmable);
-        let place = state.queue.iter().position(|key| confirmable(key).is_some());
-        let other = place.and_then(|place| Some((place, confirmable(state.queue.get(place)?)?)));
-        if let Some((place, _)) = other.filter(|(_, other)| turn(state, other, now).is_ok()) {
-            return Some((place, Ok(())));
+        let confirmable = |key: Key| sending(key).filter(|sending| sending.confirmable);
+        let mut places = state.queue.iter().copied().enumerate();
+        let other = places.find_map(|(place, key)| Some((place, key, confirmable(key)?)));
+        if let Some((place, key, _)) = other.filter(|(.., other)| turn(state, other, now).is_ok()) {
+            return Some((place, key, Ok(())));
         }
     }
-    Some((0, first))
+    Some((0, front, first))
 }
 
 /// Whether a message may leave now. `Err` tells when it may, or `None` when another message has to end first.
