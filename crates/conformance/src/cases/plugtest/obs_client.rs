@@ -124,7 +124,7 @@ fn obs_04(host: &mut Host) -> Judged {
     host.send_confirmable(&observer.registration, &last)?;
     let is_request = |message: &Message| message.method().is_some();
     let registration = match host.await_message(REGISTRATION, "a new registration", is_request) {
-        Err(Stop::Fail(finding)) if finding.at.is_none() => {
+        Err(Stop::Fail(finding)) if finding.at.is_none() && host.runs() => {
             let what = "the client does not register again after Max-Age (MAY, RFC 7641 §3.3.1)";
             return Err(Stop::Inconclusive(what.to_owned()));
         }
@@ -306,7 +306,9 @@ fn deregistration(host: &mut Host, within: Duration) -> Judged<Option<Received>>
     let message = host.await_message(within, "a deregistration", leaves);
     match message {
         Ok(message) => Ok(Some(message)),
-        Err(Stop::Fail(finding)) if finding.at.is_some() => Err(Stop::Fail(finding)),
+        // It crashed, or sent something malformed.
+        Err(Stop::Fail(finding)) if finding.at.is_some() || !host.runs() => Err(Stop::Fail(finding)),
+        Err(Stop::Inconclusive(why)) if host.runs() => Err(Stop::Inconclusive(why)),
         Err(_) => Ok(host.lost(leaves)),
     }
 }
