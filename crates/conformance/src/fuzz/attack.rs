@@ -20,7 +20,7 @@ const SUSPECTS: usize = 5_000;
 
 /// How long after its cause a failure is waited for, and how much longer than it took before.
 const DELAY: Duration = Duration::from_secs(3);
-const MARGIN: Duration = Duration::from_millis(200);
+const MARGIN: Duration = Duration::from_millis(500);
 
 /// How often the server is tried, at most, to minimise one reproducer.
 const MAX_TRIES: usize = 400;
@@ -260,8 +260,8 @@ impl Attack<'_> {
         })
     }
 
-    /// Sends messages to a server that was just started, and gives it time to fail if need be: no more than twice as
-    /// much as it took the last time.
+    /// Sends messages to a server that was just started, and gives it time to fail if need be: no more than it took
+    /// before, from the first message on.
     fn attempt(
         &mut self,
         messages: &[Vec<u8>],
@@ -275,6 +275,7 @@ impl Attack<'_> {
             true => self.pacer.hurried(),
             false => self.pacer,
         };
+        let began = Instant::now();
         let failure = send_all(
             server,
             pacer,
@@ -284,13 +285,16 @@ impl Attack<'_> {
             self.stop,
             self.events,
         )?;
-        if failure.is_some() || when == When::AtOnce {
+        if when == When::AtOnce {
             return Ok(failure);
         }
-        let began = Instant::now();
-        let failure = server.fails_within(*delay)?;
+        let failure = match failure {
+            None => server.fails_within(*delay)?,
+            failed => failed,
+        };
         if failure.is_some() {
-            *delay = DELAY.min(2 * began.elapsed() + MARGIN);
+            // Any of the messages may have been the cause, also the first.
+            *delay = (*delay).min(began.elapsed() + MARGIN);
         }
         Ok(failure)
     }
