@@ -86,6 +86,11 @@ pub fn replay(
         stop,
         events,
     )?;
+    let failure = match failure {
+        // Some failures come later.
+        None => server.fails_within(DELAY)?,
+        failed => failed,
+    };
     Ok((failure, tally))
 }
 
