@@ -9,7 +9,7 @@ use crate::message::{Message, Received};
 use crate::verdict::{Judged, Stop};
 
 /// A text of exactly so many bytes, in which each line is another: blocks cannot be mistaken for each other.
-pub(super) fn body(name: &str, length: usize) -> String {
+pub(in crate::cases) fn body(name: &str, length: usize) -> String {
     let mut text = String::new();
     for line in 1.. {
         if text.len() >= length {
@@ -29,16 +29,16 @@ fn size(szx: u8) -> usize {
 
 /// A representation that is handed out in blocks of at most 2^(szx + 4) bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Large<'a> {
-    pub(super) code: Status,
-    pub(super) text: &'a str,
-    pub(super) etag: &'a [u8],
-    pub(super) szx: u8,
+pub(in crate::cases) struct Large<'a> {
+    pub(in crate::cases) code: Status,
+    pub(in crate::cases) text: &'a str,
+    pub(in crate::cases) etag: &'a [u8],
+    pub(in crate::cases) szx: u8,
 }
 
 impl Large<'_> {
     /// Puts a block into a response.
-    pub(super) fn block(&self, response: Message, num: u32, szx: u8) -> Message {
+    pub(in crate::cases) fn block(&self, response: Message, num: u32, szx: u8) -> Message {
         let blocks: Vec<&[u8]> = self.text.as_bytes().chunks(size(szx)).collect();
         let index = num as usize;
         let payload = blocks.get(index).copied().unwrap_or_default();
@@ -64,7 +64,7 @@ impl Large<'_> {
     }
 
     /// Answers a request and hands out all blocks.
-    pub(super) fn hand_out(&self, host: &mut Host, request: &Received) -> Judged {
+    pub(in crate::cases) fn hand_out(&self, host: &mut Host, request: &Received) -> Judged {
         let (szx, asked) = self.begin(host, request)?;
         self.hand_out_rest(host, request, szx, asked)
     }
@@ -72,7 +72,7 @@ impl Large<'_> {
     /// Hands out the blocks behind the first one, which the client has.
     ///
     /// A client that has not asked for a block size yet may now ask for a smaller one.
-    pub(super) fn hand_out_rest(
+    pub(in crate::cases) fn hand_out_rest(
         &self,
         host: &mut Host,
         first: &Received,
@@ -122,7 +122,7 @@ fn next_block(request: &Received, first: &Received) -> Judged<BlockOption> {
 /// Takes the body of a request in; the answer to the first block asks for blocks of at most 2^(szx + 4) bytes.
 ///
 /// Gives the request with the last block, which is not answered yet.
-pub(super) fn take_in(host: &mut Host, first: Received, text: &str, szx: u8) -> Judged<Received> {
+pub(in crate::cases) fn take_in(host: &mut Host, first: Received, text: &str, szx: u8) -> Judged<Received> {
     let (mut request, mut body) = (first.clone(), Vec::new());
     let mut limit = 6;
     loop {
@@ -166,7 +166,7 @@ pub(super) fn take_in(host: &mut Host, first: Received, text: &str, szx: u8) -> 
 }
 
 /// A response that acknowledges the last block of a request.
-pub(super) fn final_response(host: &mut Host, request: &Received, code: Status) -> Message {
+pub(in crate::cases) fn final_response(host: &mut Host, request: &Received, code: Status) -> Message {
     let response = host.response_to(request, code);
     match request.block1_value() {
         Some(block) => response.block1(block.num(), false, block.szx()),

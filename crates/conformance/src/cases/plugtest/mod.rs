@@ -2,7 +2,7 @@
 
 mod block_client;
 mod block_server;
-mod client_blocks;
+pub(super) mod client_blocks;
 mod client_steps;
 mod core_client;
 mod core_server;

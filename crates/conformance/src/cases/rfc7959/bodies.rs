@@ -1,31 +1,16 @@
 //! Bodies, and how the judge as a client sends them block by block.
 
-use std::fmt::Write as _;
-
 use coracle_wire::{OptionNumber, Status};
 
+use crate::cases::plugtest::client_blocks::body;
 use crate::message::{Message, Received};
 use crate::probe::Probe;
 use crate::verdict::{Judged, Stop};
 
-/// A text of exactly so many bytes, of which no 16 bytes occur twice: blocks cannot be mistaken for each other.
-pub(super) fn text(name: &str, length: usize) -> String {
-    let mut text = String::new();
-    for word in 0.. {
-        if text.len() >= length {
-            break;
-        }
-        // Nothing fails when it is written to a string.
-        let _ = write!(text, "{name} {word:03}|");
-    }
-    text.truncate(length);
-    text
-}
-
-/// A text that no other case sends.
+/// A text that no other case sends, of which no 16 bytes occur twice.
 pub(super) fn own_text(probe: &mut Probe, length: usize) -> String {
     let name = probe.fresh_mid();
-    text(&format!("{name:04x}"), length)
+    body(&format!("{name:04x}"), length)
 }
 
 /// A request whose body goes in blocks of one size, all with its token.

@@ -23,6 +23,18 @@ pub(super) const CASES: &[Case] = &[
         "No block has another ETag than the others. (That there is one is a SHOULD.)",
     ]),
     server(
+        "RFC7959-2.3-content-format-of-all-blocks",
+        "RFC 7959 §2.3",
+        "Blocks have the Content-Format of the whole body",
+        content_format_of_all_blocks,
+    )
+    .needs(&["/large-update"])
+    .locks(&["/large-update"])
+    .steps(&[
+        "PUT 150 bytes to /large-update, GET them whole and in blocks of 64 bytes.",
+        "Every block has the Content-Format of the whole.",
+    ]),
+    server(
         "RFC7959-2.4-changed-between-blocks",
         "RFC 7959 §2.4",
         "When the representation changes between two blocks, the client can tell by the ETag",
@@ -118,6 +130,20 @@ fn etag_of_all_blocks(probe: &mut Probe) -> Judged {
             let what = "a block has no ETag (SHOULD, RFC 7959 §2.4)";
             return Err(Stop::Inconclusive(what.to_owned()));
         }
+    }
+    Ok(())
+}
+
+fn content_format_of_all_blocks(probe: &mut Probe) -> Judged {
+    let text = own_text(probe, 150);
+    put(probe, &text)?;
+    let get = probe.get("/large-update");
+    let whole = probe.ask(&get)?;
+    let format = whole.options.as_options().content_format();
+    for num in 0..3 {
+        let block = given(probe, num, SZX)?;
+        let same = block.options.as_options().content_format() == format;
+        block.expect(same, "the Content-Format of the whole", None)?;
     }
     Ok(())
 }
