@@ -38,6 +38,8 @@ pub struct Case {
     /// Its name: `TD_COAP_CORE_01` for those of the plugtests, `RFC7252-4.3-ping` for ours. A case for each role may
     /// have the same name.
     pub id: &'static str,
+    /// The group of a plugtest; empty for ours.
+    pub(crate) plugtest_group: &'static str,
     /// What it shows, in a sentence.
     pub objective: &'static str,
     /// The sections that ask for it: `RFC 7252 §4.2, §4.3`.
@@ -94,6 +96,7 @@ impl Case {
     ) -> Case {
         Case {
             id,
+            plugtest_group: "",
             objective,
             references,
             steps: &[],
@@ -161,8 +164,10 @@ impl Case {
     /// What it belongs to: `CORE`, `OBS` for those of the plugtests, `RFC7252` for ours.
     #[must_use]
     pub fn group(&self) -> &'static str {
-        let name = self.id.strip_prefix("TD_COAP_").or(self.id.strip_prefix("TD_"));
-        let end = |c: char| c == '-' || c == '_';
-        name.unwrap_or(self.id).split(end).next().unwrap_or(self.id)
+        if !self.plugtest_group.is_empty() {
+            return self.plugtest_group;
+        }
+        let name = self.id.strip_prefix("TD_COAP_").unwrap_or(self.id);
+        name.split(['-', '_']).next().unwrap_or(name)
     }
 }

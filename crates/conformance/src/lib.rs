@@ -5,7 +5,7 @@
 //! and starts a command for each case. Both speak with plain sockets and the codec of `coracle-wire`, never through
 //! the engine, so that the judge does not share the faults of one of its subjects.
 //!
-//! A [`Case`] is data and a short function. [`run`] takes a selection of cases and a [`Subject`](run::Subject), and
+//! A [`Case`] is data and a short function. [`run()`] takes a selection of cases and a [`Subject`](run::Subject), and
 //! gives a [`Report`](report::Report), which [`report`] writes as JSON, JUnit XML, HTML and pcapng.
 //!
 //! [`site`] is the plugtest site as a Router, to be judged by others; [`fuzz`] attacks a server with generated
@@ -24,7 +24,7 @@ pub mod probe;
 pub mod report;
 pub mod run;
 pub mod site;
-mod talk;
+pub mod talk;
 pub mod template;
 pub mod timestamp;
 pub mod transcript;

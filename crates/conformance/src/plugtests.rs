@@ -61,6 +61,7 @@ fn of(description: &'static Description, judged: &[Case]) -> Vec<Case> {
                 )
             });
             Case {
+                plugtest_group: description.group,
                 objective: description.objective,
                 references: description.references,
                 steps: &description.steps,

@@ -219,6 +219,15 @@ impl Template {
         }
     }
 
+    /// The same command line for a program that lies elsewhere.
+    #[must_use]
+    pub fn with_program(mut self, program: &str) -> Template {
+        if let Some(first) = self.words.first_mut() {
+            *first = Word::Plain(program.to_owned());
+        }
+        self
+    }
+
     /// The arguments for a case, the program first; or the name of the first wish that there is no place for.
     pub(crate) fn expand(&self, stimulus: &Stimulus, authority: &str) -> Result<Vec<String>, String> {
         let verb = self.source.contains("{verb}");

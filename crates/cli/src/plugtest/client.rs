@@ -22,10 +22,11 @@ Examples:
 
 The command is split into words at blanks, and no shell sees it. In it stand
   {uri}            the URI to ask for
-  {method}         get, put, post, delete, fetch, patch or ipatch; {verb} is also observe
+  {method}         get, put, post, delete, fetch, patch or ipatch; {verb} is also observe and ping
   {name:words}     words that are put in only if a case wants this, with % for the value:
                    non, payload, format (number), accept (number), etag and if-match
-                   (hexadecimal), if-none-match, observe (until it is ended), block (bytes)
+                   (hexadecimal), if-none-match, observe (seconds), block (bytes), ping.
+                   %hex is a number as the bytes of an option, %szx a block size as its exponent
 A case that wants what the command has no place for is skipped. A command that hangs is ended.
 
 Exit status: 0 if nothing failed and all could be judged; 1 if something failed or was
@@ -62,11 +63,21 @@ pub(super) fn run(args: &ClientArgs, console: &Console) -> Result<Exit, CliError
         return told;
     }
     let cases = args.cases.select(Role::Client)?;
-    let named = || Template::named(args.profile.as_deref()?);
+    let named = || known(args.profile.as_deref()?);
     let template = args.exec.clone().or_else(named);
     let template = template.ok_or_else(|| CliError::usage("no command").with_hint("--exec or --profile"))?;
     let subject = Subject::Client { template };
     judging::judge(&subject, &cases, &args.judging, &args.reports, console)
+}
+
+/// The command line of a client that is known; that of this program is this very program.
+fn known(name: &str) -> Option<Template> {
+    let template = Template::named(name)?;
+    let own = std::env::current_exe().ok();
+    match own.as_deref().and_then(std::path::Path::to_str) {
+        Some(program) if name == "coracle" => Some(template.with_program(program)),
+        _ => Some(template),
+    }
 }
 
 fn parse_template(text: &str) -> Result<Template, String> {
