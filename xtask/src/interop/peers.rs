@@ -1,10 +1,12 @@
 //! The implementations that are judged, and how each is started.
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
+use std::fs::File;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::Places;
 
@@ -160,13 +162,14 @@ impl Subject {
 
     /// Starts a server and waits until it listens.
     pub(super) fn start(&self, places: &Places) -> Result<Running, String> {
+        let log = places.target.join(format!("interop-{}.log", self.name));
         match &self.kind {
             Kind::Client { .. } => Ok(Running { child: None, port: 0 }),
             Kind::Coracle => {
                 let mut command = Command::new(&places.program);
                 command.args(["plugtest", "serve", "--bind", "127.0.0.1:0", "--period", "1"]);
-                started(command, |line| {
-                    line.rsplit(':').next().and_then(|port| port.trim().parse().ok())
+                started(command, &log, |line| {
+                    line.strip_prefix("listening on coap://127.0.0.1:")?.parse().ok()
                 })
             }
             Kind::Script { interpreter, file } => {
@@ -179,7 +182,9 @@ impl Subject {
                 let mut command = Command::new(interpreter);
                 command.arg(places.root.join("xtask/peers").join(file));
                 command.env("NODE_PATH", places.root.join("target/peers/node_modules"));
-                started(command, |line| line.strip_prefix("READY ")?.trim().parse().ok())
+                started(command, &log, |line| {
+                    line.strip_prefix("READY ")?.trim().parse().ok()
+                })
             }
             Kind::Libcoap => start_libcoap(&places.program),
         }
@@ -219,27 +224,30 @@ fn node_version(package: &Path) -> Command {
     command
 }
 
-/// Starts a program that says its port in its first lines.
-fn started(mut command: Command, port: impl Fn(&str) -> Option<u16>) -> Result<Running, String> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| format!("cannot start {:?}: {error}", command.get_program()))?;
-    let stdout = child.stdout.take();
+/// How long a server may take to say its port.
+const START: Duration = Duration::from_secs(20);
+
+/// Starts a program that says its port in a line of its output, which goes into a file.
+fn started(mut command: Command, log: &Path, port: impl Fn(&str) -> Option<u16>) -> Result<Running, String> {
+    let broken = |error| format!("cannot start {:?}: {error}", command.get_program());
+    let file = File::create(log).map_err(broken)?;
+    let copy = file.try_clone().map_err(broken)?;
+    let program = format!("{:?}", command.get_program());
+    let child = command.stdin(Stdio::null()).stdout(file).stderr(copy).spawn();
     let mut running = Running {
-        child: Some(child),
+        child: Some(child.map_err(|error| format!("cannot start {program}: {error}"))?),
         port: 0,
     };
-    let lines = stdout
-        .into_iter()
-        .flat_map(|pipe| BufReader::new(pipe).lines().map_while(Result::ok));
-    running.port = lines
-        .take(20)
-        .find_map(|line| port(&line))
-        .ok_or_else(|| format!("{:?} did not say its port", command.get_program()))?;
-    Ok(running)
+    let until = Instant::now() + START;
+    while Instant::now() < until {
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        if let Some(port) = said.lines().find_map(&port) {
+            running.port = port;
+            return Ok(running);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Err(format!("{program} did not say its port: {}", log.display()))
 }
 
 /// coap-server takes no port of the system's choice: one that is free now is taken.
