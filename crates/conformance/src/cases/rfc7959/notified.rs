@@ -6,7 +6,7 @@ use super::requests::{give, go_on, large, next, next_if_any, well_formed};
 use crate::case::{Case, client};
 use crate::cases::plugtest::client_blocks::{Large, body, final_response, take_in};
 use crate::host::Host;
-use crate::message::Received;
+use crate::message::{Message, Received};
 use crate::template::Stimulus;
 use crate::verdict::{Judged, Stop};
 
@@ -77,13 +77,15 @@ fn fetched(host: &mut Host, mut request: Received, whole: &Large<'_>) -> Judged 
 fn notify(host: &mut Host, registration: &Received, whole: &Large<'_>) -> Judged<Received> {
     let notification = host.separate_to(registration, Status::CONTENT).observe(2);
     let notification = whole.block(notification, 0, whole.szx);
-    let reply = host.send_and_hear(registration, &notification)?;
-    if reply.message_type == MessageType::Reset {
+    if let Err(stop) = host.deliver(registration, &notification) {
+        let reset = Message::empty(MessageType::Reset, notification.mid);
+        if host.copies_of(&reset).is_empty() {
+            return Err(stop);
+        }
         return Err(Stop::Inconclusive(
             "the client rejects the notification".to_owned(),
         ));
     }
-    reply.is_empty_of(MessageType::Acknowledgement, notification.mid)?;
     let what = "the client does not fetch the rest of the notification";
     next_if_any(host)?.ok_or_else(|| Stop::Inconclusive(what.to_owned()))
 }
