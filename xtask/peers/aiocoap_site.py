@@ -7,7 +7,6 @@ does by itself is left to it; the handlers do what an application of it has to d
 import asyncio
 import hashlib
 
-import aiocoap
 from aiocoap import Context, Message, resource
 from aiocoap.numbers.codes import (
     BAD_REQUEST,
@@ -146,19 +145,19 @@ class Update(Linked):
         return Message(code=CHANGED)
 
 
-class Create(resource.Site):
+class Creator(Linked):
     """POST makes resources below."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, site, **attributes):
+        super().__init__(**attributes)
+        self.site = site
         self.count = 0
 
-    async def render(self, request):
-        if request.opt.uri_path == () and request.code == aiocoap.POST:
-            self.count += 1
-            self.add_resource([str(self.count % 16)], Stored(request.payload))
-            return Message(code=CREATED, location_path=("large-create", str(self.count % 16)))
-        return await super().render(request)
+    async def render_post(self, request):
+        self.count += 1
+        name = str(self.count % 16)
+        self.site.add_resource(["large-create", name], Stored(request.payload))
+        return Message(code=CREATED, location_path=("large-create", name))
 
 
 class Upper(Linked):
@@ -208,13 +207,14 @@ class Counters(resource.Site):
         super().__init__()
         self.names = []
 
-    async def render(self, request):
-        if request.opt.uri_path and request.opt.uri_path not in self.names:
-            self.names.append(request.opt.uri_path)
-            self.add_resource(request.opt.uri_path, Counter())
+    async def render_to_pipe(self, pipe):
+        path = pipe.request.opt.uri_path
+        if path and path not in self.names:
+            self.names.append(path)
+            self.add_resource(path, Counter())
             if len(self.names) > 100:
                 self.remove_resource(self.names.pop(0))
-        return await super().render(request)
+        return await super().render_to_pipe(pipe)
 
 
 class Observable(resource.ObservableResource):
@@ -237,7 +237,10 @@ class Observable(resource.ObservableResource):
                 self.tick += 1
                 self.put = None
                 self.format = TEXT
-                self.updated_state()
+                try:
+                    self.updated_state()
+                except Exception as problem:  # An observer that is gone must not end the notifications of all.
+                    print("notifying:", repr(problem), flush=True)
 
         self.handle = asyncio.create_task(go())
 
@@ -294,7 +297,7 @@ def site():
         "path/sub3": Sub(b"/path/sub3"),
         "large": Static(LARGE, rt="block", sz="1280"),
         "large-update": Update(rt="block", sz="1280"),
-        "large-create": Create(),
+        "large-create": Creator(root, rt="block"),
         "large-post": Upper(rt="block"),
         "counter": Counters(),
         **observables,

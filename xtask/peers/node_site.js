@@ -43,13 +43,14 @@ function text (response, payload, code = '2.05') {
   answer(response, code, Buffer.from(payload), TEXT)
 }
 
-// All values of an option that may be repeated.
+// All values of an option that may be repeated, as text: the library makes text of some and leaves others.
 function all (request, name) {
-  return request.options.filter(option => option.name === name).map(option => option.value)
+  return request.options.filter(option => option.name === name).map(option => String(option.value))
 }
 
+// Text, because the library takes an ETag for text.
 function etag (value) {
-  return createHash('sha256').update(value).digest().subarray(0, 4)
+  return createHash('sha256').update(value).digest('hex').slice(0, 8)
 }
 
 function test (request, response) {
@@ -83,12 +84,12 @@ function value (request, response, path) {
   switch (request.method) {
     case 'GET':
       if (there === undefined) return text(response, 'nothing here', '4.04')
-      response.setOption('ETag', etag(there))
-      if (all(request, 'ETag').some(known => known.equals(etag(there)))) return answer(response, '2.03')
+      response.setOption('ETag', Buffer.from(etag(there)))
+      if (all(request, 'ETag').includes(etag(there))) return answer(response, '2.03')
       return answer(response, '2.05', there, TEXT)
     case 'PUT':
       if (there !== undefined && all(request, 'If-None-Match').length > 0) return text(response, 'it is there', '4.12')
-      if (matches.length > 0 && !(there && matches.some(known => known.equals(etag(there))))) {
+      if (matches.length > 0 && !(there && (matches.includes('') || matches.includes(etag(there))))) {
         return text(response, 'not this one', '4.12')
       }
       stored.set(path, request.payload)
@@ -137,6 +138,7 @@ function observable (request, response, render) {
 }
 
 function links (request, response, query) {
+  if (request.method !== 'GET') return answer(response, '4.05')
   const fits = ([href, attributes]) => [...query].every(([name, wanted]) => {
     const has = name === 'href' ? href : attributes[name]
     if (has === undefined || has === null) return false
@@ -175,6 +177,8 @@ const ROUTES = {
 }
 
 function serve (request, response) {
+  // A message that nobody acknowledges is an error of the response, which nobody else would hear of.
+  response.on('error', () => {})
   const url = new URL(request.url, 'coap://localhost')
   const path = url.pathname
   if (path === '/.well-known/core') return links(request, response, url.searchParams)

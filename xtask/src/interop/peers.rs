@@ -265,13 +265,18 @@ fn start_libcoap(program: &Path) -> Result<Running, String> {
         child: Some(child),
         port,
     };
+    let until = Instant::now() + START;
     for (path, text) in PUT_INTO_LIBCOAP {
         let uri = format!("coap://127.0.0.1:{port}{path}");
-        let status = Command::new(program)
-            .args(["--quiet", "put", &uri, text, "-f", "0"])
-            .status();
-        if !status.is_ok_and(|status| status.success()) {
-            return Err(format!("coap-server-notls did not take a PUT of {path}"));
+        let mut put = Command::new(program);
+        put.args(["--quiet", "put", &uri, text, "-f", "0"])
+            .stderr(Stdio::null());
+        // It does not say when it listens.
+        while !put.status().is_ok_and(|status| status.success()) {
+            if Instant::now() >= until {
+                return Err(format!("coap-server-notls did not take a PUT of {path}"));
+            }
+            thread::sleep(Duration::from_millis(100));
         }
     }
     Ok(running)
