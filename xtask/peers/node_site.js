@@ -176,6 +176,8 @@ const ROUTES = {
   '/obs-pumping': (request, response) => observable(request, response, pumping)
 }
 
+const READ_ONLY = new Set(['/', '/separate', '/seg1/seg2/seg3', '/query', '/large', '/path'])
+
 function serve (request, response) {
   // A message that nobody acknowledges is an error of the response, which nobody else would hear of.
   response.on('error', () => {})
@@ -187,6 +189,7 @@ function serve (request, response) {
   if (path.startsWith('/large-create')) return largeCreate(request, response, path)
   if (/^\/(validate|large-update|create[123])$/.test(path)) return value(request, response, path)
   if (/^\/link[1-4]$/.test(path)) return text(response, path)
+  if (READ_ONLY.has(path) && request.method !== 'GET') return answer(response, '4.05')
   const route = ROUTES[path]
   return route ? route(request, response) : text(response, 'nothing here', '4.04')
 }
