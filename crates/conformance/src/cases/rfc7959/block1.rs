@@ -144,7 +144,7 @@ fn upload(probe: &mut Probe, length: usize) -> (Upload, String) {
     (Upload::new(request, &text, SZX), text)
 }
 
-/// What the resource holds, after it has been put, so that each server has its own value there.
+/// What the resource holds.
 fn value(probe: &mut Probe) -> Judged<Vec<u8>> {
     body_of(probe, "/large-update")
 }
