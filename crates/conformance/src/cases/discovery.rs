@@ -14,9 +14,11 @@ pub(super) const CORE: &str = "/.well-known/core";
 pub(super) fn discover(probe: &mut Probe, path: &str) -> Judged<(Received, Vec<Link>)> {
     let request = probe.get(path);
     let (response, body) = probe.fetch_body(&request)?;
-    response
-        .code(Status::CONTENT)?
-        .format(ContentFormat::LINK_FORMAT)?;
+    response.code(Status::CONTENT)?;
+    // What has no links is empty (RFC 6690 §4), and nothing needs no format.
+    if !body.is_empty() {
+        response.format(ContentFormat::LINK_FORMAT)?;
+    }
     match links::read(&body) {
         Ok(links) => Ok((response, links)),
         Err(error) => Err(Stop::fail_at(
