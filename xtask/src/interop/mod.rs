@@ -16,11 +16,11 @@ use crate::Outcome;
 use crate::workspace::{self, Workspace};
 use peers::{CLIENTS, SERVERS, Subject};
 
-/// What was judged, and the report of it.
+/// What was judged, and what its cases came to, in the order of the catalogue.
 struct Column {
     subject: &'static Subject,
     version: String,
-    report: Value,
+    outcomes: Vec<(String, String)>,
 }
 
 /// Where things are.
@@ -68,10 +68,10 @@ fn build() -> Result<Places, String> {
 
 fn columns(subjects: &'static [Subject], places: &Places, only: &[&str]) -> Vec<Column> {
     let column = |subject: &'static Subject| match judge(subject, places, only) {
-        Ok((version, report)) => Some(Column {
+        Ok((version, outcomes)) => Some(Column {
             subject,
             version,
-            report,
+            outcomes,
         }),
         Err(why) => {
             eprintln!("{}: not judged: {why}", subject.name);
@@ -81,19 +81,38 @@ fn columns(subjects: &'static [Subject], places: &Places, only: &[&str]) -> Vec<
     subjects.iter().filter_map(column).collect()
 }
 
-/// Judges one peer; its version and the report.
-fn judge(subject: &Subject, places: &Places, only: &[&str]) -> Result<(String, Value), String> {
+/// Judges one peer; its version, and what each case came to. Cases that are judged apart have a server of their own,
+/// which they may bring down.
+fn judge(
+    subject: &Subject,
+    places: &Places,
+    only: &[&str],
+) -> Result<(String, Vec<(String, String)>), String> {
     eprintln!("judging {} as a {}", subject.name, subject.role());
     let version = subject.version(places)?;
+    let mut choice: Vec<&str> = only.iter().flat_map(|pattern| ["--only", pattern]).collect();
+    choice.extend(subject.apart.iter().flat_map(|id| ["--skip", id]));
+    let mut outcomes = run_judge(subject, places, &choice)?;
+    for id in subject
+        .apart
+        .iter()
+        .filter(|id| only.is_empty() || only.contains(id))
+    {
+        outcomes.extend(run_judge(subject, places, &["--only", id])?);
+    }
+    Ok((version, outcomes))
+}
+
+fn run_judge(subject: &Subject, places: &Places, choice: &[&str]) -> Result<Vec<(String, String)>, String> {
     let mut running = subject.start(places)?;
     let name = format!("interop-{}-{}.json", subject.name, subject.role());
     let file = places.target.join(name);
     let mut judge = Command::new(&places.program);
-    judge.arg("plugtest").args(subject.judge_arguments(&running));
+    judge
+        .arg("plugtest")
+        .args(subject.judge_arguments(&running))
+        .args(choice);
     judge.args(["--jobs", "8", "--quiet", "--json"]).arg(&file);
-    for pattern in only {
-        judge.args(["--only", pattern]);
-    }
     // The programs of the peers are in folders of their own.
     judge.env("PATH", subject.path(places));
     let status = judge.stdout(Stdio::null()).status();
@@ -103,7 +122,20 @@ fn judge(subject: &Subject, places: &Places, only: &[&str]) -> Result<(String, V
     if !matches!(status.code(), Some(0 | 1)) {
         return Err(format!("the judge ended with {status}"));
     }
-    let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let report = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-    Ok((version, report))
+    let broken = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let text = std::fs::read_to_string(&file).map_err(|error| broken(&error))?;
+    let report: Value = serde_json::from_str(&text).map_err(|error| broken(&error))?;
+    Ok(outcomes(&report))
+}
+
+fn outcomes(report: &Value) -> Vec<(String, String)> {
+    let cases = report
+        .get("cases")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let text = |case: &Value, name| case.get(name)?.as_str().map(str::to_owned);
+    cases
+        .filter_map(|case| Some((text(case, "id")?, text(case, "outcome")?)))
+        .collect()
 }

@@ -14,13 +14,16 @@ use super::Places;
 pub(super) struct Subject {
     /// What the matrix calls it.
     pub(super) name: &'static str,
+    /// Cases that are judged one by one, each with a server of its own.
+    pub(super) apart: &'static [&'static str],
     kind: Kind,
 }
 
 enum Kind {
     /// This program.
     Coracle,
-    /// libcoap's example server, which has resources of its own; others are put into it.
+    /// libcoap's example server, which has resources of its own; others are put into it. A DELETE of its `/time` while
+    /// that is observed ends it.
     Libcoap,
     /// A script in `xtask/peers` that prints `READY <port>`.
     Script {
@@ -35,14 +38,17 @@ enum Kind {
 pub(super) const SERVERS: &[Subject] = &[
     Subject {
         name: "coracle",
+        apart: &[],
         kind: Kind::Coracle,
     },
     Subject {
         name: "libcoap",
+        apart: &["TD_COAP_OBS_07"],
         kind: Kind::Libcoap,
     },
     Subject {
         name: "aiocoap",
+        apart: &[],
         kind: Kind::Script {
             interpreter: "target/peers/venv/bin/python",
             file: "aiocoap_site.py",
@@ -50,6 +56,7 @@ pub(super) const SERVERS: &[Subject] = &[
     },
     Subject {
         name: "node-coap",
+        apart: &[],
         kind: Kind::Script {
             interpreter: "node",
             file: "node_site.js",
@@ -61,22 +68,26 @@ pub(super) const SERVERS: &[Subject] = &[
 pub(super) const CLIENTS: &[Subject] = &[
     Subject {
         name: "coracle",
+        apart: &[],
         kind: Kind::Client { profile: "coracle" },
     },
     Subject {
         name: "libcoap",
+        apart: &[],
         kind: Kind::Client {
             profile: "coap-client",
         },
     },
     Subject {
         name: "aiocoap",
+        apart: &[],
         kind: Kind::Client {
             profile: "aiocoap-client",
         },
     },
     Subject {
         name: "node-coap",
+        apart: &[],
         kind: Kind::Client { profile: "coap" },
     },
 ];
