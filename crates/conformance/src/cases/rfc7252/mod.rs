@@ -1,8 +1,9 @@
 //! RFC 7252: CoAP.
 //!
 //! What is malformed, and what rejecting it means, stands in `format.rs` and `messages.rs`; the other files go by the
-//! chapters of the RFC. The files for clients are called `client….rs`.
+//! chapters of the RFC. What is asked of clients stands in `client/`.
 
+mod client;
 mod conditional;
 mod congestion;
 mod content;
@@ -25,6 +26,7 @@ use crate::case::Case;
 /// All, for both roles.
 pub(super) fn cases() -> Vec<Case> {
     [
+        client::cases().as_slice(),
         format::CASES,
         messages::CASES,
         duplicates::CASES,
