@@ -332,7 +332,7 @@ impl Endpoint {
             }
             return;
         };
-        let admitted = asking::admit(message, self.client.sent_options(key));
+        let admitted = asking::admit(status, message, self.client.sent_options(key));
         if confirmable {
             // RFC 7252 §5.4.1: a response with a critical option that is not understood is rejected.
             let (peers, id) = (&mut self.messages, message.message_id);

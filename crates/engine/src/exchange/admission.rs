@@ -8,8 +8,9 @@ use coracle_wire::{BlockError, BlockOption, OptionNumber, Options, Status, check
 use crate::config::Config;
 use crate::stats::DropReason;
 
-/// Critical options that the engine or its users' framework understands (RFC 7252 §5.4.1).
-const UNDERSTOOD: [OptionNumber; 11] = [
+/// Critical options that the engine or its users' framework understands in a request, and that no response is defined
+/// to have (RFC 7252 §5.4, §5.4.1).
+const OF_REQUESTS: [OptionNumber; 9] = [
     OptionNumber::IF_MATCH,
     OptionNumber::URI_HOST,
     OptionNumber::IF_NONE_MATCH,
@@ -17,11 +18,12 @@ const UNDERSTOOD: [OptionNumber; 11] = [
     OptionNumber::URI_PATH,
     OptionNumber::URI_QUERY,
     OptionNumber::ACCEPT,
-    OptionNumber::BLOCK2,
-    OptionNumber::BLOCK1,
     OptionNumber::PROXY_URI,
     OptionNumber::PROXY_SCHEME,
 ];
+
+/// Critical options that the engine understands in requests and in responses (RFC 7959 §2.1).
+const OF_BOTH: [OptionNumber; 2] = [OptionNumber::BLOCK2, OptionNumber::BLOCK1];
 
 /// The Block options of a message, checked.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,6 +86,17 @@ pub(crate) fn admit(config: &Config, options: Options<'_>) -> Result<Blocks, Ref
     })
 }
 
+fn understood(number: OptionNumber) -> bool {
+    OF_REQUESTS.contains(&number) || OF_BOTH.contains(&number)
+}
+
+/// The first critical option that a response is not defined to have, and that is not `known` nevertheless (RFC 7252
+/// §5.4).
+pub(crate) fn of_requests(options: Options<'_>, known: impl Fn(OptionNumber) -> bool) -> Option<OptionNumber> {
+    let mut numbers = options.iter().map(|option| option.number);
+    numbers.find(|number| OF_REQUESTS.contains(number) && !known(*number))
+}
+
 /// The first critical option that has to be treated as unknown: its number is, its value has the wrong length or
 /// form, or it stands twice where it may not (RFC 7252 §5.4.1, §5.4.3, §5.4.5).
 pub(crate) fn misunderstood(
@@ -101,7 +114,7 @@ pub(crate) fn misunderstood(
             && number
                 .definition()
                 .is_none_or(|definition| !definition.repeatable);
-        if repeats || !UNDERSTOOD.contains(&number) || check_option(number, option.value).is_err() {
+        if repeats || !understood(number) || check_option(number, option.value).is_err() {
             return Some(number);
         }
     }

@@ -8,7 +8,7 @@ use coracle_wire::{Message, Method, OptionNumber, Options, OptionsBuf, Status, T
 use crate::block::transfer::{Download, Downloaded, Upload, Uploaded};
 use crate::config::TransmissionParameters;
 use crate::context::Context;
-use crate::exchange::admission::{Blocks, blocks, misunderstood};
+use crate::exchange::admission::{Blocks, blocks, misunderstood, of_requests};
 use crate::limits::MAX_RESTARTS;
 use crate::observe::client::{Freshness, Observation};
 use crate::path::Path;
@@ -127,10 +127,14 @@ pub(crate) struct Delivered {
 
 impl Outcome {
     fn done(status: Status, message: &Message<'_>) -> Outcome {
-        let (options, payload) = (OptionsBuf::from(message.options), message.payload.into());
+        // RFC 7252 §5.5, §5.9.1.3: 2.03 has no payload, and one that is there nevertheless is ignored.
+        let payload = match status {
+            Status::VALID => Vec::new(),
+            _ => message.payload.into(),
+        };
         Outcome::Done(Box::new(Delivered {
             status,
-            options,
+            options: OptionsBuf::from(message.options),
             payload,
         }))
     }
@@ -143,13 +147,20 @@ pub(crate) struct Inbound<'m> {
     pub(crate) blocks: Blocks,
 }
 
-/// Checks the options of a response (RFC 7252 §5.4.1). The caller understands those that it sent itself: some servers
-/// repeat an option that they refuse.
-pub(crate) fn admit(message: &Message<'_>, sent: Options<'_>) -> Result<Blocks, ExchangeError> {
-    if let Some(number) = misunderstood(message.options, |number| sent.contains(number)) {
+/// Checks the options of a response (RFC 7252 §5.4, §5.4.1). The caller understands those that it sent itself, but one
+/// that is for requests alone only in an error: some servers repeat an option that they refuse.
+pub(crate) fn admit(
+    status: Status,
+    message: &Message<'_>,
+    sent: Options<'_>,
+) -> Result<Blocks, ExchangeError> {
+    let options = message.options;
+    let misplaced = of_requests(options, |number| !status.is_success() && sent.contains(number));
+    let critical = misplaced.or_else(|| misunderstood(options, |number| sent.contains(number)));
+    if let Some(number) = critical {
         return Err(ExchangeError::CriticalOption(number.0));
     }
-    blocks(message.options).map_err(|_| ExchangeError::BlockOption)
+    blocks(options).map_err(|_| ExchangeError::BlockOption)
 }
 
 impl Asking {
