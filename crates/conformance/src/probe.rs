@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use coracle_wire::{MessageType, Method, OptionNumber, Status};
 
 use crate::message::{Message, Received};
-use crate::talk::{ACK_TIMEOUT, Frame, Talk};
+use crate::talk::{ACK_TIMEOUT, Frame, Talk, mid_of};
 use crate::verdict::{Judged, Stop};
 
 /// How long silence has to last to count as silence.
 pub const PATIENCE: Duration = Duration::from_millis(1200);
+
+/// What clocks and schedulers make of a time.
+const CLOCKS: Duration = Duration::from_millis(250);
 
 /// How long an answer is waited for on a good path: a confirmable request is sent three times.
 const ANSWER: Duration = Duration::from_secs(8);
@@ -22,7 +25,7 @@ const ANSWER: Duration = Duration::from_secs(8);
 const ANSWER_LOSSY: Duration = Duration::from_secs(30);
 
 /// The server that is judged, as far as all cases know it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ServerFacts {
     /// Which of its resources plays the role of one of the plugtest site.
     pub(crate) map: HashMap<String, String>,
@@ -145,8 +148,8 @@ impl Probe {
     }
 
     /// Sends a request and waits for its response, piggybacked or separate, which is acknowledged if it asks for it.
-    /// A confirmable request is repeated as RFC 7252 §4.2 has it; a non-confirmable one is asked again behind the
-    /// lossy gateway, as a new message. Other messages that come meanwhile wait for `receive`.
+    /// A confirmable request is repeated as RFC 7252 §4.2 has it; a non-confirmable one, which may be lost anywhere, is
+    /// asked again as a new message. Other messages that come meanwhile wait for `receive`.
     ///
     /// # Errors
     /// [`Stop::Fail`] if no response comes, or a Reset.
@@ -154,10 +157,11 @@ impl Probe {
         let mut request = request.clone();
         let until = Instant::now() + self.answer_time();
         loop {
-            let patience = if request.is_con() || !self.talk.is_lossy() {
-                until.saturating_duration_since(Instant::now())
+            let left = until.saturating_duration_since(Instant::now());
+            let patience = if request.is_con() {
+                left
             } else {
-                2 * ACK_TIMEOUT
+                left.min(2 * ACK_TIMEOUT)
             };
             if let Some(response) = self.ask_once(&request, patience)? {
                 return Ok(response);
@@ -207,7 +211,8 @@ impl Probe {
     }
 
     /// Sends bytes that may or may not be answered, and waits for what comes back: nothing after
-    /// [`PATIENCE`]. Behind the lossy gateway they are sent up to three times.
+    /// [`PATIENCE`]. Behind the lossy gateway they are sent up to three times. What has to be answered is
+    /// [`demand`](Self::demand)ed.
     ///
     /// # Errors
     /// As [`Talk::receive`].
@@ -215,11 +220,70 @@ impl Probe {
         let tries = if self.talk.is_lossy() { 3 } else { 1 };
         for _ in 0..tries {
             self.send_bytes(bytes);
-            if let Some(message) = self.talk.receive(PATIENCE)? {
+            if let Some(message) = self.next_but_late(bytes, PATIENCE)? {
                 return Ok(Some(message));
             }
         }
         Ok(None)
+    }
+
+    /// Sends bytes that have to be answered, as a confirmable message is, and takes what comes back: nothing if the
+    /// server is silent for as long as any answer is waited for. They are sent again meanwhile, as RFC 7252 §4.2 has
+    /// it, for a datagram may be lost on the way, and the server may be slow or far away.
+    ///
+    /// # Errors
+    /// As [`Talk::receive`].
+    pub fn demand(&mut self, bytes: &[u8]) -> Judged<Option<Received>> {
+        let mid = mid_of(bytes).unwrap_or_default();
+        self.talk.transmit_bytes_reliably(self.server, mid, bytes);
+        let answer = self.next_but_late(bytes, self.answer_time());
+        self.talk.give_up(mid);
+        answer
+    }
+
+    /// As [`demand`](Self::demand), but takes the acknowledgement or the Reset; what else comes is acknowledged if it
+    /// asks for it, and passed over.
+    ///
+    /// # Errors
+    /// As [`Talk::receive`].
+    pub fn demand_reply(&mut self, bytes: &[u8]) -> Judged<Option<Received>> {
+        let until = Instant::now() + self.answer_time();
+        let mut next = self.demand(bytes)?;
+        while let Some(message) = next {
+            if [MessageType::Acknowledgement, MessageType::Reset].contains(&message.message_type) {
+                return Ok(Some(message));
+            }
+            if message.is_con() {
+                self.talk.acknowledge(&message);
+            }
+            next = self.next_but_late(bytes, until.saturating_duration_since(Instant::now()))?;
+        }
+        Ok(None)
+    }
+
+    /// The next message, but for replies that come late to earlier bytes than these.
+    fn next_but_late(&mut self, bytes: &[u8], within: Duration) -> Judged<Option<Received>> {
+        let until = Instant::now() + within;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match (self.talk.receive(left)?, mid_of(bytes)) {
+                (Some(message), Some(mid)) if self.talk.is_late(&message, mid) => {}
+                (next, _) => return Ok(next),
+            }
+        }
+    }
+
+    /// How much later one datagram may come than another on the way from the server: what clocks and schedulers make of
+    /// a time, and as long as a ping takes.
+    ///
+    /// # Errors
+    /// As [`Talk::receive`].
+    pub fn jitter(&self) -> Judged<Duration> {
+        let mut other = self.another()?;
+        let ping = Message::empty(MessageType::Confirmable, other.fresh_mid());
+        let began = Instant::now();
+        let pong = other.demand(&ping.to_bytes())?;
+        Ok(CLOCKS + pong.map_or(PATIENCE, |_| began.elapsed()))
     }
 
     /// The server answers as before: a GET of [`target`](Self::target) is answered with 2.05.
@@ -277,7 +341,12 @@ impl Probe {
     }
 
     /// A block is the one that was asked for, and full unless it is the last.
-    pub(crate) fn check_block(&self, answer: &Received, num: u32, szx: u8) -> Judged<coracle_wire::BlockOption> {
+    pub(crate) fn check_block(
+        &self,
+        answer: &Received,
+        num: u32,
+        szx: u8,
+    ) -> Judged<coracle_wire::BlockOption> {
         let Some(block) = answer.block2_value() else {
             return Err(Stop::fail_at(
                 answer.index,

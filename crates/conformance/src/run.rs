@@ -1,6 +1,8 @@
 //! Runs cases against a subject, several at once, within a time that is told beforehand.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use coracle_wire::{MessageType, Method, Status};
+use coracle_wire::{MessageType, Method, OptionNumber, Status};
 
 use crate::case::{Case, Judge, Role};
 use crate::host::Host;
@@ -89,11 +91,15 @@ pub enum Progress<'a> {
 /// How much longer a case may take behind the lossy gateway.
 const LOSSY_FACTOR: u32 = 4;
 
-/// How often a server is asked whether it is there.
-const KNOCKS: u32 = 4;
+/// How long a server may say nothing at all before it counts as gone: as long as any answer is waited for, and some
+/// more for one that is busy with the cases beside.
+const SILENCE: Duration = Duration::from_secs(10);
 
-/// How long each time.
+/// How long an answer to a knock is waited for before the next.
 const KNOCK: Duration = Duration::from_secs(1);
+
+/// How many knocks in a row are refused by a host on which no server listens.
+const REFUSALS: u32 = 2;
 
 /// Runs cases and blocks until all have ended, at the latest when the time that was told is over.
 pub fn run(
@@ -108,13 +114,15 @@ pub fn run(
         cases: cases.len(),
         at_most,
     });
+    let deadline = start + at_most;
+    let gone = unreachable(subject, deadline);
     let court = Court {
         subject,
-        facts: Arc::new(facts(subject)),
+        facts: Arc::new(facts(subject, settings, deadline, gone.is_some())),
         settings,
-        deadline: start + at_most,
+        deadline,
         offered: Mutex::default(),
-        gone: Mutex::new(unreachable(subject)),
+        gone: Mutex::new(gone),
     };
     let reports = judge_all(&court, cases, progress);
     Report {
@@ -147,7 +155,7 @@ fn planned(cases: &[Case], settings: &Settings) -> Duration {
         *chains.entry(chain).or_default() += *limit;
     }
     let jobs = u32::try_from(settings.jobs.max(1)).unwrap_or(u32::MAX);
-    sum / jobs + chains.into_values().max().unwrap_or_default() + KNOCKS * KNOCK
+    sum / jobs + chains.into_values().max().unwrap_or_default() + 2 * SILENCE
 }
 
 fn limit(case: &Case, lossy: bool) -> Duration {
@@ -393,7 +401,8 @@ impl Court<'_> {
         if !silent || gone.is_some() || self.settings.stop.load(Ordering::Relaxed) {
             return judged;
         }
-        if unreachable(self.subject).is_none() {
+        let late = Instant::now() + KNOCK >= self.deadline;
+        if late || unreachable(self.subject, self.deadline).is_none() {
             return judged;
         }
         *gone = Some(format!("nobody answers any more since {}", case.id));
@@ -405,81 +414,162 @@ impl Court<'_> {
 }
 
 /// Learns which resource answers a GET with 2.05.
-fn facts(subject: &Subject) -> ServerFacts {
+fn facts(subject: &Subject, settings: &Settings, deadline: Instant, gone: bool) -> ServerFacts {
     let Subject::Server { address, map, .. } = subject else {
         return ServerFacts::default();
     };
-    let map: HashMap<String, String> = map.iter().cloned().collect();
-    let mapped = |path: &str| map.get(path).cloned().unwrap_or_else(|| path.to_owned());
-    let readable = |path: &&str| {
-        knock(*address, &get(&mapped(path)))
-            .is_ok_and(|answer| answer.is_some_and(|answer| answer.status() == Some(Status::CONTENT)))
+    let mut facts = ServerFacts {
+        map: map.iter().cloned().collect(),
+        target: "/test".to_owned(),
     };
-    let target = ["/test", "/hello", "/", "/time", "/.well-known/core"];
-    let target = target.iter().find(|path| readable(path)).unwrap_or(&"/test");
-    ServerFacts {
-        target: (*target).to_owned(),
-        map: map.clone(),
+    let frame = Frame {
+        transcript: Transcript::begin(),
+        deadline,
+        lossy: false,
+        stop: Arc::clone(&settings.stop),
+    };
+    let known = Arc::new(facts.clone());
+    let targets = ["/test", "/hello", "/", "/time", "/.well-known/core"];
+    for target in targets.iter().filter(|_| !gone) {
+        let answer = Probe::new(*address, &known, &frame).and_then(|mut probe| {
+            let request = probe.get(target);
+            probe.ask(&request)
+        });
+        match answer {
+            Ok(answer) if answer.status() == Some(Status::CONTENT) => {
+                facts.target = (*target).to_owned();
+                break;
+            }
+            Ok(_) => {}
+            // Whoever does not answer here, or wrongly, will fail in the cases, where it is seen.
+            Err(_) => break,
+        }
     }
+    facts
 }
 
-/// Why a server cannot be reached: it answers neither a ping nor a request.
-fn unreachable(subject: &Subject) -> Option<String> {
+/// Why a server cannot be reached: nothing comes for pings and requests, from nowhere. What it is that comes is for
+/// the cases to judge.
+fn unreachable(subject: &Subject, deadline: Instant) -> Option<String> {
     let Subject::Server { address, .. } = subject else {
         return None;
     };
-    let ping = Message::empty(MessageType::Confirmable, 0x7fff);
-    let mut why = "nothing came".to_owned();
-    for _ in 0..KNOCKS {
-        for message in [&get("/.well-known/core"), &ping] {
-            match knock(*address, message) {
-                Ok(Some(_)) => return None,
-                Ok(None) => {}
-                Err(error) => why = error.to_string(),
-            }
-        }
+    let until = deadline.min(Instant::now() + SILENCE);
+    match knock(*address, until) {
+        Ok(true) => None,
+        Ok(false) => Some(format!("nobody answers at {address}: nothing came")),
+        Err(error) => Some(format!("nobody answers at {address}: {error}")),
     }
-    Some(format!("nobody answers at {address}: {why}"))
 }
 
-fn get(path: &str) -> Message {
-    let segments = path.split('/').filter(|segment| !segment.is_empty());
-    let get = Message::new(MessageType::Confirmable, Method::GET, 0x7ffe).token(b"knock");
-    segments.fold(get, |get, segment| {
-        get.option(coracle_wire::OptionNumber::URI_PATH, segment.as_bytes())
-    })
-}
-
-/// Sends a message and takes the first that comes back. The socket is connected, so that a refusal is heard of.
-fn knock(server: SocketAddr, message: &Message) -> std::io::Result<Option<Message>> {
+/// Whether anything comes from a server until some time. One socket is connected, so that a refusal is heard of; the
+/// other one hears also who answers from another address.
+fn knock(server: SocketAddr, until: Instant) -> std::io::Result<bool> {
     let any: SocketAddr = if server.is_ipv4() {
         ([0, 0, 0, 0], 0).into()
     } else {
         ([0; 16], 0).into()
     };
-    let socket = UdpSocket::bind(any)?;
-    socket.connect(server)?;
-    socket.set_read_timeout(Some(KNOCK / 2))?;
-    socket.send(&message.to_bytes())?;
-    let mut buf = vec![0; 65_536];
-    match socket.recv(&mut buf) {
-        Ok(length) => Ok(Message::parse(buf.get(..length).unwrap_or_default()).ok()),
-        Err(error)
-            if matches!(
-                error.kind(),
-                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-            ) =>
-        {
-            Ok(None)
+    let (open, connected) = (UdpSocket::bind(any)?, UdpSocket::bind(any)?);
+    connected.connect(server)?;
+    connected.set_nonblocking(true)?;
+    let mut refusals = 0;
+    while Instant::now() < until {
+        let [get, ping] = [get_links(), ping()].map(|message| message.to_bytes());
+        open.send_to(&get, server)?;
+        open.send_to(&ping, server)?;
+        // What was refused before may be told here.
+        let _ = connected.send(&ping);
+        let next = until.min(Instant::now() + KNOCK);
+        if hears(&open, next)? {
+            return Ok(true);
         }
-        Err(error) => Err(error),
+        match connected.recv(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => refusals = 0,
+            Err(error) => {
+                refusals += 1;
+                if refusals >= REFUSALS {
+                    return Err(error);
+                }
+            }
+            Ok(_) => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a datagram comes until some time.
+fn hears(socket: &UdpSocket, until: Instant) -> std::io::Result<bool> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        socket.set_read_timeout(Some(left))?;
+        match socket.recv_from(&mut [0]) {
+            Ok(_) => return Ok(true),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            // A datagram that is longer than what is looked at, or a refusal, as some systems tell them.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
+/// A Message ID that two knocks seldom share: the keys of the standard library's maps are random.
+fn random_mid() -> u16 {
+    let [a, b, ..] = RandomState::new().build_hasher().finish().to_be_bytes();
+    u16::from_be_bytes([a, b])
+}
+
+fn ping() -> Message {
+    Message::empty(MessageType::Confirmable, random_mid())
+}
+
+fn get_links() -> Message {
+    let get = Message::new(MessageType::Confirmable, Method::GET, random_mid()).token(b"knock");
+    get.option(OptionNumber::URI_PATH, b".well-known")
+        .option(OptionNumber::URI_PATH, b"core")
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::case::server;
+
+    /// Knocks at a server, which for each datagram sends something from one of its two sockets.
+    fn knocked(answer: Option<&'static [u8]>, from_the_other: bool) -> bool {
+        let [server, other] = [0, 1].map(|_| UdpSocket::bind(("127.0.0.1", 0)).unwrap());
+        let address = server.local_addr().unwrap();
+        server.set_read_timeout(Some(2 * KNOCK)).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while let Ok((_, from)) = server.recv_from(&mut [0; 64]) {
+                    let socket = if from_the_other { &other } else { &server };
+                    if let Some(answer) = answer {
+                        socket.send_to(answer, from).unwrap();
+                    }
+                }
+            });
+            knock(address, Instant::now() + 2 * KNOCK).unwrap()
+        })
+    }
+
+    #[test]
+    fn a_server_is_there_whatever_it_sends_and_from_wherever() {
+        assert!(knocked(Some(b"garbage"), false));
+        assert!(knocked(Some(b""), false));
+        assert!(knocked(Some(b"\x60\0\0\0"), true));
+        assert!(!knocked(None, false));
+    }
+
+    #[test]
+    fn a_port_where_nobody_listens_is_told_soon() {
+        let gone = UdpSocket::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        let error = knock(gone, Instant::now() + Duration::from_secs(100)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    }
 
     #[test]
     fn many_share_what_one_alone_may_lock() {

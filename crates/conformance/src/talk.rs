@@ -14,7 +14,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::gateway::Gateway;
 use crate::message::{Message, Received};
-use crate::transcript::{Fate, Transcript};
+use crate::transcript::{Fate, Record, Transcript};
 use crate::verdict::{Judged, Stop};
 
 /// ACK_TIMEOUT (RFC 7252 §4.8).
@@ -25,6 +25,10 @@ const MAX_RETRANSMIT: u32 = 4;
 
 /// More than fits into a datagram, so that nothing is cut off unseen.
 const MAX_DATAGRAM: usize = 65_536;
+
+/// How many datagrams one endpoint takes in, and how many bytes: more than any case needs, a transfer in the smallest
+/// blocks too, and little enough to be kept in memory.
+const FLOOD: (usize, usize) = (20_000, 16 << 20);
 
 /// How often it is looked whether the run is to end.
 const LOOK: Duration = Duration::from_millis(200);
@@ -71,6 +75,10 @@ pub struct Talk {
     gateway: Option<Gateway>,
     outstanding: Vec<Outstanding>,
     seen: HashMap<(SocketAddr, u16), Seen>,
+    /// The latest acknowledgement or Reset of each Message ID, until the case itself sends that Message ID again.
+    replies: HashMap<(SocketAddr, u16), Vec<u8>>,
+    /// How many datagrams came, and how many bytes.
+    taken: (usize, usize),
     inbox: VecDeque<Received>,
     stray: Option<(usize, SocketAddr)>,
     raw: bool,
@@ -95,6 +103,8 @@ impl Talk {
             gateway: frame.lossy.then(Gateway::default),
             outstanding: Vec::new(),
             seen: HashMap::new(),
+            replies: HashMap::new(),
+            taken: (0, 0),
             inbox: VecDeque::new(),
             stray: None,
             raw: false,
@@ -164,6 +174,14 @@ impl Talk {
 
     /// Sends bytes, once.
     pub(crate) fn transmit(&mut self, to: SocketAddr, bytes: &[u8]) -> usize {
+        if let Some(mid) = mid_of(bytes) {
+            // Whoever sends it on purpose wants to see what comes for it, alike or not.
+            self.replies.remove(&(to, mid));
+        }
+        self.put_out(to, bytes)
+    }
+
+    fn put_out(&mut self, to: SocketAddr, bytes: &[u8]) -> usize {
         let passes = self.gateway.as_mut().is_none_or(|gateway| gateway.passes(true));
         let fate = if passes { Fate::Passed } else { Fate::Lost };
         let index = self.frame.transcript.push(true, self.local, to, bytes, fate);
@@ -176,13 +194,17 @@ impl Talk {
 
     /// Sends a confirmable message again and again until it is acknowledged, as RFC 7252 §4.2 has it.
     pub(crate) fn transmit_reliably(&mut self, to: SocketAddr, message: &Message) {
-        let bytes = message.to_bytes();
-        self.transmit(to, &bytes);
+        self.transmit_bytes_reliably(to, message.mid, &message.to_bytes());
+    }
+
+    /// As [`transmit_reliably`](Self::transmit_reliably), for bytes that need not be a message.
+    pub(crate) fn transmit_bytes_reliably(&mut self, to: SocketAddr, mid: u16, bytes: &[u8]) {
+        self.transmit(to, bytes);
         if !self.raw {
             self.outstanding.push(Outstanding {
-                mid: message.mid,
+                mid,
                 to,
-                bytes,
+                bytes: bytes.to_vec(),
                 next: Instant::now() + ACK_TIMEOUT,
                 timeout: ACK_TIMEOUT,
                 left: MAX_RETRANSMIT,
@@ -213,6 +235,19 @@ impl Talk {
     pub fn reset(&mut self, message: &Received) {
         let reset = Message::empty(MessageType::Reset, message.message.mid);
         self.transmit_reply(message, &reset.to_bytes());
+    }
+
+    /// Whether it acknowledges or rejects an earlier message of this endpoint than the one with this Message ID: it is
+    /// late, and belongs to what is over.
+    pub(crate) fn is_late(&self, message: &Received, mid: u16) -> bool {
+        let replies = [MessageType::Acknowledgement, MessageType::Reset].contains(&message.message_type);
+        let records = self.frame.transcript.records();
+        let sent = |record: &Record| record.by_judge && record.from == self.local;
+        replies
+            && message.mid != mid
+            && records
+                .iter()
+                .any(|record| sent(record) && mid_of(&record.bytes) == Some(message.mid))
     }
 
     /// Puts a message back, to be received later.
@@ -277,6 +312,7 @@ impl Talk {
                         | ErrorKind::TimedOut
                         | ErrorKind::Interrupted
                         | ErrorKind::ConnectionRefused
+                        | ErrorKind::ConnectionReset
                 ) =>
             {
                 Ok(None)
@@ -289,6 +325,7 @@ impl Talk {
     /// was lost, came from elsewhere, or is a copy.
     fn take(&mut self, bytes: &[u8], from: SocketAddr) -> Judged<Option<Received>> {
         let at = self.frame.transcript.elapsed();
+        self.count(bytes.len())?;
         if self.peer.is_some_and(|peer| peer != from) {
             let index = self
                 .frame
@@ -315,6 +352,9 @@ impl Talk {
             MessageType::Acknowledgement | MessageType::Reset
         ) {
             self.give_up(message.mid);
+            if self.is_reply_again(from, message.mid, bytes) {
+                return Ok(None);
+            }
         } else if self.is_copy(from, &message, bytes) {
             return Ok(None);
         }
@@ -324,6 +364,27 @@ impl Talk {
             at,
             from,
         }))
+    }
+
+    /// A subject that floods ends the case before it fills the memory.
+    fn count(&mut self, length: usize) -> Judged {
+        let (datagrams, bytes) = &mut self.taken;
+        *datagrams += 1;
+        *bytes += length;
+        if *datagrams > FLOOD.0 || *bytes > FLOOD.1 {
+            let what = format!("a flood: {datagrams} datagrams with {bytes} bytes came");
+            return Err(Stop::Inconclusive(what));
+        }
+        Ok(())
+    }
+
+    /// The reply to a repetition that crossed with the first reply, or that the network doubled.
+    fn is_reply_again(&mut self, from: SocketAddr, mid: u16, bytes: &[u8]) -> bool {
+        if self.raw {
+            return false;
+        }
+        let before = self.replies.insert((from, mid), bytes.to_vec());
+        before.is_some_and(|before| before == bytes)
     }
 
     /// Answers a copy of a message as the message was answered.
@@ -361,7 +422,7 @@ impl Talk {
         }
         self.outstanding.retain(|outstanding| outstanding.left > 0);
         for (to, bytes) in due {
-            self.transmit(to, &bytes);
+            self.put_out(to, &bytes);
         }
     }
 
@@ -409,7 +470,86 @@ impl Talk {
     }
 }
 
+/// The bytes of a header where a Message ID stands (RFC 7252 §3).
+pub(crate) fn mid_of(bytes: &[u8]) -> Option<u16> {
+    Some(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))
+}
+
 fn fold(random: u32) -> u16 {
     let [a, b, _, _] = random.to_be_bytes();
     u16::from_be_bytes([a, b])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// An endpoint of the judge, and the subject it talks to.
+    fn pair() -> (Talk, UdpSocket) {
+        let frame = Frame {
+            transcript: Transcript::begin(),
+            deadline: Instant::now() + Duration::from_secs(60),
+            lossy: false,
+            stop: Arc::default(),
+        };
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let subject = UdpSocket::bind(loopback).unwrap();
+        let talk = Talk::bind(loopback, Some(subject.local_addr().unwrap()), &frame).unwrap();
+        (talk, subject)
+    }
+
+    /// What comes next has this Message ID.
+    fn next_mid(talk: &mut Talk) -> u16 {
+        talk.receive(Duration::from_secs(10)).unwrap().unwrap().mid
+    }
+
+    const GET: &[u8] = b"\x40\x01\x00\x07";
+    const ACK: &[u8] = b"\x60\x45\x00\x07";
+    const OTHER: &[u8] = b"\x60\x45\x00\x08";
+
+    #[test]
+    fn a_reply_that_comes_twice_is_handed_out_once_per_request_of_the_case() {
+        let (mut talk, subject) = pair();
+        let (judge, to) = (talk.local(), subject.local_addr().unwrap());
+        talk.transmit(to, GET);
+        for reply in [ACK, ACK, OTHER] {
+            subject.send_to(reply, judge).unwrap();
+        }
+        assert_eq!([next_mid(&mut talk), next_mid(&mut talk)], [7, 8]);
+        talk.transmit(to, GET);
+        subject.send_to(ACK, judge).unwrap();
+        assert_eq!(next_mid(&mut talk), 7, "the copy was sent on purpose");
+        talk.set_raw(true);
+        subject.send_to(ACK, judge).unwrap();
+        assert_eq!(next_mid(&mut talk), 7, "in raw nothing is done by itself");
+    }
+
+    #[test]
+    fn a_reply_to_what_is_over_is_late() {
+        let (mut talk, subject) = pair();
+        let (judge, to) = (talk.local(), subject.local_addr().unwrap());
+        talk.transmit(to, GET);
+        for reply in [ACK, OTHER] {
+            subject.send_to(reply, judge).unwrap();
+        }
+        let [seven, eight] = [0, 1].map(|_| talk.receive(Duration::from_secs(10)).unwrap().unwrap());
+        assert!(talk.is_late(&seven, 9) && !talk.is_late(&seven, 7));
+        assert!(!talk.is_late(&eight, 9), "no such message was ever sent");
+    }
+
+    #[test]
+    fn a_flood_ends_the_case() {
+        let (mut talk, subject) = pair();
+        let judge = talk.local();
+        let ended = (0_u16..=u16::MAX).find_map(|mid| {
+            let [high, low] = mid.to_be_bytes();
+            let mut non = vec![0x50, 0x45, high, low, 0xff];
+            non.resize(1_000, 1);
+            subject.send_to(&non, judge).unwrap();
+            talk.receive_new(Duration::from_secs(10)).err()
+        });
+        assert!(matches!(ended, Some(Stop::Inconclusive(why)) if why.contains("flood")));
+        assert!(talk.taken.0 <= FLOOD.0 + 1 && talk.seen.len() <= FLOOD.0);
+    }
 }

@@ -1,6 +1,7 @@
 //! What went over the wire while a case ran.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -67,11 +68,15 @@ pub fn hex(bytes: &[u8]) -> String {
 /// How many datagrams of a case are kept.
 const KEPT: usize = 5_000;
 
+/// How many of their bytes: the transcripts of a whole run have to fit into the memory.
+const KEPT_BYTES: usize = 1 << 20;
+
 /// The datagrams of one case, shared by all of its sockets.
 #[derive(Clone, Debug)]
 pub struct Transcript {
     began: Instant,
     records: Arc<Mutex<Vec<Record>>>,
+    bytes: Arc<AtomicUsize>,
 }
 
 impl Transcript {
@@ -81,6 +86,7 @@ impl Transcript {
         Transcript {
             began: Instant::now(),
             records: Arc::default(),
+            bytes: Arc::default(),
         }
     }
 
@@ -90,10 +96,14 @@ impl Transcript {
         self.began.elapsed()
     }
 
-    /// Adds a datagram of now and gives its index; a subject that floods is cut off at 5,000.
+    /// Adds a datagram of now and gives its index. A subject that floods is cut off at 5,000 datagrams or a MiB: what
+    /// comes then has an index that nothing is at.
     pub fn push(&self, by_judge: bool, from: SocketAddr, to: SocketAddr, bytes: &[u8], fate: Fate) -> usize {
         let mut records = self.records();
-        if records.len() < KEPT {
+        let index = records.len();
+        let total = bytes.len() + self.bytes.load(Ordering::Relaxed);
+        if index < KEPT && total <= KEPT_BYTES {
+            self.bytes.store(total, Ordering::Relaxed);
             records.push(Record {
                 at: self.elapsed(),
                 time: SystemTime::now(),
@@ -104,7 +114,7 @@ impl Transcript {
                 fate,
             });
         }
-        records.len().saturating_sub(1)
+        index
     }
 
     /// All so far.
@@ -116,5 +126,26 @@ impl Transcript {
     /// All so far, to look at.
     pub fn records(&self) -> MutexGuard<'_, Vec<Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(transcript: &Transcript, length: usize) -> usize {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+        transcript.push(false, nowhere, nowhere, &vec![0; length], Fate::Passed)
+    }
+
+    #[test]
+    fn a_flood_is_cut_off_and_marks_no_record_of_another() {
+        let transcript = Transcript::begin();
+        let indices: Vec<usize> = (0..=KEPT).map(|_| push(&transcript, 4)).collect();
+        assert_eq!(indices, (0..=KEPT).collect::<Vec<_>>());
+        assert_eq!(transcript.records().len(), KEPT);
+        let transcript = Transcript::begin();
+        assert!((0..100).all(|_| push(&transcript, 60_000) <= 17));
+        assert_eq!(transcript.take().len(), 17);
     }
 }
