@@ -52,9 +52,26 @@ pub(super) fn filtered(
     if found == targets(&mut all.iter()) && !filters(probe, all)? {
         return Err(Stop::Skip("the server does not filter".to_owned()));
     }
+    if found != expected {
+        unchanged(probe, all)?;
+    }
     let what = format!("the links to {}, not {}", expected.join(" "), found.join(" "));
     response.expect(found == expected, what, "RFC 6690 §4.1")?;
     Ok(())
+}
+
+/// The server still lists the same: else what a filter finds says nothing, for others may have made resources.
+pub(super) fn unchanged(probe: &mut Probe, all: &[Link]) -> Judged {
+    let (_, now) = discover(probe, CORE)?;
+    let [mut before, mut now] = [all.to_vec(), now];
+    before.sort();
+    now.sort();
+    if before == now {
+        return Ok(());
+    }
+    Err(Stop::Inconclusive(
+        "the links of the server have changed meanwhile".to_owned(),
+    ))
 }
 
 /// Whether it filters at all, which it need not (RFC 6690 §4.1): no resource has this type or this target.

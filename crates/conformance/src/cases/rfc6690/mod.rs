@@ -2,7 +2,7 @@
 
 use coracle_wire::{ContentFormat, Status};
 
-use super::discovery::{CORE, discover, filtered};
+use super::discovery::{CORE, discover, filtered, unchanged};
 use super::links::Link;
 use crate::case::{Case, client, server};
 use crate::host::Host;
@@ -176,6 +176,9 @@ fn values_match_whole(probe: &mut Probe) -> Judged {
         if found.len() == all.len() {
             return Err(Stop::Skip("the server does not filter".to_owned()));
         }
+        if !found.is_empty() {
+            unchanged(probe, &all)?;
+        }
         response.expect(found.is_empty(), format!("no link for rt={wrong}"), None)?;
     }
     Ok(())
@@ -195,7 +198,11 @@ fn filter_is_no_error(probe: &mut Probe) -> Judged {
     let (response, body) = probe.fetch_body(&request)?;
     response.code(Status::CONTENT)?;
     let found = super::links::read(&body).map_or(usize::MAX, |links| links.len());
-    response.expect(found == 0 || found == all.len(), "no link, or all of them", None)?;
+    let none_or_all = found == 0 || found == all.len();
+    if !none_or_all {
+        unchanged(probe, &all)?;
+    }
+    response.expect(none_or_all, "no link, or all of them", None)?;
     Ok(())
 }
 

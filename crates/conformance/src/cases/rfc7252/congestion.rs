@@ -87,6 +87,10 @@ fn note(
     if message.message_type == MessageType::Acknowledgement && message.code.is_empty() {
         return Ok(());
     }
+    if message.status() == Some(Status::SERVICE_UNAVAILABLE) {
+        let what = "the server has not so many separate responses at once";
+        return Err(Stop::Skip(what.to_owned()));
+    }
     message.code(Status::CONTENT)?;
     if message.is_con() && outstanding.contains_key(&message.mid) {
         return Ok(());

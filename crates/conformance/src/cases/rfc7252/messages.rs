@@ -121,7 +121,7 @@ fn ack_echoes_mid(probe: &mut Probe) -> Judged {
     let random = probe.fresh_mid();
     for mid in [random, random ^ 0xff00, random ^ 0x00ff, random ^ 0xffff] {
         let get = probe.get(&target).mid(mid);
-        let Some(answer) = probe.provoke(&get.to_bytes())? else {
+        let Some(answer) = probe.demand_reply(&get.to_bytes())? else {
             return Err(Stop::fail("expected an acknowledgement, but nothing came", None));
         };
         answer.is_of(MessageType::Acknowledgement)?;

@@ -7,7 +7,7 @@ use super::created::create;
 use crate::case::{Case, server};
 use crate::message::Message;
 use crate::probe::Probe;
-use crate::verdict::Judged;
+use crate::verdict::{Judged, Stop};
 
 /// The cases.
 pub(super) const CASES: &[Case] = &[
@@ -127,9 +127,22 @@ fn unknown_method_non(probe: &mut Probe) -> Judged {
 }
 
 fn unsupported_method(probe: &mut Probe) -> Judged {
+    let get = probe.get("/.well-known/core");
+    if probe.ask(&get)?.status() != Some(Status::CONTENT) {
+        return Err(Stop::Skip(
+            "the server does not offer /.well-known/core".to_owned(),
+        ));
+    }
     for method in [Method::DELETE, Method::POST] {
         let request = probe.request(method, "/.well-known/core");
         let answer = probe.ask(&request)?;
+        // Directories once took registrations there, and who asks may be asked who it is before anything else.
+        let has_it = answer.status().is_some_and(Status::is_success);
+        let refused = [Status::UNAUTHORIZED, Status::FORBIDDEN].map(Some);
+        if has_it || refused.contains(&answer.status()) {
+            let what = format!("the server has {method} of /.well-known/core, or does not let us see");
+            return Err(Stop::Skip(what));
+        }
         answer
             .code(Status::METHOD_NOT_ALLOWED)?
             .is_piggybacked_on(&request)?;

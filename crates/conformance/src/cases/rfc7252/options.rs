@@ -7,7 +7,7 @@ use super::uri::host;
 use crate::case::{Case, server};
 use crate::message::{Message, Received};
 use crate::probe::Probe;
-use crate::verdict::Judged;
+use crate::verdict::{Judged, Stop};
 
 /// The cases.
 pub(super) const CASES: &[Case] = &[
@@ -83,7 +83,7 @@ pub(super) const CASES: &[Case] = &[
         "A Uri-Path and a Uri-Query of 255 bytes are in their range",
         uri_path_255,
     )
-    .steps(&["GET with a Uri-Path of 255 bytes", "4.04 comes", "GET a resource with a Uri-Query of 255 bytes", "Not 4.02"]),
+    .steps(&["GET with a Uri-Path of 255 bytes, and a resource with a Uri-Query of 255 bytes", "Neither gets 4.02"]),
     server(
         "RFC7252-5.4.3-elective-length",
         "RFC 7252 §5.4.3, §5.4.1, §5.10",
@@ -297,11 +297,13 @@ fn uri_path_256(probe: &mut Probe) -> Judged {
 
 fn uri_path_255(probe: &mut Probe) -> Judged {
     let get = probe.get("").option(OptionNumber::URI_PATH, &[b'p'; 255]);
-    probe.ask(&get)?.code(Status::NOT_FOUND)?;
+    let path = probe.ask(&get)?;
     let get = target(probe).option(OptionNumber::URI_QUERY, &[b'q'; 255]);
-    let answer = probe.ask(&get)?;
-    let known = answer.status() != Some(Status::BAD_OPTION);
-    answer.expect(known, "another code than 4.02", None)?;
+    let query = probe.ask(&get)?;
+    for answer in [path, query] {
+        let known = answer.status() != Some(Status::BAD_OPTION);
+        answer.expect(known, "another code than 4.02", None)?;
+    }
     Ok(())
 }
 
@@ -318,6 +320,9 @@ fn elective_length(probe: &mut Probe) -> Judged {
 /// The answer of `/echo` to a text.
 fn echoed(probe: &mut Probe, post: &Message) -> Judged<Received> {
     let answer = probe.ask(post)?;
+    if answer.status() == Some(Status::METHOD_NOT_ALLOWED) {
+        return Err(Stop::Skip("the server has no POST of /echo".to_owned()));
+    }
     let success = answer.status().is_some_and(Status::is_success);
     answer.expect(success, "2.xx", None)?.payload_is(&post.payload)?;
     Ok(answer)
@@ -329,6 +334,7 @@ fn content_format_length(probe: &mut Probe) -> Judged {
     post.options.remove(OptionNumber::CONTENT_FORMAT);
     let post = post.option(OptionNumber::CONTENT_FORMAT, b"\x00\x00\x32");
     let answer = echoed(probe, &post)?;
+    // Whether the resource tells the Content-Format at all is another case's.
     let json = answer.options.as_options().content_format() == Some(ContentFormat::JSON);
     answer.expect(!json, "no Content-Format 50", None)?;
     Ok(())
@@ -338,7 +344,13 @@ fn elective_twice(probe: &mut Probe) -> Judged {
     let post = probe
         .post("/echo", "a text")
         .uint(OptionNumber::CONTENT_FORMAT, 50);
-    echoed(probe, &post)?.format(ContentFormat::TEXT)?;
+    let answer = echoed(probe, &post)?;
+    if !answer.options.contains(OptionNumber::CONTENT_FORMAT) {
+        return Err(Stop::Skip(
+            "the server's /echo does not tell the Content-Format".to_owned(),
+        ));
+    }
+    answer.format(ContentFormat::TEXT)?;
     Ok(())
 }
 

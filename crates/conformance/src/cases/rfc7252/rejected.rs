@@ -46,7 +46,7 @@ pub(super) fn ignores_replies(probe: &mut Probe, token_length: u8, code: u8, res
 /// A confirmable message is rejected with a matching Reset.
 pub(super) fn resets(probe: &mut Probe, first: u8, code: u8, rest: &[u8]) -> Judged {
     let raw = Raw::new(probe, first, code, rest);
-    match probe.provoke(&raw.bytes)? {
+    match probe.demand(&raw.bytes)? {
         Some(answer) => is_reset(&answer, raw.mid),
         None => Err(Stop::fail("expected a Reset, but nothing came", "RFC 7252 §4.2")),
     }

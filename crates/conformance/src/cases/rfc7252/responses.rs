@@ -153,12 +153,19 @@ fn token_echoed(probe: &mut Probe) -> Judged {
 /// As `ask`, but a response with another token is the fault that is looked for.
 fn answered(probe: &mut Probe, request: &Message) -> Judged<Received> {
     let mut request = request.clone();
-    for _ in 0..4 {
+    let tries = if request.is_con() { 1 } else { 4 };
+    for _ in 0..tries {
         if !request.is_con() {
             // A copy of what is not confirmable is not answered (§4.5).
             request.mid = probe.fresh_mid();
         }
-        let Some(mut answer) = probe.provoke(&request.to_bytes())? else {
+        let bytes = request.to_bytes();
+        let came = if request.is_con() {
+            probe.demand(&bytes)?
+        } else {
+            probe.provoke(&bytes)?
+        };
+        let Some(mut answer) = came else {
             continue;
         };
         if answer.code.is_empty() {
@@ -306,7 +313,8 @@ fn no_response_in_second_ack(probe: &mut Probe) -> Judged {
 fn acknowledged_again(probe: &mut Probe, get: &Message) -> Judged<Vec<Received>> {
     probe.send(get);
     let (mut acknowledged, mut responses) = (false, Vec::new());
-    while let Some(message) = probe.receive(PATIENCE)? {
+    // The acknowledgement may take as long as any; what is behind it comes soon, or is not looked at.
+    while let Some(message) = probe.receive(if acknowledged { PATIENCE } else { RESPONSE })? {
         if message.message_type == MessageType::Acknowledgement {
             message.is_empty_of(MessageType::Acknowledgement, get.mid)?;
             acknowledged = true;

@@ -81,6 +81,10 @@ const NO_SUCCESS: u64 = 2;
 /// Not interested in 4.xx and 5.xx.
 const NO_ERROR: u64 = 8 + 16;
 
+fn answers_all() -> Stop {
+    Stop::Skip("the server does not know No-Response".to_owned())
+}
+
 fn get(probe: &mut Probe) -> Message {
     let target = probe.target().to_owned();
     probe.get(&target)
@@ -114,7 +118,7 @@ fn unwanted_success(probe: &mut Probe) -> Judged {
         Some(response)
             if response.answers(&request).is_ok() && response.status() == Some(Status::CONTENT) =>
         {
-            Err(Stop::Skip("the server does not know No-Response".to_owned()))
+            Err(answers_all())
         }
         Some(other) => other
             .expect(false, "silence, or the 2.05 of a server that ignores it", None)
@@ -127,6 +131,12 @@ fn still_acknowledged(probe: &mut Probe) -> Judged {
     probe.send_confirmable(&request);
     let within = probe.answer_time();
     let acknowledgement = probe.expect_message(within, "an acknowledgement")?;
+    if acknowledgement.is_con() {
+        // It overtook its acknowledgement, or the lossy gateway has that: the response acknowledges as well.
+        acknowledgement.answers(&request)?;
+        probe.acknowledge(&acknowledgement);
+        return Err(answers_all());
+    }
     let is_it =
         acknowledgement.message_type == MessageType::Acknowledgement && acknowledgement.mid == request.mid;
     acknowledgement.expect(
@@ -134,8 +144,11 @@ fn still_acknowledged(probe: &mut Probe) -> Judged {
         "an acknowledgement with the Message ID of the request",
         "RFC 7252 §4.2",
     )?;
-    if acknowledgement.code.is_empty() {
-        probe.expect_silence(PATIENCE, "RFC 7967 §2.1")?;
+    if acknowledgement.code.is_empty()
+        && let Some(response) = probe.receive(PATIENCE)?
+    {
+        response.code(Status::CONTENT)?.answers(&request)?;
+        return Err(answers_all());
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use coracle_wire::{ContentFormat, Method, OptionNumber, Status};
 
+use super::patch::is_ours;
 use crate::case::{Case, client, server};
 use crate::host::Host;
 use crate::message::{Message, Received};
@@ -87,6 +88,7 @@ fn fetch_is_safe(probe: &mut Probe) -> Judged {
     let get = probe.get("/config");
     let before = probe.ask(&get)?;
     before.code(Status::CONTENT)?;
+    is_ours(&before)?;
     let first = fetch(probe, r#"["name"]"#);
     let first = of_config(probe.ask(&first)?)?;
     first
@@ -127,6 +129,8 @@ fn fetch_where_there_is_none(probe: &mut Probe) -> Judged {
 
 fn fetch_in_blocks(probe: &mut Probe) -> Judged {
     let names = r#"["name","interval","no-such-member"]"#;
+    let get = probe.get("/config");
+    is_ours(&probe.ask(&get)?)?;
     let whole = fetch(probe, names);
     let whole = of_config(probe.ask(&whole)?)?;
     whole.code(Status::CONTENT)?;

@@ -72,6 +72,17 @@ pub(super) const CASES: &[Case] = &[
     ]),
 ];
 
+/// Whoever has `/config` for something else is not judged by it.
+pub(super) fn is_ours(config: &Received) -> Judged {
+    let text = String::from_utf8_lossy(&config.payload);
+    if text.contains("\"interval\"") && text.contains("\"name\"") {
+        return Ok(());
+    }
+    Err(Stop::Skip(
+        "the server's /config has no name and interval in JSON".to_owned(),
+    ))
+}
+
 const METHODS: [Method; 2] = [Method::PATCH, Method::IPATCH];
 
 fn merge(probe: &mut Probe, method: Method, patch: &str) -> Message {
@@ -83,6 +94,7 @@ fn config(probe: &mut Probe) -> Judged<Received> {
     let get = probe.get("/config");
     let config = probe.ask(&get)?;
     config.code(Status::CONTENT)?;
+    is_ours(&config)?;
     Ok(config)
 }
 
@@ -98,6 +110,7 @@ fn known(response: Received) -> Judged<Received> {
 }
 
 fn patch_changes_the_resource(probe: &mut Probe) -> Judged {
+    config(probe)?;
     for (method, interval) in METHODS.into_iter().zip([17, 23]) {
         let request = merge(probe, method, &format!(r#"{{"interval":{interval}}}"#));
         known(probe.ask(&request)?)?.code(Status::CHANGED)?;
@@ -152,7 +165,7 @@ fn patch_runs_once(probe: &mut Probe) -> Judged {
     let name = format!(r#"{{"name":"{}"}}"#, probe.fresh_mid());
     let request = merge(probe, Method::PATCH, &name).option(coracle_wire::OptionNumber::IF_MATCH, &etag);
     known(probe.ask(&request)?)?.code(Status::CHANGED)?;
-    match probe.provoke(&request.to_bytes())? {
+    match probe.demand_reply(&request.to_bytes())? {
         Some(second) => second.answers(&request)?.code(Status::CHANGED)?,
         None => {
             return Err(Stop::fail(

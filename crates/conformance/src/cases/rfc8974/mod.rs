@@ -4,7 +4,7 @@ use coracle_wire::{MessageType, Status};
 
 use crate::case::{Case, client, server};
 use crate::host::Host;
-use crate::message::Received;
+use crate::message::{Message, Received};
 use crate::probe::{PATIENCE, Probe};
 use crate::template::Stimulus;
 use crate::verdict::{Judged, Stop};
@@ -89,7 +89,13 @@ fn try_long_token(probe: &mut Probe, token: &[u8]) -> Judged<Option<Received>> {
     let request = probe.get(&target).token(token);
     probe.send_confirmable(&request);
     let within = probe.answer_time();
-    let answer = probe.expect_message(within, "a response or a Reset")?;
+    let mut answer = probe.expect_message(within, "a response or a Reset")?;
+    if answer.message == Message::empty(MessageType::Acknowledgement, request.mid) {
+        answer = probe.expect_message(within, "a separate response")?;
+    }
+    if answer.is_con() {
+        probe.acknowledge(&answer);
+    }
     if answer.message_type == MessageType::Reset {
         answer.is_empty_of(MessageType::Reset, request.mid)?;
         return Ok(None);
@@ -112,7 +118,7 @@ fn get_with_tkl_15(message_type: u8, mid: u16) -> Vec<u8> {
 
 fn tkl_15(probe: &mut Probe) -> Judged {
     let mid = probe.fresh_mid();
-    match probe.provoke(&get_with_tkl_15(0, mid))? {
+    match probe.demand(&get_with_tkl_15(0, mid))? {
         Some(reset) => reset.is_empty_of(MessageType::Reset, mid).map(drop),
         None => Err(Stop::fail("expected a Reset, but nothing came", None)),
     }
@@ -128,9 +134,8 @@ fn tkl_15_non(probe: &mut Probe) -> Judged {
 
 fn tkl_9_to_12(probe: &mut Probe) -> Judged {
     for length in [9, 12] {
-        try_token(probe, length)?
-            .ok_or_else(not_known)?
-            .code(Status::CONTENT)?;
+        let answer = try_token(probe, length)?.ok_or_else(not_known)?;
+        answer.code_in(&[Status::CONTENT, Status::BAD_REQUEST, Status::SERVICE_UNAVAILABLE])?;
     }
     Ok(())
 }

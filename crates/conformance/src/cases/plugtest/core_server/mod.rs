@@ -69,7 +69,7 @@ pub(super) const CASES: &[Case] = &[
 
 fn core_31(probe: &mut Probe) -> Judged {
     let ping = Message::empty(MessageType::Confirmable, probe.fresh_mid());
-    let Some(pong) = probe.provoke(&ping.to_bytes())? else {
+    let Some(pong) = probe.demand(&ping.to_bytes())? else {
         return Err(Stop::fail("expected a Reset, but nothing came", "RFC 7252 §4.3"));
     };
     pong.is_empty_of(MessageType::Reset, ping.mid)?;

@@ -48,6 +48,7 @@ pub(super) fn obs_05(probe: &mut Probe) -> Judged {
 
 /// Registration, notification and acknowledgements are lost; at no time is more than one notification under way.
 pub(super) fn obs_11(probe: &mut Probe) -> Judged {
+    let jitter = probe.jitter()?;
     probe.lose(1, 1);
     let (mut watch, _) = Watch::register(probe, "/obs")?;
     probe.lose(0, 1);
@@ -66,7 +67,7 @@ pub(super) fn obs_11(probe: &mut Probe) -> Judged {
             let waited = next.at.saturating_sub(notification.at);
             // What is measured is measured here, not where it was sent.
             next.expect(
-                waited + Duration::from_millis(200) >= timeout,
+                waited + jitter >= timeout,
                 format!("no notification within {timeout:?} of one that was not acknowledged"),
                 "RFC 7641 §4.5.1, §4.5.2",
             )?;
