@@ -7,6 +7,8 @@ use std::time::Duration;
 use coracle_engine::Instant;
 use coracle_wire::Method;
 
+use crate::messages::Rule;
+
 /// What the payload of an answer tells about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Says {
@@ -34,6 +36,8 @@ pub enum Happening {
         of: usize,
         /// The method.
         method: Method,
+        /// In confirmable messages.
+        confirmable: bool,
         /// What it wants to observe.
         observes: Option<u64>,
     },
@@ -113,6 +117,13 @@ pub enum Happening {
     Settled,
     /// The network has been well for longer than any Max-Age: who observes should have the latest state.
     Renewed,
+    /// A node did not keep a rule for messages.
+    Broke {
+        /// Which.
+        node: usize,
+        /// The rule.
+        rule: Rule,
+    },
     /// At the end, when nothing has been under way for longer than any lifetime, a node still keeps something.
     Remains {
         /// Which.
@@ -129,6 +140,8 @@ pub struct History {
     pub longest_travel: Duration,
     /// The nodes have little memory, and take the leave of RFC 7252 §4.5 to execute idempotent requests again.
     pub short_of_memory: bool,
+    /// Nothing was lost, nobody crashed and nobody's address changed.
+    pub nothing_lost: bool,
 }
 
 impl History {

@@ -19,7 +19,11 @@
 //!   off, because it crashed or because it could not reach the observer, may know an older state only for the Max-Age
 //!   of that; then it has the latest, knows that what it has is stale, or was told the end.
 //!   And it registers anew by itself when that is over (RFC 7641 §3.3.1).
-//! - **Observers never go back** to an older state (RFC 7641 §3.4), unless their server crashed and counts anew.
+//! - **Observers never go back** to an older state (RFC 7641 §3.4), unless what their server sent before a crash is
+//!   still on its way: it counts anew.
+//! - **Confirmable requests are answered** where nothing is lost, except by who is short of memory.
+//! - **Messages keep their rules** (RFC 7252 §4.2, §4.4): nobody sends one more often or earlier than retransmission
+//!   allows, nobody gives an ID to two messages, and each confirmable one is acknowledged or rejected in time.
 //! - **Nothing remains** when all has ended and the lifetimes are over.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +35,7 @@ use coracle_engine::Instant;
 use coracle_wire::Method;
 
 use crate::history::{Happening, History, Says};
+use crate::messages::Rule;
 
 /// A promise that was not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +113,18 @@ pub enum Complaint {
         /// Which.
         node: usize,
     },
+    /// A confirmable request failed though nothing was lost.
+    FailedWithoutReason {
+        /// The request.
+        request: u32,
+    },
+    /// A node did not keep a rule for messages.
+    Broke {
+        /// Which.
+        node: usize,
+        /// The rule.
+        rule: Rule,
+    },
     /// The run panicked.
     Panicked,
 }
@@ -174,6 +191,10 @@ impl fmt::Display for Complaint {
                 )
             }
             Complaint::Remains { node } => write!(f, "node {node} keeps something of what is over"),
+            Complaint::FailedWithoutReason { request } => {
+                write!(f, "request {request} failed though nothing was lost")
+            }
+            Complaint::Broke { node, rule } => write!(f, "node {node} {rule}"),
             Complaint::Panicked => f.write_str("the run panicked"),
         }
     }
@@ -185,6 +206,7 @@ pub fn judge(history: &History) -> Vec<(Instant, Complaint)> {
     let mut judge = Judge {
         longest_travel: history.longest_travel,
         short_of_memory: history.short_of_memory,
+        nothing_lost: history.nothing_lost,
         ..Judge::default()
     };
     for (at, happening) in &history.entries {
@@ -203,6 +225,7 @@ struct Asked {
     by: usize,
     of: usize,
     method: Method,
+    confirmable: bool,
     observes: Option<u64>,
     ended: Option<Instant>,
     /// The state that its observer knows.
@@ -210,8 +233,8 @@ struct Asked {
     stale: bool,
     /// When it was told that what it knows is stale.
     stale_since: Option<Instant>,
-    /// Its server crashed since it was asked.
-    server_crashed: bool,
+    /// When its server crashed last since it was asked.
+    server_crashed: Option<Instant>,
     /// The executions for which its server keeps it on the list, under its present address.
     listed: BTreeSet<u32>,
 }
@@ -221,6 +244,7 @@ struct Judge {
     now: Instant,
     longest_travel: Duration,
     short_of_memory: bool,
+    nothing_lost: bool,
     asked: BTreeMap<u32, Asked>,
     /// Whose each execution is.
     executions: BTreeMap<u32, u32>,
@@ -240,18 +264,20 @@ impl Judge {
                 by,
                 of,
                 method,
+                confirmable,
                 observes,
             } => {
                 let asked = Asked {
                     by,
                     of,
                     method,
+                    confirmable,
                     observes,
                     ended: None,
                     knows: None,
                     stale: false,
                     stale_since: None,
-                    server_crashed: false,
+                    server_crashed: None,
                     listed: BTreeSet::new(),
                 };
                 self.asked.insert(request, asked);
@@ -267,7 +293,8 @@ impl Judge {
                 self.complain(!intact, Complaint::RequestBroken { request });
             }
             Happening::Answered { request, says, more } => self.answered(at, request, says, more),
-            Happening::Failed { request } | Happening::Cancelled { request } => self.ended(at, request),
+            Happening::Failed { request } => self.failed(at, request),
+            Happening::Cancelled { request } => self.ended(at, request),
             Happening::Stale { request } => self.stale(at, request),
             Happening::Changed { node, topic, state } => {
                 self.latest.insert((node, topic), state);
@@ -297,6 +324,7 @@ impl Judge {
                 self.look(|_| true);
                 self.look_for_stale(at);
             }
+            Happening::Broke { node, rule } => self.complain(true, Complaint::Broke { node, rule }),
             Happening::Remains { node } => self.complain(true, Complaint::Remains { node }),
         }
     }
@@ -338,11 +366,15 @@ impl Judge {
         if !more {
             return self.ended(at, request);
         }
+        let travel = self.longest_travel;
         let Some(asked) = self.told(request) else {
             return self.complain(true, Complaint::AfterTheEnd { request });
         };
         let (knew, told) = (asked.knows, says.map(|says| says.state));
-        let order = knew.zip(told).filter(|_| !asked.server_crashed);
+        let crossed = |crashed: Instant| at - crashed <= travel;
+        let order = knew
+            .zip(told)
+            .filter(|_| !asked.server_crashed.is_some_and(crossed));
         // An error in place of a state tells that what is known may be old.
         asked.stale = says.is_none();
         asked.stale_since = None;
@@ -371,9 +403,19 @@ impl Judge {
         }
         let mixed = self.asked.get(&request).is_some_and(|asked| {
             let leave = self.short_of_memory && asked.method.is_idempotent();
-            (asked.server_crashed || leave) && !asked.method.is_safe()
+            (asked.server_crashed.is_some() || leave) && !asked.method.is_safe()
         });
         self.complain(!mixed, Complaint::AnswerBroken { request });
+    }
+
+    /// What observes may fail for the changes of what it observes.
+    fn failed(&mut self, at: Instant, request: u32) {
+        let asked = self.asked.get(&request);
+        let without_reason = self.nothing_lost
+            && !self.short_of_memory
+            && asked.is_some_and(|asked| asked.confirmable && asked.observes.is_none());
+        self.complain(without_reason, Complaint::FailedWithoutReason { request });
+        self.ended(at, request);
     }
 
     fn ended(&mut self, at: Instant, request: u32) {
@@ -389,7 +431,7 @@ impl Judge {
             }
             if asked.of == node {
                 asked.listed.clear();
-                asked.server_crashed = true;
+                asked.server_crashed = Some(at);
             }
         }
     }

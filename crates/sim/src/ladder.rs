@@ -22,6 +22,8 @@ pub enum Fate {
     NoSuchAddress,
     /// A node was seen under the address that it went to, and is not any more.
     FormerAddress,
+    /// It was not sent by who seems to have sent it, and arrives at once.
+    Forged,
 }
 
 /// One datagram on its way.
@@ -56,6 +58,7 @@ impl Record {
             Fate::Lost => line.write_str("  [LOST]"),
             Fate::TooLong => write!(line, "  [LOST: {} bytes, more than the MTU]", self.datagram.len()),
             Fate::NoSuchAddress => line.write_str("  [no such address]"),
+            Fate::Forged => line.write_str("  [FORGED]"),
             Fate::FormerAddress => line.write_str("  [LOST: the address is given up]"),
         };
         line

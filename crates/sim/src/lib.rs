@@ -34,10 +34,12 @@
 mod application;
 mod body;
 mod clock;
+mod forgery;
 mod history;
 mod judge;
 mod ladder;
 mod link;
+mod messages;
 mod network;
 mod node;
 mod play;
@@ -47,10 +49,12 @@ mod traffic;
 
 pub use application::Flaw;
 pub use clock::Clock;
+pub use forgery::Forgery;
 pub use history::{Happening, History, Says, Totals};
 pub use judge::{Complaint, judge};
 pub use ladder::{Fate, Record};
 pub use link::{Bursts, Link};
+pub use messages::Rule;
 pub use network::{Network, Verdict};
 pub use node::{Input, Io, NodeId};
 pub use play::{Run, play};

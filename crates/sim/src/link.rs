@@ -23,6 +23,10 @@ pub struct Link {
     pub reordering: f64,
     /// How long such a datagram is held back.
     pub held_back: Duration,
+    /// The share of datagrams of which a copy comes late, 0 to 1.
+    pub late_copies: f64,
+    /// How late a copy comes at most. RFC 7252 §4.8.2 takes a datagram to be gone after MAX_LATENCY, 100 s.
+    pub late_by: Duration,
     /// The longest datagram that passes, in bytes; a longer one is lost.
     pub mtu: usize,
 }
@@ -75,6 +79,8 @@ impl Link {
             jitter: Duration::ZERO,
             reordering: 0.0,
             held_back: Duration::ZERO,
+            late_copies: 0.0,
+            late_by: Duration::ZERO,
             mtu: usize::MAX,
         }
     }
@@ -122,6 +128,24 @@ impl Link {
         self
     }
 
+    /// Sets [`late_copies`](Self::late_copies) and [`late_by`](Self::late_by).
+    #[must_use]
+    pub const fn with_late_copies(mut self, share: f64, late_by: Duration) -> Link {
+        self.late_copies = share;
+        self.late_by = late_by;
+        self
+    }
+
+    /// Whether it may lose datagrams that are not too long for it.
+    pub(crate) fn loses(&self) -> bool {
+        self.loss > 0.0 || self.bursts != Bursts::NONE
+    }
+
+    /// How long a datagram travels at most.
+    pub(crate) fn longest_travel(&self) -> Duration {
+        self.latency + self.jitter + self.held_back + self.late_by
+    }
+
     /// Sets [`mtu`](Self::mtu).
     #[must_use]
     pub const fn with_mtu(mut self, mtu: usize) -> Link {
@@ -145,9 +169,12 @@ impl Link {
         };
         let (lost, doubled) = (chance(random, loss), chance(random, self.duplication));
         let (first, second) = (self.delay(random), self.delay(random));
+        let late = chance(random, self.late_copies);
+        let later = first + self.late_by.mul_f64(share(random));
         match (lost, doubled) {
             _ if len > self.mtu => Travel::TooLong,
             (true, _) => Travel::Lost,
+            (false, _) if late => Travel::Twice(first, later),
             (false, false) => Travel::Once(first),
             (false, true) => Travel::Twice(first, second),
         }
@@ -229,6 +256,22 @@ mod tests {
             (lost * 88 / 100..lost * 92 / 100).contains(&pairs),
             "{pairs} of {lost} in a row"
         );
+    }
+
+    #[test]
+    fn copies_come_late() {
+        let most = Duration::from_secs(100);
+        let travels = travels(Link::perfect().with_late_copies(0.2, most), 100, 10_000);
+        let late = |least: u64| {
+            let least = Duration::from_secs(least);
+            count(
+                &travels,
+                |travel| matches!(travel, Travel::Twice(first, second) if *second >= *first + least),
+            )
+        };
+        assert!((1_800..2_200).contains(&late(0)), "{} copies", late(0));
+        assert!((900..1_100).contains(&late(50)), "{} copies after 50 s", late(50));
+        assert_eq!(late(100), 0);
     }
 
     #[test]

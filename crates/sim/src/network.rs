@@ -13,8 +13,10 @@ use coracle_wire::Message;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
+use crate::forgery::Forgery;
 use crate::ladder::{Fate, Ladder, Record};
 use crate::link::{Link, LinkState, Travel};
+use crate::messages::Messages;
 use crate::node::{Application, Input, Io, Node, NodeId};
 use crate::traffic::Traffic;
 
@@ -42,6 +44,17 @@ struct Datagram {
     bytes: Vec<u8>,
 }
 
+impl Datagram {
+    fn to_one(from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) -> Datagram {
+        Datagram {
+            from,
+            to,
+            multicast: false,
+            bytes,
+        }
+    }
+}
+
 /// What the network does at a time.
 enum Due {
     Arrival(Datagram),
@@ -67,6 +80,9 @@ pub struct Network {
     former: BTreeSet<SocketAddr>,
     groups: BTreeMap<IpAddr, BTreeSet<usize>>,
     traffic: Traffic,
+    pub(crate) messages: Messages,
+    /// What is forged about the messages of which node.
+    forgers: BTreeMap<NodeId, Vec<Forgery>>,
     under_way: BTreeMap<(Instant, u64), Due>,
     sent: u64,
     filter: Option<Filter>,
@@ -91,6 +107,8 @@ impl Network {
             former: BTreeSet::new(),
             groups: BTreeMap::new(),
             traffic: Traffic::default(),
+            messages: Messages::default(),
+            forgers: BTreeMap::new(),
             under_way: BTreeMap::new(),
             sent: 0,
             filter: None,
@@ -353,6 +371,8 @@ impl Network {
     fn send(&mut self, sender: Option<NodeId>, from: SocketAddr, path: Path, bytes: Vec<u8>) {
         if let Some(sender) = sender {
             self.traffic.sent(sender, path.remote, bytes.len());
+            self.messages.sent(self.now, sender, path.remote, &bytes);
+            self.forge(sender, path.remote, &bytes);
         }
         let members = self.groups.get(&path.remote.ip()).cloned().unwrap_or_default();
         let one = self.by_address.get(&path.remote).copied();
@@ -408,7 +428,9 @@ impl Network {
         let arrivals = match record.fate {
             Fate::Arrives(at) => [Some(at), None],
             Fate::Doubled(first, second) => [Some(first), Some(second)],
-            Fate::Lost | Fate::TooLong | Fate::NoSuchAddress | Fate::FormerAddress => [None, None],
+            Fate::Lost | Fate::TooLong | Fate::NoSuchAddress | Fate::FormerAddress | Fate::Forged => {
+                [None, None]
+            }
         };
         self.ladder.push(record);
         for at in arrivals.into_iter().flatten() {
@@ -463,6 +485,8 @@ impl Network {
         };
         self.traffic
             .received(NodeId(index), datagram.from, datagram.bytes.len());
+        self.messages
+            .came(self.now, NodeId(index), datagram.from, &datagram.bytes);
         let path = Path {
             local: Some(node.local),
             interface: 1,

@@ -11,6 +11,7 @@ use coracle_wire::{Method, OptionNumber, Options, OptionsBuf};
 
 use crate::application::{Flaw, World};
 use crate::body;
+use crate::forgery::Forgery;
 use crate::history::{Happening, History, Totals};
 use crate::judge::{Complaint, judge};
 use crate::link::Link;
@@ -81,6 +82,8 @@ enum Step<'s> {
     Rebind(usize),
     Cut,
     Mend,
+    Forge(usize, Forgery),
+    Honest(usize, Forgery),
 }
 
 struct Player<'s> {
@@ -121,6 +124,7 @@ impl<'s> Player<'s> {
             down: BTreeMap::new(),
             outages: 0,
         };
+        player.network.messages.short_of_memory = scenario.constrained;
         player.set_links();
         player
     }
@@ -152,6 +156,12 @@ impl<'s> Player<'s> {
         for fault in &self.scenario.faults {
             match *fault {
                 Fault::Outage { at, .. } => steps.extend([(at, Step::Cut), (fault.end(), Step::Mend)]),
+                Fault::Forge {
+                    at, node, forgery, ..
+                } => steps.extend([
+                    (at, Step::Forge(node, forgery)),
+                    (fault.end(), Step::Honest(node, forgery)),
+                ]),
                 Fault::Rebind { at, node } => steps.push((at, Step::Rebind(node))),
                 Fault::Crash { at, node, .. } => {
                     steps.extend([(at, Step::Crash(node)), (fault.end(), Step::Restart(node))]);
@@ -168,11 +178,11 @@ impl<'s> Player<'s> {
             self.network.run_until(start + at);
             self.step(step);
         }
-        let links = self.scenario.links;
-        let longest = links.map(|link| link.latency + link.jitter + link.held_back);
+        let longest = self.scenario.links.map(|link| link.longest_travel());
         let mut world = self.world.borrow_mut();
         world.history.longest_travel = longest.into_iter().max().unwrap_or_default();
         world.history.short_of_memory = self.scenario.constrained;
+        world.history.nothing_lost = self.scenario.loses_nothing();
         drop(world);
         self.network.note("from here on nothing is lost".into());
         self.network.set_link(Link::perfect());
@@ -204,6 +214,16 @@ impl<'s> Player<'s> {
                 let what = if cut { "an outage begins" } else { "an outage ends" };
                 self.network.note(what.into());
                 self.set_links();
+            }
+            Step::Forge(number, forgery) => {
+                if let Some(node) = self.nodes.get(number) {
+                    self.network.begin_forging(*node, forgery);
+                }
+            }
+            Step::Honest(number, forgery) => {
+                if let Some(node) = self.nodes.get(number) {
+                    self.network.end_forging(*node, forgery);
+                }
             }
             Step::Rebind(number) => {
                 if let Some(node) = self.nodes.get(number) {
@@ -262,6 +282,7 @@ impl<'s> Player<'s> {
             by: ask.from,
             of: ask.to,
             method: ask.method,
+            confirmable: ask.confirmable,
             observes: ask.observes.as_ref().map(|observes| observes.topic),
         });
         match begun {
@@ -349,7 +370,10 @@ impl<'s> Player<'s> {
     }
 
     fn conclude(self) -> Run {
-        let history = std::mem::take(&mut self.world.borrow_mut().history);
+        let mut history = std::mem::take(&mut self.world.borrow_mut().history);
+        let breaches = self.network.messages.breaches(self.network.now());
+        history.entries.extend(breaches);
+        history.entries.sort_by_key(|(at, _)| *at);
         let complaints = judge(&history);
         let first = complaints.first().map(|(at, _)| *at);
         let ladder = first.map(|at| self.network.ladder_until(at));

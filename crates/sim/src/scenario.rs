@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::clock::Clock;
+use crate::forgery::Forgery;
 use crate::link::{Bursts, Link, chance, share};
 
 /// A run as data. The same scenario comes out the same.
@@ -129,6 +130,17 @@ pub enum Fault {
         /// How long it is down.
         down: Duration,
     },
+    /// Somebody forges something about each message that a node sends.
+    Forge {
+        /// From when.
+        at: Duration,
+        /// How long.
+        lasts: Duration,
+        /// Which.
+        node: usize,
+        /// What.
+        forgery: Forgery,
+    },
 }
 
 impl Fault {
@@ -136,7 +148,7 @@ impl Fault {
     #[must_use]
     pub fn end(&self) -> Duration {
         match self {
-            Fault::Outage { at, lasts } => *at + *lasts,
+            Fault::Outage { at, lasts } | Fault::Forge { at, lasts, .. } => *at + *lasts,
             Fault::Rebind { at, .. } => *at,
             Fault::Crash { at, down, .. } => *at + *down,
         }
@@ -151,6 +163,9 @@ pub(crate) const LONGEST_MAX_AGE: u64 = 600;
 
 /// Within this time everything begins, in milliseconds.
 const SPAN: u64 = 120_000;
+
+/// MAX_LATENCY (RFC 7252 §4.8.2) in milliseconds, of which other delays are the rest.
+const MAX_LATENCY: u64 = 90_000;
 
 /// The size exponent of the largest blocks.
 pub(crate) const LARGEST_BLOCK: u8 = 6;
@@ -179,6 +194,16 @@ impl Scenario {
             operations,
             faults,
         }
+    }
+
+    /// Whether all that is sent arrives, at least once, where it is to.
+    #[must_use]
+    pub fn loses_nothing(&self) -> bool {
+        let forges = |fault: &Fault| matches!(fault, Fault::Forge { .. });
+        let links = self.links.iter();
+        self.faults.iter().all(forges)
+            && !links.clone().any(Link::loses)
+            && links.clone().all(|link| link.mtu == usize::MAX)
     }
 
     /// How long after its start all that it does and all that goes wrong is over.
@@ -236,6 +261,10 @@ impl Chance {
         }
         if self.one_in(3) {
             link = link.with_reordering(self.up_to(0.3), self.millis(5_000));
+        }
+        if self.one_in(3) {
+            let late = if self.one_in(2) { MAX_LATENCY } else { 10_000 };
+            link = link.with_late_copies(self.up_to(0.3), Duration::from_millis(late));
         }
         if self.one_in(12) {
             link = link.with_mtu(100 + self.below(1_100));
@@ -364,7 +393,15 @@ impl Chance {
 
     fn fault(&mut self, nodes: usize) -> Fault {
         let at = self.millis(SPAN);
-        match self.below(4) {
+        match self.below(6) {
+            4.. => Fault::Forge {
+                at,
+                lasts: self.millis(120_000),
+                node: self.below(nodes),
+                forgery: *Forgery::ALL
+                    .get(self.below(Forgery::ALL.len()))
+                    .unwrap_or(&Forgery::AnswerWithGuessedId),
+            },
             0 => Fault::Outage {
                 at,
                 lasts: if self.one_in(2) {
@@ -377,7 +414,7 @@ impl Chance {
                 at,
                 node: self.below(nodes),
             },
-            _ => Fault::Crash {
+            3 => Fault::Crash {
                 at,
                 node: self.below(nodes),
                 down: self.millis(60_000),
@@ -455,6 +492,9 @@ mod tests {
         for (what, count) in [
             ("outage", fault(|fault| matches!(fault, Fault::Outage { .. }))),
             ("rebinding", fault(|fault| matches!(fault, Fault::Rebind { .. }))),
+            ("forgery", fault(|fault| matches!(fault, Fault::Forge { .. }))),
+            ("nothing lost", scenarios_with(&Scenario::loses_nothing)),
+            ("late copies", scenarios_with(&|s| s.links[0].late_copies > 0.0)),
             ("crash", fault(|fault| matches!(fault, Fault::Crash { .. }))),
             (
                 "skew",

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use coracle_engine::Instant;
-use coracle_sim::{Complaint, Happening, History, Says, judge};
+use coracle_sim::{Complaint, Happening, History, Rule, Says, judge};
 use coracle_wire::Method;
 
 /// The nodes: one that asks and one that is asked.
@@ -27,6 +27,7 @@ fn asked(request: u32, method: Method) -> Happening {
         by: CLIENT,
         of: SERVER,
         method,
+        confirmable: true,
         observes: None,
     }
 }
@@ -37,6 +38,7 @@ fn observing(request: u32) -> Happening {
         by: CLIENT,
         of: SERVER,
         method: Method::GET,
+        confirmable: true,
         observes: Some(TOPIC),
     }
 }
@@ -214,6 +216,7 @@ fn an_execution_that_nobody_asked_for_is_found_out() {
         by: CLIENT,
         of: 7,
         method: Method::POST,
+        confirmable: true,
         observes: None,
     };
     assert_eq!(complaints(&[elsewhere, executed(1, 1), failed(1)]), unasked);
@@ -429,6 +432,43 @@ fn an_observer_that_goes_back_is_found_out() {
     let mut excused = back.to_vec();
     excused.insert(3, Happening::Crashed { node: SERVER });
     assert_eq!(complaints(&excused), []);
+    // What was sent before the crash has arrived by now.
+    let mut late = history(&excused);
+    for (at, _) in &mut late.entries[5..] {
+        *at = *at + TRAVEL;
+    }
+    assert_eq!(
+        complaints_of(&late)[..],
+        [Complaint::WentBack {
+            request: 1,
+            knew: 2,
+            told: 1
+        }]
+    );
+}
+
+#[test]
+fn a_failure_without_a_reason_is_found_out() {
+    let mut history = history(&[asked(1, Method::GET), failed(1)]);
+    assert_eq!(complaints_of(&history), []);
+    history.nothing_lost = true;
+    assert_eq!(
+        complaints_of(&history),
+        [Complaint::FailedWithoutReason { request: 1 }]
+    );
+    history.short_of_memory = true;
+    assert_eq!(complaints_of(&history), []);
+}
+
+#[test]
+fn messages_against_the_rules_are_found_out() {
+    let (node, rules) = (
+        SERVER,
+        [Rule::Transmissions, Rule::MessageId, Rule::Acknowledgement],
+    );
+    let against = rules.map(|rule| Happening::Broke { node, rule });
+    let found = rules.map(|rule| Complaint::Broke { node, rule });
+    assert_eq!(complaints(&against), found);
 }
 
 #[test]

@@ -1,15 +1,21 @@
 //! What goes wrong with nodes: addresses that change, crashes, clocks that run differently.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use coracle_engine::Instant;
 
 use crate::clock::Clock;
-use crate::network::Network;
+use crate::forgery::Forgery;
+use crate::ladder::{Fate, Record};
+use crate::network::{Datagram, Due, Network};
 use crate::node::NodeId;
 
 /// A node that is seen elsewhere gets a port from here on.
 const FIRST_NAT_PORT: u16 = 40_000;
+
+/// Less than any datagram travels.
+const FORGED_AFTER: Duration = Duration::from_micros(100);
 
 impl Network {
     /// The time by the clock of a node.
@@ -44,6 +50,7 @@ impl Network {
         self.settle();
         let seed = self.fresh_seed();
         self.node_mut(node).crash(seed);
+        self.messages.crashed(node);
         self.note(format!("{} crashes", self.address(node)));
     }
 
@@ -53,6 +60,40 @@ impl Network {
         let now = self.now;
         self.note(format!("{} starts anew", self.address(node)));
         self.node_mut(node).restart(now);
+    }
+
+    /// From now on somebody forges this about each message that a node sends.
+    pub fn begin_forging(&mut self, node: NodeId, forgery: Forgery) {
+        self.settle();
+        self.forgers.entry(node).or_default().push(forgery);
+    }
+
+    /// That is over.
+    pub fn end_forging(&mut self, node: NodeId, forgery: Forgery) {
+        self.settle();
+        let forgeries = self.forgers.entry(node).or_default();
+        if let Some(place) = forgeries.iter().position(|other| *other == forgery) {
+            forgeries.remove(place);
+        }
+    }
+
+    /// What is forged about a datagram is there before any answer to it.
+    pub(super) fn forge(&mut self, sender: NodeId, remote: SocketAddr, bytes: &[u8]) {
+        let forgeries = self.forgers.get(&sender).into_iter().flatten();
+        let forged: Vec<_> = forgeries
+            .filter_map(|forgery| forgery.about(remote, bytes))
+            .collect();
+        for (from, datagram) in forged {
+            let (to, at) = (self.address(sender), self.now + FORGED_AFTER);
+            self.ladder.push(Record {
+                at: self.now,
+                from,
+                to,
+                datagram: datagram.clone(),
+                fate: Fate::Forged,
+            });
+            self.put(at, Due::Arrival(Datagram::to_one(from, to, datagram)));
+        }
     }
 
     /// Puts a line into the ladder.
