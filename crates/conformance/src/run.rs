@@ -311,7 +311,7 @@ impl Court<'_> {
             case: *case,
             outcome,
             reason,
-            section: section.unwrap_or(case.references),
+            section: section.unwrap_or(case.authority()),
             offending,
             took: transcript.elapsed(),
             records: transcript.take(),
@@ -401,7 +401,8 @@ impl Court<'_> {
         if !silent || gone.is_some() || self.settings.stop.load(Ordering::Relaxed) {
             return judged;
         }
-        let late = Instant::now() + KNOCK >= self.deadline;
+        // Too little time is left to tell silence from slowness.
+        let late = Instant::now() + SILENCE >= self.deadline;
         if late || unreachable(self.subject, self.deadline).is_none() {
             return judged;
         }

@@ -1,7 +1,8 @@
 //! §4.4, §4.5, §5.3.1: what is a copy of a message, and what is another request.
 //!
-//! That a copy is not executed again is a SHOULD, whose only leave is for what can be executed again without harm: so a
-//! POST that is executed twice is a failure here, and a PUT that is answered anew is inconclusive.
+//! That a copy is not executed again is a SHOULD, with a leave for what is idempotent, or may be executed again for all
+//! the application cares. A resource that counts how often it was executed cares: so a POST to it that is executed twice
+//! is a failure here, and a PUT that is answered anew is inconclusive.
 
 use std::collections::HashMap;
 

@@ -8,7 +8,7 @@ use crate::message::{Message, Received};
 use crate::probe::Probe;
 use crate::verdict::{Judged, Stop};
 
-/// A resource that answers sooner than this does not answer late.
+/// A resource that answers sooner than this, and what the way takes, does not answer late.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// How long a copy of an unacknowledged response is waited for: its longest timeout is 24 s, for the fourth copy
@@ -38,6 +38,7 @@ fn separate(probe: &mut Probe, request: &Message) -> Judged<Received> {
 
 /// As [`separate`], but the response is left unacknowledged.
 fn first_response(probe: &mut Probe, request: &Message) -> Judged<Received> {
+    let at_once = AT_ONCE + probe.jitter()?;
     probe.send_confirmable(request);
     let began = Instant::now();
     let (mut acknowledged, mut response) = (probe.is_lossy(), None);
@@ -52,7 +53,7 @@ fn first_response(probe: &mut Probe, request: &Message) -> Judged<Received> {
         } else if message.code.is_empty() {
             message.is_empty_of(MessageType::Acknowledgement, request.mid)?;
             acknowledged = true;
-        } else if began.elapsed() < AT_ONCE {
+        } else if began.elapsed() < at_once {
             return Err(Stop::Skip("the server's /separate answers at once".to_owned()));
         } else {
             message.expect(false, "an empty acknowledgement first", "RFC 7252 §5.2.2")?;
