@@ -136,18 +136,17 @@ pub(super) fn replied(host: &mut Host, request: &Received, bytes: &[u8]) -> Judg
     Ok(None)
 }
 
-/// A confirmable message is rejected with a matching Reset.
+/// A confirmable message is rejected with a matching Reset. One that the lossy gateway took away counts, for a client
+/// that has ended because of it cannot repeat it.
 pub(super) fn resets(host: &mut Host, request: &Received, bytes: &[u8]) -> Judged {
-    match replied(host, request, bytes)? {
-        Some(reply) => {
-            reply.is_empty_of(MessageType::Reset, mid_of(bytes))?;
-            Ok(())
-        }
-        None => {
-            let what = format!("expected a Reset for {}, but nothing came", line(bytes));
-            Err(Stop::fail(what, "RFC 7252 §4.2"))
-        }
+    let reset = Message::empty(MessageType::Reset, mid_of(bytes));
+    if let Some(reply) = replied(host, request, bytes)? {
+        reply.is_empty_of(reset.message_type, reset.mid)?;
+    } else if host.copies_of(&reset).is_empty() {
+        let what = format!("expected a Reset for {}, but nothing came", line(bytes));
+        return Err(Stop::fail(what, "RFC 7252 §4.2"));
     }
+    Ok(())
 }
 
 /// A non-confirmable message is rejected with a Reset or in silence.
