@@ -92,7 +92,10 @@ fn understood(number: OptionNumber) -> bool {
 
 /// The first critical option that a response is not defined to have, and that is not `known` nevertheless (RFC 7252
 /// §5.4).
-pub(crate) fn of_requests(options: Options<'_>, known: impl Fn(OptionNumber) -> bool) -> Option<OptionNumber> {
+pub(crate) fn of_requests(
+    options: Options<'_>,
+    known: impl Fn(OptionNumber) -> bool,
+) -> Option<OptionNumber> {
     let mut numbers = options.iter().map(|option| option.number);
     numbers.find(|number| OF_REQUESTS.contains(number) && !known(*number))
 }
