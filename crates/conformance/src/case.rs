@@ -151,6 +151,16 @@ impl Case {
         self
     }
 
+    /// Who asks for what it checks, where a check names no section: the description of a plugtest asks for more than
+    /// the RFCs do.
+    pub(crate) fn authority(&self) -> &'static str {
+        if self.plugtest_group.is_empty() {
+            self.references
+        } else {
+            "the description of the plugtest"
+        }
+    }
+
     /// Which side it judges.
     #[must_use]
     pub const fn role(&self) -> Role {

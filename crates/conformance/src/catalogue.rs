@@ -34,8 +34,8 @@ impl std::error::Error for NoSuchCase {}
 
 /// The cases for a role, those that fit `only` (all if it is empty) and not `skip`.
 ///
-/// A pattern is an id, the beginning of one up to a `-` or `_`, or a group, in any case of letters; `*` stands for
-/// anything.
+/// A pattern is an id, with or without `TD_COAP_`, its beginning of four letters or more, or a group, in any case of
+/// letters; `*` stands for anything.
 ///
 /// # Errors
 /// If a pattern fits no case of the role.
@@ -59,13 +59,12 @@ pub fn select(role: Role, only: &[String], skip: &[String]) -> Result<Vec<Case>,
 fn fits(pattern: &str, case: &Case) -> bool {
     let (pattern, id) = (pattern.to_ascii_lowercase(), case.id.to_ascii_lowercase());
     let short = id.strip_prefix("td_coap_").unwrap_or(&id);
-    let begins = |id: &str| {
-        id.strip_prefix(pattern.as_str())
-            .is_some_and(|rest| rest.starts_with(['-', '_']))
-    };
+    // Short beginnings would fit half of all by accident.
+    let begins = |id: &str| pattern.len() >= 4 && id.starts_with(&pattern);
     glob(pattern.as_bytes(), id.as_bytes())
         || glob(pattern.as_bytes(), short.as_bytes())
         || begins(&id)
+        || begins(short)
         || pattern.eq_ignore_ascii_case(case.group())
 }
 
@@ -148,6 +147,9 @@ mod tests {
         assert_eq!(ids(&["CORE_01"]), ["TD_COAP_CORE_01"]);
         assert_eq!(ids(&["core_0*"]).len(), 9);
         assert_eq!(ids(&["link"]).len(), 9);
+        assert_eq!(ids(&["TD_COAP_CORE_0"]).len(), 9);
+        assert_eq!(ids(&["CORE_0"]).len(), 9);
+        assert!(ids(&["RFC7252-4."]).iter().all(|id| id.starts_with("RFC7252-4.")));
         assert_eq!(ids(&["*_obs_1*"]).len(), 5);
     }
 

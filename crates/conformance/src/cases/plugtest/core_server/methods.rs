@@ -21,7 +21,18 @@ pub(super) fn core_02(probe: &mut Probe) -> Judged {
 
 pub(super) fn core_03(probe: &mut Probe) -> Judged {
     let request = probe.put("/test", "TD_COAP_CORE_03");
-    changed(probe, &request, "PUT of /test")?.is_piggybacked_on(&request)?;
+    let response = changed(probe, &request, "PUT of /test")?;
+    take_away(probe, &response)?;
+    response.is_piggybacked_on(&request)?;
+    Ok(())
+}
+
+/// What the PUT has made was not there before, and other cases must not find it.
+fn take_away(probe: &mut Probe, response: &Received) -> Judged {
+    if response.status() == Some(Status::CREATED) {
+        let delete = probe.delete("/test");
+        probe.ask(&delete)?;
+    }
     Ok(())
 }
 
@@ -48,7 +59,9 @@ pub(super) fn core_06(probe: &mut Probe) -> Judged {
 
 pub(super) fn core_07(probe: &mut Probe) -> Judged {
     let request = probe.put("/test", "TD_COAP_CORE_07").non();
-    changed(probe, &request, "PUT of /test")?.is_of(MessageType::NonConfirmable)?;
+    let response = changed(probe, &request, "PUT of /test")?;
+    take_away(probe, &response)?;
+    response.is_of(MessageType::NonConfirmable)?;
     Ok(())
 }
 

@@ -38,11 +38,7 @@ pub(super) fn obs_05(probe: &mut Probe) -> Judged {
         latest = next;
     }
     let updated = latest.observe_value() != first.observe_value();
-    latest.expect(
-        updated,
-        "the current state in a retransmission",
-        "RFC 7641 §4.5.2",
-    )?;
+    latest.expect(updated, "the current state in a retransmission", "RFC 7641 §4.4")?;
     Ok(())
 }
 
