@@ -61,6 +61,13 @@ fn only_pings(request: &[u8]) -> Option<Vec<u8>> {
     (request[1] == 0).then(|| vec![0x70, 0, request[2], request[3]])
 }
 
+/// 4.04 in an acknowledgement.
+fn not_found(request: &[u8]) -> Option<Vec<u8>> {
+    let mut answer = empty_content(request)?;
+    answer[1] = 0x84;
+    Some(answer)
+}
+
 fn plugtest(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coracle"));
     command
@@ -163,8 +170,26 @@ fn a_failure_tells_why_and_shows_the_messages() {
     let marked: Vec<&str> = stdout.lines().filter(|line| line.starts_with(">> ")).collect();
     assert_eq!(marked.len(), 1, "{stdout}");
     assert!(marked[0].contains("  <-- ACK 2.05 Content mid="), "{stdout}");
-    assert!(stdout.contains("<< RFC 7252 §"), "{stdout}");
+    assert!(marked[0].contains("  << "), "{stdout}");
     assert!(stdout.ends_with(" s: 1 failed\n"), "{stdout}");
+}
+
+#[test]
+fn what_a_server_lacks_is_summed_up_and_nothing_judged_is_no_success() {
+    let uri = format!("coap://{}", server(not_found));
+    let args = ["run", &uri, "--only", "OBS_01,OBS_02"];
+    let run = coracle(&args);
+    let (stdout, stderr, status) = outcome(&run);
+    assert_eq!((stderr, status), ("", 1), "{stdout}");
+    assert!(
+        stdout.contains(" s: nothing could be judged, 2 skipped\nnot offered: /obs ("),
+        "{stdout}"
+    );
+    assert!(stdout.contains("--map /obs=/PATH"), "{stdout}");
+    assert!(!stdout.contains("TD_COAP_OBS_01"), "{stdout}");
+    let verbose = plugtest(&args).arg("-v").output().unwrap();
+    let (stdout, _, _) = outcome(&verbose);
+    assert!(stdout.contains("\nskipped       TD_COAP_OBS_01 "), "{stdout}");
 }
 
 #[test]
@@ -200,13 +225,15 @@ fn a_client_is_judged_by_its_command() {
 
 #[test]
 fn what_makes_no_sense_is_told_before_anything_is_judged() {
-    let usage: [&[&str]; 7] = [
+    let usage: [&[&str]; 9] = [
         &["run"],
         &["run", "coaps://[::1]"],
         &["run", "[::1]/test"],
         &["run", "[::1]", "--only", "NOTHING_01"],
         &["run", "--json", "coap://[::1]"],
         &["run", "[::1]", "--map", "obs=time"],
+        &["run", "[::1]", "--map", "/nosuch=/time"],
+        &["run", "224.0.1.187"],
         &["client"],
     ];
     for args in usage {

@@ -30,7 +30,7 @@ The command is split into words at blanks, and no shell sees it. In it stand
 A case that wants what the command has no place for is skipped. A command that hangs is ended.
 
 Exit status: 0 if nothing failed and all could be judged; 1 if something failed or was
-inconclusive, or a report could not be written; 2 if the command line makes no sense; 3 if the
+inconclusive, if nothing at all could be judged because all was skipped, or if a report could not be written; 2 if the command line makes no sense; 3 if the
 command sent nothing at all. Ctrl-C ends the run, and the reports are written.";
 
 /// Options of `coracle plugtest client`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use coracle_conformance::case::Case;
-use coracle_conformance::report::Report;
+use coracle_conformance::report::{CaseReport, Report};
 use coracle_conformance::run::{self, Settings, Subject};
 use coracle_conformance::verdict::Outcome;
 
@@ -83,19 +83,21 @@ fn stop_on_signals(stop: Arc<AtomicBool>, console: Console) -> Result<(), CliErr
 }
 
 fn exit(report: &Report, interrupted: bool) -> Exit {
-    let judged = || {
-        let left_out = |outcome| matches!(outcome, Outcome::Skipped | Outcome::NotYet);
-        report.cases.iter().filter(move |case| !left_out(case.outcome))
+    let count = |outcome| report.count(outcome);
+    let unclear = || {
+        let inconclusive = |case: &&CaseReport| case.outcome == Outcome::Inconclusive;
+        report.cases.iter().filter(inconclusive)
     };
-    let silent = judged().all(|case| {
-        case.outcome == Outcome::Inconclusive && case.records.iter().all(|record| record.by_judge)
-    });
-    if judged().all(|case| case.outcome == Outcome::Pass) {
-        Exit::Success
-    } else if silent && !interrupted {
-        Exit::NoAnswer
-    } else {
-        Exit::Failure
+    let silent = unclear().all(|case| case.records.iter().all(|record| record.by_judge));
+    match (
+        count(Outcome::Pass),
+        count(Outcome::Fail),
+        count(Outcome::Inconclusive),
+    ) {
+        (1.., 0, 0) => Exit::Success,
+        (0, 0, 1..) if silent && !interrupted => Exit::NoAnswer,
+        // Nothing failed either if there was nothing to be judged, but whoever asked expects a verdict.
+        _ => Exit::Failure,
     }
 }
 
@@ -104,7 +106,6 @@ mod tests {
     use std::time::SystemTime;
 
     use coracle_conformance::case::{Judge, Role};
-    use coracle_conformance::report::CaseReport;
     use coracle_conformance::transcript::{Fate, Record};
 
     use super::*;
@@ -171,5 +172,9 @@ mod tests {
             Exit::NoAnswer
         );
         assert_eq!(exit_of(&[(Inconclusive, false)], true), Exit::Failure);
+        assert_eq!(
+            exit_of(&[(Skipped, false), (NotYet, false)], false),
+            Exit::Failure
+        );
     }
 }

@@ -1,9 +1,11 @@
 //! `coracle plugtest run`: judges a server.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use clap::Args;
 use coracle_conformance::Role;
+use coracle_conformance::catalogue;
 use coracle_conformance::run::Subject;
 
 use super::cases::CaseArgs;
@@ -25,13 +27,14 @@ Examples:
   coracle plugtest run --explain TD_COAP_CORE_21
 
 What the server does not offer is skipped: a case needs resources of the plugtest site, such as
-/test, /separate or /large, or others that --map names. Cases write to the resources that they
-need. In the ladder of messages below a failure the judge stands on the left, and `>>` marks the
-message that broke the rule. -v shows the messages of all cases, -q only the summary.
+/test, /separate or /large, or others that --map lends. Cases PUT to the resources that they need
+or are lent, POST to them and DELETE them: judge no server whose resources matter. In the ladder of
+messages below a failure the judge stands on the left, and `>>` marks the message that broke the
+rule. -v shows the messages of all cases, and each case that is skipped; -q only the summary.
 
 Exit status: 0 if nothing failed and all could be judged; 1 if something failed or was
-inconclusive, or a report could not be written; 2 if the command line makes no sense; 3 if nothing
-came from the server at all. Ctrl-C ends the run, and the reports are written.";
+inconclusive, if nothing at all could be judged because all was skipped, or if a report could not
+be written; 2 if the command line makes no sense; 3 if nothing came from the server at all. Ctrl-C ends the run, and the reports are written.";
 
 /// Options of `coracle plugtest run`.
 #[derive(Args, Debug)]
@@ -40,7 +43,8 @@ pub(crate) struct RunArgs {
     #[arg(value_parser = client::parse_uri, required_unless_present_any = ["list", "explain"])]
     uri: Option<String>,
 
-    /// A resource of the server and what plays its role: /obs=/time has /time observed where a case asks for /obs
+    /// Lend a resource of the server: /obs=/time has /time observed where a case asks for /obs, and also changed and
+    /// deleted (PUT, POST, DELETE) where a case does that
     #[arg(long, value_name = "ROLE=PATH", value_parser = parse_map)]
     map: Vec<(String, String)>,
 
@@ -67,6 +71,7 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> Result<Exit, CliError> {
         return told;
     }
     let cases = args.cases.select(Role::Server)?;
+    check_roles(&args.map)?;
     let uri = args.uri.as_deref().unwrap_or_default();
     let address = resolve(uri, args.family)?;
     let subject = Subject::Server {
@@ -75,6 +80,30 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> Result<Exit, CliError> {
         map: args.map.clone(),
     };
     judging::judge(&subject, &cases, &args.judging, &args.reports, console)
+}
+
+/// Refuses roles that no case knows, and those that are given away twice.
+fn check_roles(map: &[(String, String)]) -> Result<(), CliError> {
+    let cases = catalogue::all();
+    let servers = cases.iter().filter(|case| case.role() == Role::Server);
+    let roles: BTreeSet<&str> = servers
+        .flat_map(|case| case.needs.iter().chain(case.locks).chain(case.shares).copied())
+        .collect();
+    let mut given = BTreeSet::new();
+    for (role, _) in map {
+        if !roles.contains(role.as_str()) {
+            let roles: Vec<&str> = roles.into_iter().collect();
+            let fault = format!(
+                "--map {role}: no case asks for {role}; they ask for {}",
+                roles.join(", ")
+            );
+            return Err(CliError::usage(fault));
+        }
+        if !given.insert(role) {
+            return Err(CliError::usage(format_args!("--map {role} is given twice")));
+        }
+    }
+    Ok(())
 }
 
 /// The first address of the host.
@@ -98,12 +127,20 @@ fn resolve(text: &str, family: FamilyArgs) -> Result<SocketAddr, CliError> {
         } => format!("{addr}%{zone}"),
     };
     let unknown = |why: &str| CliError::new(format_args!("{text}: {why}")).with_exit(Exit::NoAnswer);
+    if uri.port_or_default() == 0 {
+        return Err(CliError::usage(format_args!("{text}: no server has port 0")));
+    }
     let found = (host.as_str(), uri.port_or_default()).to_socket_addrs();
     let mut found = found.map_err(|_| unknown("the host is unknown"))?;
     let (ipv4, ipv6) = family.wants();
-    found
+    let address = found
         .find(|address| if address.is_ipv4() { ipv4 } else { ipv6 })
-        .ok_or_else(|| unknown("the host has no such address"))
+        .ok_or_else(|| unknown("the host has no such address"))?;
+    if address.ip().is_multicast() {
+        let fault = format!("{text}: a group cannot be judged, only one server");
+        return Err(CliError::usage(fault));
+    }
+    Ok(address)
 }
 
 /// Two paths with `=` between them.
@@ -142,10 +179,31 @@ mod tests {
             "[::1]/test",
             "[::1]?a",
             "http://[::1]",
+            "224.0.1.187",
+            "[ff02::fd]",
+            "127.0.0.1:0",
         ] {
             assert_eq!(resolved(wrong).unwrap_err().exit(), Exit::Usage, "{wrong}");
         }
         assert_eq!(resolved("nobody.invalid").unwrap_err().exit(), Exit::NoAnswer);
+    }
+
+    #[test]
+    fn a_role_is_one_that_cases_ask_for_and_is_given_once() {
+        let check = |roles: &[&str]| {
+            let map: Vec<_> = roles
+                .iter()
+                .map(|&role| (role.to_owned(), "/x".to_owned()))
+                .collect();
+            check_roles(&map).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&["/obs", "/test"]), Ok(()));
+        assert!(check(&["/obs", "/obs"]).unwrap_err().contains("twice"));
+        let unknown = check(&["/nosuch"]).unwrap_err();
+        assert!(
+            unknown.contains("/nosuch") && unknown.contains(", /obs, "),
+            "{unknown}"
+        );
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! What a run came to, in a table.
 
+use std::cmp::Reverse;
 use std::fmt::Write;
 
-use coracle_conformance::report::{Group, Report};
+use coracle_conformance::report::{CaseReport, Group, Report};
 use coracle_conformance::verdict::Outcome;
 
-use crate::console::{Painter, Style};
+use crate::console::{Painter, Style, harmless_line};
 
 /// The narrowest column of numbers.
 const NARROWEST: usize = 5;
 
-/// A line for each group that waits for something, a table of the others, and a sentence.
+/// How the reason begins for which a case is skipped whose resource is missing.
+const NOT_OFFERED: &str = "the server does not offer ";
+
+/// A line for each group that waits for something, a table of the others, a sentence, and what is missing.
 pub(super) fn text(report: &Report, painter: Painter) -> String {
     let groups = report.groups();
     let mut text = String::new();
@@ -19,6 +23,7 @@ pub(super) fn text(report: &Report, painter: Painter) -> String {
     }
     push_table(&mut text, report, &groups, painter);
     push_sentence(&mut text, report, painter);
+    push_missing(&mut text, report);
     text
 }
 
@@ -77,17 +82,77 @@ fn numbers(count: impl Fn(Outcome) -> usize, painter: Painter) -> String {
 }
 
 fn push_sentence(text: &mut String, report: &Report, painter: Painter) {
-    let (failed, unclear) = (report.count(Outcome::Fail), report.count(Outcome::Inconclusive));
-    let judged = report.count(Outcome::Pass) + failed + unclear;
-    let (style, result) = match (failed, unclear) {
-        _ if judged == 0 => (Style::Strong, "nothing was there to be judged".to_owned()),
-        (0, 0) => (Style::Good, "nothing failed".to_owned()),
-        (0, unclear) => (Style::Strong, format!("nothing failed, {unclear} inconclusive")),
-        (failed, 0) => (Style::Bad, format!("{failed} failed")),
-        (failed, unclear) => (Style::Bad, format!("{failed} failed, {unclear} inconclusive")),
+    let (passed, failed) = (report.count(Outcome::Pass), report.count(Outcome::Fail));
+    let (judged, seconds) = (passed + failed, report.took.as_secs_f64());
+    let (style, result) = match (judged, failed) {
+        (0, _) => (
+            Style::Strong,
+            format!("nothing could be judged{}", left_out(report)),
+        ),
+        (_, 0) => (Style::Good, "nothing failed".to_owned()),
+        (_, failed) => (Style::Bad, format!("{failed} failed")),
     };
-    let (result, seconds) = (painter.paint(style, &result), report.took.as_secs_f64());
-    let _ = writeln!(text, "\n{judged} judged in {seconds:.1} s: {result}");
+    let (result, unclear) = (painter.paint(style, &result), inconclusive(report));
+    let _ = writeln!(text, "\n{judged} judged in {seconds:.1} s: {result}{unclear}");
+}
+
+/// How many cases were not begun, and why.
+fn left_out(report: &Report) -> String {
+    let counted = [Outcome::Skipped, Outcome::NotYet].map(|outcome| (report.count(outcome), outcome.name()));
+    let told = counted.iter().filter(|(count, _)| *count > 0);
+    told.map(|(count, name)| format!(", {count} {name}")).collect()
+}
+
+/// How many cases are inconclusive, and the commonest reason.
+fn inconclusive(report: &Report) -> String {
+    let cases = report
+        .cases
+        .iter()
+        .filter(|case| case.outcome == Outcome::Inconclusive);
+    let reasons = counted(cases.map(|case| case.reason.as_str()));
+    let all: usize = reasons.iter().map(|(_, count)| count).sum();
+    match reasons.first() {
+        None => String::new(),
+        Some((reason, count)) if *count == all => format!("; {all} inconclusive: {}", harmless_line(reason)),
+        Some((reason, count)) => format!("; {all} inconclusive, {count} of them: {}", harmless_line(reason)),
+    }
+}
+
+/// Each text once, with how often it is there, the commonest first.
+fn counted<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usize)> {
+    let mut counted: Vec<(&str, usize)> = Vec::new();
+    for text in texts {
+        match counted.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((text, 1)),
+        }
+    }
+    counted.sort_by_key(|(_, count)| Reverse(*count));
+    counted
+}
+
+/// The resource without which a case was skipped.
+pub(super) fn missing(case: &CaseReport) -> Option<&str> {
+    let skipped = case.outcome == Outcome::Skipped;
+    case.reason.strip_prefix(NOT_OFFERED).filter(|_| skipped)
+}
+
+/// Which resources a server lacks, and what can be done about it.
+fn push_missing(text: &mut String, report: &Report) {
+    let missing = counted(report.cases.iter().filter_map(missing));
+    let Some((commonest, _)) = missing.first() else {
+        return;
+    };
+    let cases = |count| if count == 1 { "case" } else { "cases" };
+    let told: Vec<String> = missing
+        .iter()
+        .map(|&(path, count)| format!("{path} ({count} {})", cases(count)))
+        .collect();
+    let _ = writeln!(
+        text,
+        "not offered: {}; --map {commonest}=/PATH lends a resource of the server, to which cases then write",
+        told.join(", ")
+    );
 }
 
 #[cfg(test)]
@@ -156,7 +221,7 @@ CORE      1      1             0        0        0
 OBS       0      0             1        1        0
 all       1      1             1        1        2
 
-3 judged in 1.2 s: 1 failed, 1 inconclusive
+2 judged in 1.2 s: 1 failed; 1 inconclusive: no answer
 ";
         assert_eq!(text(&report(), Painter::PLAIN), expected);
     }
@@ -173,11 +238,38 @@ all       1      1             1        1        2
         assert_eq!(of(&[Outcome::Fail]), "1 judged in 1.2 s: 1 failed");
         assert_eq!(
             of(&[Outcome::Inconclusive]),
-            "1 judged in 1.2 s: nothing failed, 1 inconclusive"
+            "0 judged in 1.2 s: nothing could be judged; 1 inconclusive: no answer"
         );
         assert_eq!(
             of(&[Outcome::NotYet]),
-            "0 judged in 1.2 s: nothing was there to be judged"
+            "0 judged in 1.2 s: nothing could be judged, 2 not yet"
         );
+    }
+
+    #[test]
+    fn the_commonest_reason_stands_for_the_others() {
+        let mut report = report();
+        for reason in ["silent", "silent", "no answer"] {
+            let last = case("OBS-3", Outcome::Inconclusive, reason);
+            report.cases.push(last);
+        }
+        assert_eq!(inconclusive(&report), "; 4 inconclusive, 2 of them: no answer");
+        report.cases.pop();
+        assert_eq!(inconclusive(&report), "; 3 inconclusive, 2 of them: silent");
+    }
+
+    #[test]
+    fn what_a_server_lacks_is_counted_and_the_way_out_told() {
+        let mut report = report();
+        report.cases.clear();
+        for path in ["/large", "/obs", "/obs"] {
+            let reason = format!("{NOT_OFFERED}{path}");
+            report.cases.push(case("OBS-1", Outcome::Skipped, &reason));
+        }
+        let expected = "\n0 judged in 1.2 s: nothing could be judged, 3 skipped\n\
+             not offered: /obs (2 cases), /large (1 case); --map /obs=/PATH lends a resource of the server, \
+             to which cases then write\n";
+        let text = text(&report, Painter::PLAIN);
+        assert!(text.ends_with(expected), "{text}");
     }
 }

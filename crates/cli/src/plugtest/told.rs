@@ -37,6 +37,8 @@ pub(super) struct Told {
     width: usize,
     bar: ProgressBar,
     running: Vec<&'static str>,
+    /// Why the last case in which nothing was sent is inconclusive.
+    silence: Option<String>,
     /// The first error of standard output.
     failed: Option<CliError>,
 }
@@ -57,6 +59,7 @@ impl Told {
             width: terminal.unwrap_or(WIDTH),
             bar: ProgressBar::hidden(),
             running: Vec::new(),
+            silence: None,
             failed: None,
         }
     }
@@ -76,8 +79,8 @@ impl Told {
                 self.running.retain(|id| *id != report.case.id);
                 self.bar.set_message(self.running.join(", "));
                 self.bar.set_position(*done as u64);
-                // What is not there yet is told in the summary.
-                if !self.console.quiet && report.outcome != Outcome::NotYet {
+                let repeats = self.repeats(report);
+                if !self.console.quiet && !repeats && !self.is_summed_up(report) {
                     let text = self.ended(report);
                     self.write(&text);
                 }
@@ -105,6 +108,21 @@ impl Told {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
             self.bar.enable_steady_tick(TICK);
         }
+    }
+
+    /// Whether the summary says enough: what is not there yet, and without which resources cases are skipped.
+    fn is_summed_up(&self, report: &CaseReport) -> bool {
+        let missing = !self.console.verbose && summary::missing(report).is_some();
+        report.outcome == Outcome::NotYet || missing
+    }
+
+    /// Whether the case before said the same: nothing was sent, for the same reason. The summary counts them.
+    fn repeats(&mut self, report: &CaseReport) -> bool {
+        if report.outcome != Outcome::Inconclusive || !report.records.is_empty() {
+            return false;
+        }
+        let said = self.silence.replace(report.reason.clone());
+        said.as_ref() == Some(&report.reason)
     }
 
     /// A line about a case, and for a failure why.
@@ -264,6 +282,19 @@ mod tests {
             "skipped       OBS-2         0.001 s  no /obs\n",
         ];
         assert_eq!(lines[..4], expected);
+    }
+
+    #[test]
+    fn what_the_summary_says_has_no_line_of_its_own() {
+        let mut told = told();
+        let mut cases = report().cases;
+        let again = cases[2].clone();
+        assert!(!told.repeats(&again) && told.repeats(&again) && !told.repeats(&cases[0]));
+        assert!(!told.is_summed_up(&cases[3]) && told.is_summed_up(&cases[4]));
+        cases[3].reason = "the server does not offer /obs".to_owned();
+        assert!(told.is_summed_up(&cases[3]));
+        told.console.verbose = true;
+        assert!(!told.is_summed_up(&cases[3]));
     }
 
     #[test]
