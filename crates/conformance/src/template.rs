@@ -133,7 +133,10 @@ impl Stimulus {
 /// How long an observation lasts unless a case says otherwise, in seconds: longer than any case.
 const OBSERVATION: u32 = 600;
 
-/// What templates know.
+/// What stands for itself in templates.
+const PLACES: [&str; 3] = ["uri", "method", "verb"];
+
+/// What templates have groups for.
 const WISHES: [&str; 10] = [
     "non",
     "payload",
@@ -146,6 +149,9 @@ const WISHES: [&str; 10] = [
     "block",
     "ping",
 ];
+
+/// Wishes that have a value, which a command has to be told.
+const VALUED: [&str; 6] = ["payload", "format", "accept", "etag", "if-match", "block"];
 
 /// Wishes that are verbs.
 const VERBS: [&str; 2] = ["observe", "ping"];
@@ -190,7 +196,8 @@ impl Template {
     /// Reads a command line.
     ///
     /// # Errors
-    /// If a brace or quote is not closed, a name is unknown, or there is no `{uri}`.
+    /// If a quote is not closed or braces do not pair, a name is unknown, a value has no place or the wrong form, or
+    /// there is no `{uri}`.
     pub fn parse(source: &str) -> Result<Template, TemplateError> {
         let words: Vec<Word> = split(source)?.into_iter().map(word).collect::<Result<_, _>>()?;
         if !source.contains("{uri}") {
@@ -316,15 +323,64 @@ fn split(source: &str) -> Result<Vec<String>, TemplateError> {
 fn word(word: String) -> Result<Word, TemplateError> {
     let group = word.strip_prefix('{').and_then(|word| word.strip_suffix('}'));
     let Some((name, words)) = group.and_then(|group| group.split_once(':')) else {
+        check_plain(&word)?;
         return Ok(Word::Plain(word));
     };
     if !WISHES.contains(&name) {
-        let known = WISHES.join(", ");
-        return Err(TemplateError(format!(
-            "{{{name}:…}} is unknown; there are {known}"
-        )));
+        return Err(unknown(&format!("{name}:…")));
     }
-    Ok(Word::Group(name.to_owned(), split(words)?))
+    let words = split(words)?;
+    check_values(name, &words)?;
+    Ok(Word::Group(name.to_owned(), words))
+}
+
+/// Braces of a word that is no group have one of the known names in them.
+fn check_plain(word: &str) -> Result<(), TemplateError> {
+    let mut rest = word;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((name, after)) = after.split_once('}').filter(|_| !before.contains('}')) else {
+            return Err(unpaired());
+        };
+        if !PLACES.contains(&name) {
+            return Err(unknown(name));
+        }
+        rest = after;
+    }
+    if rest.contains('}') {
+        Err(unpaired())
+    } else {
+        Ok(())
+    }
+}
+
+/// A value has a place, in a form that fits it; what has no value has no place for one.
+fn check_values(name: &str, words: &[String]) -> Result<(), TemplateError> {
+    let has = |form: &str| words.iter().any(|word| word.contains(form));
+    let fault = if words.is_empty() {
+        "no words"
+    } else if has("{") || has("}") {
+        "braces in it"
+    } else if VALUED.contains(&name) && !has("%") {
+        "no % where the value is to stand"
+    } else if has("%szx") && name != "block" {
+        "%szx, which is for {block:…} alone"
+    } else if has("%hex") && !["format", "accept", "block", "observe"].contains(&name) {
+        "%hex, which is for numbers"
+    } else {
+        return Ok(());
+    };
+    Err(TemplateError(format!("{{{name}:…}} has {fault}")))
+}
+
+fn unknown(name: &str) -> TemplateError {
+    let (places, groups) = (PLACES.join("}, {"), WISHES.join(":…}, {"));
+    TemplateError(format!(
+        "{{{name}}} is unknown; there are {{{places}}} and {{{groups}:…}}"
+    ))
+}
+
+fn unpaired() -> TemplateError {
+    TemplateError("the command has a brace without its partner".into())
 }
 
 #[cfg(test)]
@@ -367,9 +423,30 @@ mod tests {
 
     #[test]
     fn faults_are_told() {
-        for bad in ["c", "c {uri", "c '{uri}", "c {uri} {colour:-c %}"] {
-            assert!(Template::parse(bad).is_err(), "{bad}");
+        let fault = |command: &str| Template::parse(command).unwrap_err().to_string();
+        for (bad, why) in [
+            ("c", "no {uri}"),
+            ("c {uri", "not closed"),
+            ("c '{uri}", "not closed"),
+            ("c {uri} }", "without its partner"),
+            ("c }{uri}", "without its partner"),
+            ("c {uri} {colour:-c %}", "{colour:…} is unknown"),
+            (
+                "c {uri} {METHOD}",
+                "{METHOD} is unknown; there are {uri}, {method}",
+            ),
+            ("c {uri} -m={METHOD}", "{METHOD} is unknown"),
+            ("c {uri} {payload -e %}", "{payload -e %} is unknown"),
+            ("c {uri} {payload:-e}", "no %"),
+            ("c {uri} {block:-b}", "no %"),
+            ("c {uri} {non:}", "no words"),
+            ("c {uri} {payload:-e {method}}", "braces"),
+            ("c {uri} {payload:-e %szx}", "%szx"),
+            ("c {uri} {etag:-e %hex}", "%hex"),
+        ] {
+            assert!(fault(bad).contains(why), "{bad}: {}", fault(bad));
         }
+        assert!(Template::parse("c -u={uri} {observe:--observe} {block:-b %szx} x%y").is_ok());
     }
 
     #[test]
