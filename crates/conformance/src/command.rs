@@ -110,6 +110,22 @@ fn read(mut pipe: impl Read + Send + 'static, output: Arc<Mutex<Vec<u8>>>, open:
     });
 }
 
+/// A command line as a shell takes it.
+pub(crate) fn quoted(arguments: &[String]) -> String {
+    let words: Vec<String> = arguments.iter().map(|word| quote(word)).collect();
+    words.join(" ")
+}
+
+/// A word in quotes if a shell would read it otherwise without them.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    // Within single quotes nothing but the quote itself is special.
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// How a command ended, for people.
 pub(crate) fn describe(status: ExitStatus) -> String {
     #[cfg(unix)]
@@ -160,6 +176,16 @@ mod tests {
             thread::yield_now();
         }
         false
+    }
+
+    #[test]
+    fn a_command_line_can_be_given_to_a_shell() {
+        let words = ["printf", "%s|", "a b", "it's", "", "coap://h/?a=b&c", "$x", "~"].map(str::to_owned);
+        let line = quoted(&words);
+        assert!(line.starts_with("printf '%s|' 'a b' "), "{line}");
+        let mut running = shell(&line);
+        assert!(wait(&mut running).success());
+        assert_eq!(running.last_output(), b"a b|it's||coap://h/?a=b&c|$x|~|");
     }
 
     #[test]

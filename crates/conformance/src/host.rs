@@ -75,7 +75,7 @@ impl Host {
             .template
             .expand(stimulus, &authority)
             .map_err(|place| Stop::Skip(format!("the command cannot be told to: it has no {place}")))?;
-        self.commands.push(arguments.join(" "));
+        self.commands.push(command::quoted(&arguments));
         let running = Running::start(&arguments).map_err(|error| {
             Stop::Inconclusive(format!("cannot start {:?}: {error}", self.template.program()))
         })?;

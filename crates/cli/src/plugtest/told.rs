@@ -22,7 +22,10 @@ const TICK: Duration = Duration::from_millis(500);
 const WIDTH: usize = 120;
 
 /// How much of what a client printed is shown of a failure, in lines.
-const PRINTED: usize = 20;
+const PRINTED: usize = 5;
+
+/// How much of a command line is shown, in characters.
+const COMMAND: usize = 200;
 
 /// Tells people, on standard output or, if that is taken, on standard error.
 pub(super) struct Told {
@@ -94,7 +97,7 @@ impl Told {
             return;
         }
         let (subject, time) = (harmless_line(&self.subject), words(at_most));
-        let judged = counted(cases.saturating_sub(self.not_yet));
+        let judged = counted(cases.saturating_sub(self.not_yet), "case");
         let others = match self.not_yet {
             0 => String::new(),
             others => format!("; {others} more are not there yet"),
@@ -155,7 +158,13 @@ impl Told {
     /// Commands, ladder, and what the commands printed.
     fn push_details(&self, text: &mut String, report: &CaseReport, troubled: bool) {
         for command in &report.commands {
-            let _ = writeln!(text, "      $ {}", harmless_line(command));
+            let shown: String = harmless_line(command).chars().take(COMMAND).collect();
+            let rest = if command.chars().nth(COMMAND).is_some() {
+                "…"
+            } else {
+                ""
+            };
+            let _ = writeln!(text, "      $ {shown}{rest}");
         }
         let mut rungs = Vec::new();
         // Writing to memory cannot fail.
@@ -171,11 +180,7 @@ impl Told {
             text.push('\n');
         }
         if troubled {
-            let printed = harmless(&report.output);
-            let lines: Vec<&str> = printed.lines().collect();
-            for line in lines.iter().skip(lines.len().saturating_sub(PRINTED)) {
-                let _ = writeln!(text, "      | {line}");
-            }
+            push_printed(text, &report.output);
         }
     }
 
@@ -211,6 +216,19 @@ impl Told {
     }
 }
 
+/// The last lines of what a command printed.
+fn push_printed(text: &mut String, output: &str) {
+    let printed = harmless(output);
+    let lines: Vec<&str> = printed.lines().collect();
+    let left_out = lines.len().saturating_sub(PRINTED);
+    if left_out > 0 {
+        let _ = writeln!(text, "      | … {} before", counted(left_out, "line"));
+    }
+    for line in lines.iter().skip(left_out) {
+        let _ = writeln!(text, "      | {line}");
+    }
+}
+
 /// Who is judged, in words.
 fn named(subject: &Subject) -> String {
     match subject {
@@ -230,11 +248,9 @@ fn outcome(outcome: Outcome, painter: Painter) -> String {
     painter.paint(style, &format!("{:<12}", outcome.name()))
 }
 
-fn counted(cases: usize) -> String {
-    match cases {
-        1 => "1 case".to_owned(),
-        cases => format!("{cases} cases"),
-    }
+fn counted(count: usize, name: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {name}{plural}")
 }
 
 /// A time in words, rounded up.
@@ -300,6 +316,24 @@ mod tests {
     #[test]
     fn the_subject_is_told_with_its_address() {
         assert_eq!(told().subject, "coap://localhost at 127.0.0.1:5683");
+    }
+
+    #[test]
+    fn long_commands_and_outputs_are_cut() {
+        let mut failed = report().cases.swap_remove(1);
+        failed.commands = vec!["x".repeat(201)];
+        failed.output = "1\n2\n3\n4\n5\n6\n".to_owned();
+        let text = told().ended(&failed);
+        assert!(text.contains(&format!("$ {}…\n", "x".repeat(200))), "{text}");
+        assert!(text.ends_with("| … 1 line before\n      | 2\n      | 3\n      | 4\n      | 5\n      | 6\n"));
+    }
+
+    #[test]
+    fn a_failure_without_a_section_has_no_parentheses() {
+        let mut failed = report().cases.swap_remove(1);
+        failed.section = "";
+        let text = told().ended(&failed);
+        assert!(text.contains("2.04\n") && !text.contains('('), "{text}");
     }
 
     #[test]

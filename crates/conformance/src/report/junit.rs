@@ -110,7 +110,7 @@ fn details(case: &CaseReport) -> io::Result<String> {
     let mut details = Vec::new();
     writeln!(details, "{}\n{}", case.case.objective, case.case.references)?;
     for command in &case.commands {
-        writeln!(details, "$ {}", text::line(command))?;
+        writeln!(details, "$ {}", text::command(command))?;
     }
     ladder::write(case, WIDTH, &mut details)?;
     Ok(String::from_utf8_lossy(&details).into_owned())

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use coracle_wire::{ContentFormat, Message};
+use coracle_wire::{ContentFormat, Message, Options};
 
 use crate::transcript::{Record, hex};
 
@@ -11,6 +11,12 @@ const LINE: usize = 600;
 
 /// The longest part of a payload in such a line, in characters or bytes.
 const EXCERPT: usize = 80;
+
+/// The longest option in such a line, in characters.
+const OPTION: usize = 80;
+
+/// The longest command line, in characters.
+const COMMAND: usize = 200;
 
 /// The longest text of a subject, for instance what its command printed, in characters.
 const TEXT: usize = 8_000;
@@ -59,11 +65,36 @@ pub(super) fn message(record: &Record) -> String {
 }
 
 fn write_message(out: &mut Bounded, message: &Message<'_>) -> fmt::Result {
-    write!(out, "{message}")?;
+    let head = Message {
+        options: Options::default(),
+        payload: &[],
+        ..*message
+    };
+    write!(out, "{head}")?;
+    for option in message.options {
+        let option = shortened(&option.to_string(), OPTION);
+        write!(out, " [{option}]")?;
+    }
     match message.payload {
         [] => Ok(()),
-        payload => write!(out, " {}", excerpt(payload, message.options.content_format())),
+        payload => {
+            let excerpt = excerpt(payload, message.options.content_format());
+            write!(out, " payload={} bytes {excerpt}", payload.len())
+        }
     }
+}
+
+/// The beginning of a text, and a mark if there is more.
+fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
+        None => text.to_owned(),
+    }
+}
+
+/// The beginning of a command line, as [`line`].
+pub(super) fn command(text: &str) -> String {
+    shortened(&line(text), COMMAND)
 }
 
 /// The beginning of a payload, as text in quotes if it is text.
@@ -129,4 +160,34 @@ pub(super) fn markup(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::transcript::Fate;
+
+    #[test]
+    fn long_options_and_commands_are_cut() {
+        // GET with a Uri-Path of 255 bytes: the length is 13 and one byte more (RFC 7252 §3.1).
+        let mut bytes = b"\x40\x01\x00\x01\xbd\xf2".to_vec();
+        bytes.extend([b'a'; 255]);
+        let address = ([127, 0, 0, 1], 1).into();
+        let record = Record {
+            at: Duration::ZERO,
+            time: SystemTime::UNIX_EPOCH,
+            by_judge: true,
+            from: address,
+            to: address,
+            bytes,
+            fate: Fate::Passed,
+        };
+        let shown = message(&record);
+        let begin = "CON 0.01 GET mid=0x0001 [Uri-Path: \"aaa";
+        assert!(shown.starts_with(begin) && shown.ends_with("a…]"), "{shown}");
+        assert_eq!(shown.chars().count(), 24 + 2 + OPTION + 1);
+        assert_eq!(command(&"x".repeat(201)), format!("{}…", "x".repeat(200)));
+    }
 }

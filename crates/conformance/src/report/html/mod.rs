@@ -229,7 +229,8 @@ fn badge(outcome: Outcome) -> String {
 /// Commands, ladder, what was printed.
 fn write_details(case: &CaseReport, out: &mut impl Write) -> io::Result<()> {
     for command in &case.commands {
-        writeln!(out, "<p><code>$ {}</code></p>", shown(command))?;
+        let command = markup(&text::command(command));
+        writeln!(out, "<p><code>$ {command}</code></p>")?;
     }
     if case.records.is_empty() {
         writeln!(
