@@ -176,6 +176,21 @@ fn a_late_acknowledgement_of_a_superseded_notification_keeps_the_observer() {
     assert!(subject.endpoint.is_pristine());
 }
 
+/// One acknowledgement is one sign of life, however often it comes.
+#[test]
+fn a_late_acknowledgement_that_comes_again_and_again_counts_once() {
+    let (mut subject, ..) = observed(MessageType::Confirmable);
+    let first = change(&mut subject, state(b"1")).remove(0);
+    subject.endpoint.changed(TOPIC);
+    subject.pass(secs(4));
+    assert_eq!(refresh(&mut subject, state(b"2")).len(), 1);
+    for _ in 0..20 {
+        subject.receive(&empty(MessageType::Acknowledgement, first.id()));
+        subject.pass(secs(30));
+    }
+    assert!(ended(&mut subject));
+}
+
 #[test]
 fn a_reset_of_a_notification_ends_the_observation() {
     for message_type in [MessageType::Confirmable, MessageType::NonConfirmable] {
@@ -559,6 +574,41 @@ fn the_answer_to_a_renewal_that_a_notification_overtook_is_dropped() {
         subject.receive(&notification(MessageType::NonConfirmable, 11, &token, 503, 255));
         assert_eq!(states(&mut subject), [503]);
     }
+}
+
+/// RFC 7641 §3.3.1: while the blocks of a newer state are on their way, the one that is known gets too old all the same.
+#[test]
+fn max_age_is_over_in_the_middle_of_a_notification_in_blocks() {
+    let (mut subject, id, request) = observing();
+    let token = request.message().token.to_vec();
+    let known = notification(MessageType::Acknowledgement, request.id(), &token, 5, 10);
+    subject.receive(&known);
+    assert_eq!(states(&mut subject), [5]);
+    subject.pass(secs(9));
+    // Its first block has 16 bytes of 20.
+    let options: [(OptionNumber, &[u8]); 3] = [
+        (OptionNumber::OBSERVE, &[6]),
+        (OptionNumber::MAX_AGE, &[10]),
+        (OptionNumber::BLOCK2, &[0x08]),
+    ];
+    let non = MessageType::NonConfirmable;
+    subject.receive(&datagram(non, Status::CONTENT, 9, &token, &options, &[1; 16]));
+    let further = subject.sent_one();
+    subject.events();
+    subject.pass(secs(1));
+    assert!(matches!(subject.events()[..], [Event::Stale { id: of }] if of == id));
+    // It is not renewed meanwhile, and told no second time.
+    let sent = subject.pass(secs(20));
+    assert!(sent.iter().all(|(_, again)| again.bytes == further.bytes));
+    assert!(subject.events().is_empty());
+    let (ack, of) = (MessageType::Acknowledgement, further.message().token);
+    let last: [(OptionNumber, &[u8]); 1] = [(OptionNumber::BLOCK2, &[0x10])];
+    subject.receive(&datagram(ack, Status::CONTENT, further.id(), of, &last, &[2; 4]));
+    let told =
+        |event: &Event| matches!(event, Event::Response { response, .. } if response.payload.len() == 20);
+    assert!(subject.events().iter().any(told));
+    subject.pass(secs(10));
+    assert!(matches!(subject.events()[..], [Event::Stale { id: of }] if of == id));
 }
 
 #[test]

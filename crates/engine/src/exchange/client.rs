@@ -293,7 +293,7 @@ impl Client {
         match outcome {
             Outcome::Nothing => {}
             Outcome::Next => {
-                context.timers.disarm(TimerKey::Stale(key));
+                self.hold_renewal(context, key);
                 self.renew_token(context, key);
                 if self.send(context, messages, now, key).is_none() {
                     self.fail(context, messages, now, key, ExchangeError::QueueFull);
@@ -353,12 +353,21 @@ impl Client {
         let Some(asking) = self.table.get_mut(key) else {
             return;
         };
-        if let Some(observation) = &asking.observation {
+        if let Some(observation) = &mut asking.observation {
+            observation.told_stale = false;
             asking.deadline = None;
             context.timers.disarm(TimerKey::Request(key));
             context
                 .timers
                 .arm(TimerKey::Stale(key), now + observation.max_age);
+        }
+    }
+
+    /// A body on its way is no reason to renew; until it is whole, the application is still told when Max-Age is over.
+    fn hold_renewal(&self, context: &mut Context, key: Key) {
+        let observation = self.table.get(key).and_then(|asking| asking.observation);
+        if observation.is_none_or(|observation| observation.told_stale) {
+            context.timers.disarm(TimerKey::Stale(key));
         }
     }
 
@@ -426,12 +435,15 @@ impl Client {
         };
         let (least, most) = RENEW_AFTER;
         let again = now + least + context.random_within(most.saturating_sub(least));
-        if observation.freshness == Freshness::Fresh {
-            observation.freshness = Freshness::Stale;
+        if !core::mem::replace(&mut observation.told_stale, true) {
             context.events.push_back(Event::Stale {
                 id: ExchangeId::client(key),
             });
-            context.timers.arm(TimerKey::Stale(key), again);
+            // A notification or a renewal that is under way brings the new state.
+            if asking.fetch.is_none() && observation.freshness == Freshness::Fresh {
+                observation.freshness = Freshness::Stale;
+                context.timers.arm(TimerKey::Stale(key), again);
+            }
             return;
         }
         asking.renew();

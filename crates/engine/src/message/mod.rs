@@ -249,14 +249,16 @@ impl MessageLayer {
     /// Whether this ID is that of the message that was superseded by `key`. Its receiver lives and is interested: the
     /// count of retransmissions begins anew, so that it is not taken for gone too soon (RFC 7641 §4.5.2).
     fn acknowledges_superseded(&mut self, key: Key, id: MessageId) -> bool {
-        let attempt = self
-            .outgoing
-            .get_mut(key)
-            .and_then(|outgoing| outgoing.attempt.as_mut());
+        let Some(outgoing) = self.outgoing.get_mut(key) else {
+            return false;
+        };
+        let attempt = outgoing.attempt.as_mut();
         let Some(attempt) = attempt.filter(|attempt| attempt.superseded == Some(id)) else {
             return false;
         };
-        attempt.retransmissions = 0;
+        // One sign of life, however often it comes.
+        (attempt.retransmissions, attempt.superseded) = (0, None);
+        self.in_flight.remove(&(outgoing.peer, id));
         true
     }
 

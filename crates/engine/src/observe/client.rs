@@ -24,6 +24,8 @@ pub(crate) struct Observation {
     sequence: u32,
     at: Instant,
     pub(crate) freshness: Freshness,
+    /// The application was told that what it has is too old.
+    pub(crate) told_stale: bool,
     pub(crate) max_age: Duration,
 }
 
@@ -36,6 +38,7 @@ impl Observation {
             sequence,
             at: now,
             freshness: Freshness::Fresh,
+            told_stale: false,
             max_age,
         })
     }
