@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use coracle_sim::{Flaw, Scenario, Totals, play_safely, shrink};
 
-const USAGE: &str = "usage: seeds [--seeds N] [--from SEED] [--threads N]
+const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--from SEED] [--threads N]
 
   --seeds N     how many scenarios are played; 1000
   --from SEED   the seed of the first; 0

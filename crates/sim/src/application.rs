@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use coracle_engine::{Event, ExchangeId, ResponseRef, Topic};
 use coracle_wire::{Method, OptionNumber, OptionsBuf, Status};
@@ -43,6 +44,8 @@ pub(crate) struct World {
     working: BTreeMap<(usize, u32), Work>,
     /// The requests whose bodies come block by block, and what has come of them.
     streams: BTreeMap<(usize, ExchangeId), (Work, Vec<u8>)>,
+    /// The states that nodes read for the observers that they were asked to refresh, by the execution that registered.
+    refreshing: BTreeMap<(usize, u32), u64>,
     /// The observers of the nodes: the request and its execution.
     observers: BTreeMap<(usize, ExchangeId), (u32, u32)>,
     /// The states, on a disk that survives crashes.
@@ -114,7 +117,11 @@ impl World {
                 }
             }
             Input::Wake(execution) if self.flaw != Flaw::NeverAnswers => {
-                self.finish(node, io, u32::try_from(execution).unwrap_or(u32::MAX));
+                let execution = u32::try_from(execution).unwrap_or(u32::MAX);
+                match self.refreshing.remove(&(node, execution)) {
+                    Some(state) => self.refreshed(node, io, execution, state),
+                    None => self.finish(node, io, execution),
+                }
             }
             Input::Event(event) => self.event(node, io, event),
             Input::Wake(_) | Input::Restarted => {}
@@ -163,7 +170,8 @@ impl World {
         if registers {
             self.observers.insert((node, id), (request, execution));
         }
-        let waits = self.answer(node, io, id, (request, execution));
+        let state = self.state_for(node, request);
+        let waits = self.answer(io, id, (request, execution), state);
         if registers && waits {
             let happening = Happening::Registered {
                 request,
@@ -174,23 +182,42 @@ impl World {
         }
     }
 
-    /// Gives the answer to a request, or the state as it is now to an observer. That nobody waits any more is no failure
+    /// The state that a request asks for, as it is now.
+    fn state_for(&self, node: usize, request: u32) -> u64 {
+        let observes = self.asks.get(&request).and_then(|ask| ask.observes.as_ref());
+        let state = observes.and_then(|observes| self.states.get(&(node, observes.topic)));
+        state.copied().unwrap_or(0)
+    }
+
+    /// Reads the state for an observer, who is given it when the application has taken its time: it may have changed
+    /// again by then.
+    fn refresh(&mut self, node: usize, io: &mut Io<'_>, request: u32, execution: u32) {
+        let takes = self.asks.get(&request).map_or(Duration::ZERO, |ask| ask.takes);
+        let state = self.state_for(node, request);
+        if takes.is_zero() {
+            self.refreshed(node, io, execution, state);
+        } else {
+            self.refreshing.insert((node, execution), state);
+            io.wake_after(takes, u64::from(execution));
+        }
+    }
+
+    /// Gives a state to the observer that an execution registered, if it is still on the list.
+    fn refreshed(&mut self, node: usize, io: &mut Io<'_>, execution: u32, state: u64) {
+        let mut observers = self.observers.iter();
+        let observer = observers.find(|((of, _), observer)| *of == node && observer.1 == execution);
+        if let Some((&(_, id), &observer)) = observer {
+            self.answer(io, id, observer, state);
+        }
+    }
+
+    /// Gives the answer to a request, or a state to an observer. That nobody waits any more is no failure
     /// of the application.
-    fn answer(
-        &mut self,
-        node: usize,
-        io: &mut Io<'_>,
-        id: ExchangeId,
-        (request, execution): (u32, u32),
-    ) -> bool {
+    fn answer(&self, io: &mut Io<'_>, id: ExchangeId, (request, execution): (u32, u32), state: u64) -> bool {
         let Some(ask) = self.asks.get(&request) else {
             return false;
         };
         let topic = ask.observes.as_ref().map(|observes| observes.topic);
-        let state = topic
-            .and_then(|topic| self.states.get(&(node, topic)))
-            .copied()
-            .unwrap_or(0);
         let of = match self.flaw {
             Flaw::AnswersAnother => request.wrapping_sub(1),
             _ => request,
@@ -247,8 +274,8 @@ impl World {
                 }
             }
             Event::Refresh { id, .. } => {
-                if let Some(observer) = self.observers.get(&(node, id)).copied() {
-                    self.answer(node, io, id, observer);
+                if let Some((request, execution)) = self.observers.get(&(node, id)).copied() {
+                    self.refresh(node, io, request, execution);
                 }
             }
             Event::Ended { id } => {
@@ -272,6 +299,7 @@ impl World {
         self.asking.retain(|(by, _), _| *by != node);
         self.working.retain(|(by, _), _| *by != node);
         self.streams.retain(|(by, _), _| *by != node);
+        self.refreshing.retain(|(by, _), _| *by != node);
         self.observers.retain(|(by, _), _| *by != node);
     }
 }

@@ -40,6 +40,8 @@ pub enum Happening {
         confirmable: bool,
         /// What it wants to observe.
         observes: Option<u64>,
+        /// How long what it is told then is fresh.
+        max_age: Duration,
     },
     /// A request was given to the application of a node, which did what it says.
     Executed {

@@ -99,6 +99,11 @@ pub enum Complaint {
         /// The request.
         request: u32,
     },
+    /// An observer was not told that what it knows is older than its Max-Age.
+    Unaware {
+        /// The request.
+        request: u32,
+    },
     /// An observer was told an older state after a newer one.
     WentBack {
         /// The request.
@@ -184,6 +189,12 @@ impl fmt::Display for Complaint {
             Complaint::NotRenewed { request } => {
                 write!(f, "observer {request} did not register anew (RFC 7641 §3.3.1)")
             }
+            Complaint::Unaware { request } => {
+                write!(
+                    f,
+                    "observer {request} was not told that Max-Age is over (RFC 7641 §3.3.1)"
+                )
+            }
             Complaint::WentBack { request, knew, told } => {
                 write!(
                     f,
@@ -221,12 +232,18 @@ pub fn judge(history: &History) -> Vec<(Instant, Complaint)> {
 /// most and sends what is lost again for 93 s, and its clock may be slow.
 const RENEWED_IN: Duration = Duration::from_secs(120);
 
+/// Rounding of clocks, which run 5 % slow at most.
+const AWARE_IN: Duration = Duration::from_millis(100);
+
 struct Asked {
     by: usize,
     of: usize,
     method: Method,
     confirmable: bool,
     observes: Option<u64>,
+    max_age: Duration,
+    /// When it was told what it knows, unless it knows that this is stale.
+    told_at: Option<Instant>,
     ended: Option<Instant>,
     /// The state that its observer knows.
     knows: Option<u64>,
@@ -237,6 +254,21 @@ struct Asked {
     server_crashed: Option<Instant>,
     /// The executions for which its server keeps it on the list, under its present address.
     listed: BTreeSet<u32>,
+}
+
+impl Asked {
+    /// Its server keeps it on the list, and it is told so: a server that crashed may have taken a late copy of its
+    /// registration for a new one, whose answer means nothing to it.
+    fn is_served(&self) -> bool {
+        let heard = |crashed| self.told_at.is_some_and(|told| told > crashed);
+        !self.listed.is_empty() && self.server_crashed.is_none_or(heard)
+    }
+
+    /// It was told nothing for longer than Max-Age, by its own clock, and does not know that what it knows is stale.
+    fn is_unaware(&self, now: Instant) -> bool {
+        self.told_at
+            .is_some_and(|told| now - told > self.max_age * 20 / 19 + AWARE_IN)
+    }
 }
 
 #[derive(Default)]
@@ -266,6 +298,7 @@ impl Judge {
                 method,
                 confirmable,
                 observes,
+                max_age,
             } => {
                 let asked = Asked {
                     by,
@@ -273,6 +306,8 @@ impl Judge {
                     method,
                     confirmable,
                     observes,
+                    max_age,
+                    told_at: None,
                     ended: None,
                     knows: None,
                     stale: false,
@@ -311,15 +346,9 @@ impl Judge {
                     asked.listed.remove(&execution);
                 }
             }
-            Happening::Rebound { node } => {
-                let moved = |asked: &&mut Asked| asked.by == node || asked.of == node;
-                self.asked
-                    .values_mut()
-                    .filter(moved)
-                    .for_each(|asked| asked.listed.clear());
-            }
+            Happening::Rebound { node } => self.rebound(node),
             Happening::Crashed { node } => self.crashed(at, node),
-            Happening::Settled => self.look(|asked| !asked.listed.is_empty()),
+            Happening::Settled => self.look(Asked::is_served),
             Happening::Renewed => {
                 self.look(|_| true);
                 self.look_for_stale(at);
@@ -375,10 +404,13 @@ impl Judge {
         let order = knew
             .zip(told)
             .filter(|_| !asked.server_crashed.is_some_and(crossed));
+        let unaware = asked.is_unaware(at);
+        asked.told_at = told.map(|_| at);
         // An error in place of a state tells that what is known may be old.
         asked.stale = says.is_none();
         asked.stale_since = None;
         asked.knows = told.or(knew);
+        self.complain(unaware, Complaint::Unaware { request });
         if let Some((knew, told)) = order.filter(|(knew, told)| told < knew) {
             self.complain(true, Complaint::WentBack { request, knew, told });
         }
@@ -388,8 +420,11 @@ impl Judge {
         let Some(asked) = self.told(request) else {
             return self.complain(true, Complaint::AfterTheEnd { request });
         };
+        let unaware = asked.is_unaware(at);
+        asked.told_at = None;
         asked.stale = true;
         asked.stale_since.get_or_insert(at);
+        self.complain(unaware, Complaint::Unaware { request });
     }
 
     /// What an answer says about itself. One that is not whole cannot be believed.
@@ -421,6 +456,15 @@ impl Judge {
     fn ended(&mut self, at: Instant, request: u32) {
         let over = self.told(request).map(|asked| asked.ended = Some(at)).is_none();
         self.complain(over, Complaint::AfterTheEnd { request });
+    }
+
+    /// Nobody is on a list under the present address.
+    fn rebound(&mut self, node: usize) {
+        let moved = |asked: &&mut Asked| asked.by == node || asked.of == node;
+        self.asked
+            .values_mut()
+            .filter(moved)
+            .for_each(|asked| asked.listed.clear());
     }
 
     fn crashed(&mut self, at: Instant, node: usize) {
@@ -460,6 +504,10 @@ impl Judge {
     fn look_for_stale(&mut self, now: Instant) {
         for (request, asked) in &self.asked {
             let since = asked.stale_since.filter(|_| asked.ended.is_none());
+            if asked.ended.is_none() && asked.is_unaware(now) {
+                let complaint = Complaint::Unaware { request: *request };
+                self.complaints.push((now, complaint));
+            }
             if since.is_some_and(|since| now - since > RENEWED_IN) {
                 let complaint = Complaint::NotRenewed { request: *request };
                 self.complaints.push((now, complaint));

@@ -43,6 +43,9 @@ const RENEWS_IN: Duration = Duration::from_secs(LONGEST_MAX_AGE * 21 / 20 + 150)
 /// After this time more every lifetime is over.
 const FORGETS_IN: Duration = Duration::from_secs(5_000);
 
+/// Room for some ten message IDs and their answers, in bytes.
+const LITTLE_MEMORY: usize = 2_048;
+
 /// Plays a scenario and judges what came of it.
 #[must_use]
 pub fn play(scenario: &Scenario, flaw: Flaw) -> Run {
@@ -67,6 +70,10 @@ fn config_of(scenario: &Scenario, host: Host) -> Config {
         Config::default()
     };
     config.block_szx = config.block_szx.min(host.block_szx);
+    if scenario.constrained {
+        // So little that it is used up, and at most once still holds.
+        config.seen_bytes = LITTLE_MEMORY;
+    }
     if host.streams {
         config.body_policy = Some(Arc::new(Streams));
     }
@@ -284,6 +291,10 @@ impl<'s> Player<'s> {
             method: ask.method,
             confirmable: ask.confirmable,
             observes: ask.observes.as_ref().map(|observes| observes.topic),
+            max_age: ask
+                .observes
+                .as_ref()
+                .map_or(Duration::ZERO, |observes| observes.max_age),
         });
         match begun {
             Ok(id) => drop(self.world.borrow_mut().asking.insert((ask.from, id), request)),

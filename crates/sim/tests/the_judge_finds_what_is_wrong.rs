@@ -21,6 +21,9 @@ const TOPIC: u64 = 5;
 /// The longest that a datagram travels.
 const TRAVEL: Duration = Duration::from_secs(10);
 
+/// How long what an observer is told is fresh.
+const MAX_AGE: Duration = Duration::from_secs(600);
+
 fn asked(request: u32, method: Method) -> Happening {
     Happening::Asked {
         request,
@@ -29,6 +32,7 @@ fn asked(request: u32, method: Method) -> Happening {
         method,
         confirmable: true,
         observes: None,
+        max_age: Duration::ZERO,
     }
 }
 
@@ -40,6 +44,7 @@ fn observing(request: u32) -> Happening {
         method: Method::GET,
         confirmable: true,
         observes: Some(TOPIC),
+        max_age: MAX_AGE,
     }
 }
 
@@ -218,6 +223,7 @@ fn an_execution_that_nobody_asked_for_is_found_out() {
         method: Method::POST,
         confirmable: true,
         observes: None,
+        max_age: Duration::ZERO,
     };
     assert_eq!(complaints(&[elsewhere, executed(1, 1), failed(1)]), unasked);
 }
@@ -389,6 +395,27 @@ fn an_observer_with_an_old_state_is_found_out() {
     assert_eq!(outdated(&[notified(1, 1, 2), other, Happening::Settled]), []);
 }
 
+/// A server that crashed takes a late copy of a registration for a new one: the observer hears nothing of that.
+#[test]
+fn an_observer_knows_that_it_is_on_the_list_again_when_it_is_told_something() {
+    let again = [
+        observing(1),
+        executed(1, 1),
+        registered(1, 1),
+        notified(1, 1, 0),
+        Happening::Crashed { node: SERVER },
+        executed(1, 2),
+        registered(1, 2),
+        notified(1, 2, 0),
+        changed(1),
+        Happening::Settled,
+        cancelled(1),
+    ];
+    assert!(matches!(complaints(&again)[..], [Complaint::Outdated { .. }]));
+    let unheard = [&again[..7], &again[8..]].concat();
+    assert_eq!(complaints(&unheard), []);
+}
+
 #[test]
 fn an_observer_that_stays_stale_is_found_out() {
     let stale = Happening::Stale { request: 1 };
@@ -410,6 +437,29 @@ fn an_observer_that_stays_stale_is_found_out() {
     assert_eq!(complaints_of(&history), []);
     history.entries[2].1 = stale;
     assert_eq!(complaints_of(&history), []);
+}
+
+#[test]
+fn an_observer_that_does_not_know_that_max_age_is_over_is_found_out() {
+    let stale = Happening::Stale { request: 1 };
+    for (then, found) in [
+        (stale, &[Complaint::Unaware { request: 1 }][..]),
+        (notified(1, 1, 0), &[Complaint::Unaware { request: 1 }]),
+        (Happening::Renewed, &[Complaint::Unaware { request: 1 }]),
+        (cancelled(1), &[]),
+    ] {
+        let mut history = history(&[observing(1), executed(1, 1), notified(1, 1, 0), then]);
+        history.entries[3].0 = history.entries[2].0 + MAX_AGE;
+        history.entries.push((history.entries[3].0, cancelled(1)));
+        let ends_twice = then == cancelled(1);
+        let entries = history.entries.len() - usize::from(ends_twice);
+        history.entries.truncate(entries);
+        assert_eq!(complaints_of(&history), [], "{then:?}");
+        for (at, _) in &mut history.entries[3..] {
+            *at = *at + MAX_AGE / 10;
+        }
+        assert_eq!(complaints_of(&history), found, "{then:?}");
+    }
 }
 
 #[test]
