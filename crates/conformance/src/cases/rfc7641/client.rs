@@ -1,7 +1,5 @@
 //! What is asked of clients.
 
-use std::time::Duration;
-
 use coracle_wire::{MessageType, Status};
 
 use crate::case::{Case, client};
@@ -53,16 +51,6 @@ pub(super) const CASES: &[Case] = &[
     .steps(&[
         "The client registers, and gets a confirmable notification with another token.",
         "A Reset arrives, or nothing; the payload is not shown. A notification with its own token is taken.",
-    ]),
-    client(
-        "RFC7641-3.2-not-observed",
-        "RFC 7641 §2, §3.1",
-        "A response without Observe is taken as the state, and the client does not wait for acknowledgements of more",
-        not_observed,
-    )
-    .steps(&[
-        "The client registers, and is answered without Observe.",
-        "It shows the state; a message with its token that follows is not needed.",
     ]),
 ];
 
@@ -142,15 +130,4 @@ fn unknown_token(host: &mut Host) -> Judged {
     notify(host, &registration, 3, "state three")?;
     host.expect_shown("state three")?;
     host.expect_not_shown("of another", "RFC 7641 §3.5")
-}
-
-fn not_observed(host: &mut Host) -> Judged {
-    host.start(&Stimulus::get("/obs").observe())?;
-    let registration = host.request()?;
-    let response = host
-        .response_to(&registration, Status::CONTENT)
-        .text("the only state");
-    host.answer(&registration, &response);
-    host.expect_shown("the only state")?;
-    host.pause(Duration::from_secs(1))
 }
