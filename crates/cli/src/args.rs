@@ -123,11 +123,11 @@ pub(crate) struct Cli {
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct GlobalArgs {
-    /// Tell what is sent and received
+    /// Tell more, such as what is sent and received
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
 
-    /// Tell errors only
+    /// Tell errors and results only
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 

@@ -8,6 +8,7 @@ mod discover;
 mod error;
 mod format_arg;
 mod fuzz;
+mod hangup;
 mod hex;
 mod json;
 mod observe;

@@ -33,7 +33,7 @@ fn site() -> SocketAddr {
 }
 
 /// A server that answers each datagram with what `answer` makes of it.
-fn server(answer: fn(&[u8]) -> Option<Vec<u8>>) -> SocketAddr {
+fn server(answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -206,12 +206,8 @@ fn nobody_there_has_an_exit_status_of_its_own() {
         "--only",
         "CORE_01",
     ]);
-    let (stdout, _, status) = outcome(&missing);
-    assert_eq!(status, 3, "{stdout}");
-    assert!(
-        stdout.contains("cannot start \"there-is-no-such-program\""),
-        "{stdout}"
-    );
+    let told = "coracle: there is no program \"there-is-no-such-program\"\n";
+    assert_eq!(outcome(&missing), ("", told, 3));
 }
 
 #[test]
@@ -225,7 +221,7 @@ fn a_client_is_judged_by_its_command() {
 
 #[test]
 fn what_makes_no_sense_is_told_before_anything_is_judged() {
-    let usage: [&[&str]; 9] = [
+    let usage: [&[&str]; 12] = [
         &["run"],
         &["run", "coaps://[::1]"],
         &["run", "[::1]/test"],
@@ -234,6 +230,9 @@ fn what_makes_no_sense_is_told_before_anything_is_judged() {
         &["run", "[::1]", "--map", "obs=time"],
         &["run", "[::1]", "--map", "/nosuch=/time"],
         &["run", "224.0.1.187"],
+        &["run", "[::1]", "--html", "-"],
+        &["run", "[::1]", "--html", "a", "--junit", "./a"],
+        &["client", "--exec", "true {uri} {METHOD}"],
         &["client"],
     ];
     for args in usage {
@@ -241,6 +240,12 @@ fn what_makes_no_sense_is_told_before_anything_is_judged() {
         let (stdout, stderr, status) = outcome(&output);
         assert_eq!((stdout, status), ("", 2), "{args:?}: {stderr}");
     }
+    let nothing = coracle(&["client"]);
+    let (_, profiles, _) = outcome(&nothing);
+    assert!(
+        profiles.contains("--profile") && profiles.contains("coap-client"),
+        "{profiles}"
+    );
     let file = scratch("no-such-folder").join("report.html");
     let unwritable = coracle(&["run", "127.0.0.1", "--html", file.to_str().unwrap()]);
     let (stdout, stderr, status) = outcome(&unwritable);
@@ -251,10 +256,25 @@ fn what_makes_no_sense_is_told_before_anything_is_judged() {
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_writes_its_reports() {
+    for signal in ["INT", "TERM", "HUP"] {
+        interrupt(signal);
+    }
+}
+
+#[cfg(unix)]
+fn interrupt(signal: &str) {
     use std::io::{BufRead, BufReader, Read};
 
-    let file = scratch("interrupted.json");
-    let address = server(only_pings).to_string();
+    let file = scratch(&format!("interrupted-{signal}.json"));
+    let (tell, told) = mpsc::channel();
+    let address = server(move |request| {
+        if request[1] != 0 && !request.ends_with(b"knock\xbb.well-known\x04core") {
+            // The test may have heard enough.
+            let _ = tell.send(());
+        }
+        only_pings(request)
+    });
+    let address = address.to_string();
     let mut run = plugtest(&[
         "run",
         &address,
@@ -265,11 +285,12 @@ fn an_interrupted_run_writes_its_reports() {
     ])
     .spawn()
     .unwrap();
-    // The first line stands when signals are taken.
+    // Signals are taken before the first line, and a case is under way with the first request that is no knock.
     let mut stdout = BufReader::new(run.stdout.take().unwrap());
     stdout.read_line(&mut String::new()).unwrap();
+    told.recv().unwrap();
     let killed = Command::new("kill")
-        .args(["-INT", &run.id().to_string()])
+        .args([format!("-{signal}"), run.id().to_string()])
         .status();
     assert!(killed.unwrap().success());
     let mut rest = String::new();

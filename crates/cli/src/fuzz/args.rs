@@ -10,6 +10,7 @@ use super::files;
 use super::target::Target;
 use crate::client::{self, FamilyArgs};
 use crate::error::CliError;
+use crate::plugtest::parse_file;
 
 /// What is said below the help.
 pub(crate) const EXAMPLES: &str = "\
@@ -33,7 +34,8 @@ as it takes (up to 2 minutes), otherwise if it comes back within --recovery. The
 that --replay and `coracle decode` read. After 5 failures the run ends.
 
 Replies are looked at too: those that are no CoAP message, answers to what must be ignored, 5.00,
-and replies that are more than 3 times as long as the message.
+and replies that are more than 3 times as long as the message. -v also tells which paths are
+attacked, -q only what came of it.
 
 Exit status: 0 nothing grave was found; 1 the server failed, or sent what is no CoAP message;
 2 the command line makes no sense; 3 nobody answered at the start.";
@@ -81,7 +83,7 @@ pub(crate) struct FuzzArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["families", "count", "duration", "corpus", "output"])]
     pub(super) replay: Option<PathBuf>,
 
-    /// Start the server with this command, and anew after each failure
+    /// Start the server with this command, which a shell runs, and anew after each failure
     #[arg(short, long, value_name = "COMMAND")]
     exec: Option<String>,
 
@@ -94,7 +96,7 @@ pub(crate) struct FuzzArgs {
     pub(super) output: PathBuf,
 
     /// Record all messages for Wireshark and tshark
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(long, value_name = "FILE", value_parser = parse_file, help_heading = "Output")]
     pub(super) pcap: Option<PathBuf>,
 
     /// Print one JSON object

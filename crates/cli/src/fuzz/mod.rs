@@ -19,6 +19,7 @@ use self::show::{Replayed, Report, Watch};
 use crate::client;
 use crate::console::{Console, harmless};
 use crate::error::{CliError, Exit};
+use crate::hangup::Hangup;
 use crate::json;
 
 /// Attacks, or sends a reproducer again.
@@ -46,7 +47,19 @@ fn stopped_by_signals() -> Arc<AtomicBool> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         if let Ok(runtime) = runtime {
-            runtime.block_on(client::interrupted());
+            runtime.block_on(async {
+                let hung_up = async {
+                    match Hangup::new() {
+                        Ok(mut hangup) => hangup.next().await,
+                        // Then the system ends the program by itself.
+                        Err(_) => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = client::interrupted() => {}
+                    () = hung_up => {}
+                }
+            });
             set.store(true, Ordering::Relaxed);
         }
     });

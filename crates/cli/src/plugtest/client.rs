@@ -1,5 +1,7 @@
 //! `coracle plugtest client`: judges a client, a command that is started for each case.
 
+use std::path::Path;
+
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use coracle_conformance::Role;
@@ -28,16 +30,18 @@ The command is split into words at blanks, and no shell sees it. In it stand
                    (hexadecimal), if-none-match, observe (seconds), block (bytes), ping.
                    %hex is a number as the bytes of an option, %szx a block size as its exponent
 A case that wants what the command has no place for is skipped. A command that hangs is ended.
+-v shows the messages of all cases, and each case that is skipped; -q only the summary.
 
 Exit status: 0 if nothing failed and all could be judged; 1 if something failed or was
-inconclusive, if nothing at all could be judged because all was skipped, or if a report could not be written; 2 if the command line makes no sense; 3 if the
-command sent nothing at all. Ctrl-C ends the run, and the reports are written.";
+inconclusive, if nothing at all could be judged because all was skipped, or if a report could not
+be written; 2 if the command line makes no sense; 3 if there is no such program, or it sent nothing
+at all. Ctrl-C ends the run, and the reports are written.";
 
 /// Options of `coracle plugtest client`.
 #[derive(Args, Debug)]
 pub(crate) struct ClientArgs {
     /// The command, with {uri} in it
-    #[arg(long, value_name = "COMMAND", value_parser = parse_template, required_unless_present_any = ["profile", "list", "explain"])]
+    #[arg(long, value_name = "COMMAND", value_parser = parse_template)]
     exec: Option<Template>,
 
     /// A client that is known
@@ -65,16 +69,44 @@ pub(super) fn run(args: &ClientArgs, console: &Console) -> Result<Exit, CliError
     let cases = args.cases.select(Role::Client)?;
     let named = || known(args.profile.as_deref()?);
     let template = args.exec.clone().or_else(named);
-    let template = template.ok_or_else(|| CliError::usage("no command").with_hint("--exec or --profile"))?;
+    let template = template.ok_or_else(no_command)?;
+    find_program(template.program())?;
     let subject = Subject::Client { template };
     judging::judge(&subject, &cases, &args.judging, &args.reports, console)
+}
+
+fn no_command() -> CliError {
+    let known: Vec<&str> = Template::names().collect();
+    CliError::usage("which client? --exec 'COMMAND {uri}' gives its command, --profile one that is known")
+        .with_hint(format_args!("known are {}", known.join(", ")))
+}
+
+/// Refuses a program that is not there, before each case says so.
+fn find_program(program: &str) -> Result<(), CliError> {
+    let found = if program.contains('{') || cfg!(not(unix)) {
+        // What it is called depends on the case, or on the system's rules about endings of names.
+        true
+    } else if program.contains('/') {
+        Path::new(program).is_file()
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    };
+    match (program, found) {
+        ("", _) => Err(CliError::usage("the command does not begin with a program")),
+        (_, true) => Ok(()),
+        (_, false) => {
+            let fault = format!("there is no program {program:?}");
+            Err(CliError::new(fault).with_exit(Exit::NoAnswer))
+        }
+    }
 }
 
 /// The command line of a client that is known; that of this program is this very program.
 fn known(name: &str) -> Option<Template> {
     let template = Template::named(name)?;
     let own = std::env::current_exe().ok();
-    match own.as_deref().and_then(std::path::Path::to_str) {
+    match own.as_deref().and_then(Path::to_str) {
         Some(program) if name == "coracle" => Some(template.with_program(program)),
         _ => Some(template),
     }

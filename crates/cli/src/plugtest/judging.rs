@@ -15,6 +15,7 @@ use super::told::Told;
 use crate::client;
 use crate::console::Console;
 use crate::error::{CliError, Exit};
+use crate::hangup::Hangup;
 use crate::serve::Signals;
 
 /// How cases are judged.
@@ -71,11 +72,16 @@ fn stop_on_signals(stop: Arc<AtomicBool>, console: Console) -> Result<(), CliErr
         .map_err(|error| CliError::io("cannot start", &error))?;
     let signals = {
         let _within = runtime.enter();
-        Signals::new()
+        Signals::new().and_then(|signals| Ok((signals, Hangup::new()?)))
     };
-    let mut signals = signals.map_err(|error| CliError::io("cannot take signals", &error))?;
+    let (mut signals, mut hangup) = signals.map_err(|error| CliError::io("cannot take signals", &error))?;
     std::thread::spawn(move || {
-        runtime.block_on(signals.next());
+        runtime.block_on(async {
+            tokio::select! {
+                () = signals.next() => {}
+                () = hangup.next() => {}
+            }
+        });
         stop.store(true, Ordering::Relaxed);
         console.note("interrupted: what is under way is ended");
     });

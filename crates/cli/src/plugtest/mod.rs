@@ -11,6 +11,8 @@ mod told;
 
 use clap::{Args, Subcommand};
 
+pub(crate) use self::reports::parse_file;
+
 use crate::console::Console;
 use crate::error::{CliError, Exit};
 

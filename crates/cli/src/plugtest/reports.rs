@@ -1,5 +1,6 @@
 //! Where reports go.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -19,15 +20,15 @@ pub(super) struct ReportArgs {
     pub(super) json: Option<Destination>,
 
     /// Write JUnit XML
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = parse_file)]
     junit: Option<PathBuf>,
 
     /// Write a page with a matrix and the messages of each case
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = parse_file)]
     html: Option<PathBuf>,
 
     /// Write all messages for Wireshark and tshark (pcapng)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = parse_file)]
     pcap: Option<PathBuf>,
 }
 
@@ -47,6 +48,14 @@ fn parse_destination(text: &str) -> Result<Destination, String> {
             Err("not a file; the URI stands before --json, or other options between".to_owned())
         }
         path => Ok(Destination::File(path.into())),
+    }
+}
+
+/// A file whose format does not go to standard output.
+pub(crate) fn parse_file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "-" => Err("this needs a file; only JSON goes to standard output".to_owned()),
+        path => Ok(path.into()),
     }
 }
 
@@ -77,6 +86,13 @@ impl ReportArgs {
             (self.html.as_ref(), html::write),
             (self.pcap.as_ref(), pcap::write),
         ];
+        let mut paths = HashSet::new();
+        for path in wanted.iter().filter_map(|(path, _)| *path) {
+            if !paths.insert(std::path::absolute(path).unwrap_or_else(|_| path.clone())) {
+                let fault = format!("two reports cannot both go to {}", path.display());
+                return Err(CliError::usage(fault));
+            }
+        }
         let mut files = Vec::new();
         for (path, format) in wanted {
             if let Some(path) = path {
@@ -115,6 +131,12 @@ fn cannot_write(path: &std::path::Path, error: &io::Error) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_json_goes_to_standard_output() {
+        assert_eq!(parse_file("a.html"), Ok("a.html".into()));
+        assert!(parse_file("-").is_err());
+    }
 
     #[test]
     fn a_uri_is_not_taken_for_a_file() {
