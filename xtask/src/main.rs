@@ -21,7 +21,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   tidy     hold the sources against the rules that the compiler does not know
   sim      play scenarios of the simulator: --seeds N [--from SEED] [--threads N]
   bench    measure the cost of a request beside the raw limit of UDP (docs/performance.md)
-  interop  judge this program and other implementations, and write the matrix of docs/interop.md
+  interop  judge this program and other implementations, and write the matrix of docs/interop.md;
+           with patterns of cases (CORE_01) print it for these alone
 ";
 
 /// What a command says: a line about success, or the problems.
@@ -36,11 +37,11 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["sim", arguments @ ..] => sim::run(arguments),
         ["bench", arguments @ ..] => bench::run(arguments),
-        ["interop", only @ ..] => interop::run(only),
-        ["help" | "-h" | "--help"] => {
+        ["help" | "-h" | "--help"] | ["interop", .., "-h" | "--help"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;
         }
+        ["interop", only @ ..] if !only.iter().any(|pattern| pattern.starts_with('-')) => interop::run(only),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
