@@ -509,7 +509,11 @@ fn hears(socket: &UdpSocket, until: Instant) -> std::io::Result<bool> {
         socket.set_read_timeout(Some(left))?;
         match socket.recv_from(&mut [0]) {
             Ok(_) => return Ok(true),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) => {}
             // A datagram that is longer than what is looked at, or a refusal, as some systems tell them.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             Err(error) => return Err(error),

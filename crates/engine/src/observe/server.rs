@@ -12,7 +12,7 @@
 //! A non-confirmable notification may be lost without anybody noticing. When none follows it for a while, the state is
 //! asked for and sent once more, in a confirmable message: an observer that is on the list knows the latest state in
 //! the end (RFC 7641 §4.5). How long "a while" is goes by how often there are notifications, so that those that come
-//! regularly cost nothing more.
+//! regularly, not farther apart than the longest such quiet, cost nothing more.
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
