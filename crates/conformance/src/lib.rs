@@ -21,6 +21,7 @@ pub mod host;
 pub mod message;
 mod plugtests;
 pub mod probe;
+mod reach;
 pub mod report;
 pub mod run;
 pub mod site;
