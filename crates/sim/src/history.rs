@@ -142,7 +142,7 @@ pub struct History {
     pub longest_travel: Duration,
     /// The nodes have little memory, and take the leave of RFC 7252 §4.5 to execute idempotent requests again.
     pub short_of_memory: bool,
-    /// Nothing was lost, nobody crashed and nobody's address changed.
+    /// Nothing was lost, nobody crashed, nobody's address changed, and no message was taken for another's copy.
     pub nothing_lost: bool,
 }
 

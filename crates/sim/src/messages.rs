@@ -14,6 +14,9 @@ use crate::node::NodeId;
 /// EXCHANGE_LIFETIME (RFC 7252 §4.8.2) by a clock that runs 5 % fast.
 const EXCHANGE_LIFETIME: Duration = Duration::from_secs(247 * 20 / 21);
 
+/// EXCHANGE_LIFETIME by a clock that runs 5 % slow: so long a receiver may remember a message.
+const REMEMBERED: Duration = Duration::from_secs(247 * 21 / 20);
+
 /// ACK_TIMEOUT (RFC 7252 §4.8) by a clock that runs 5 % fast.
 const ACK_TIMEOUT: Duration = Duration::from_millis(2_000 * 20 / 21);
 
@@ -70,6 +73,11 @@ pub(crate) struct Messages {
     /// Confirmable messages that came and are not acknowledged yet, and when they came first.
     owed: BTreeMap<Key, Instant>,
     acknowledged: BTreeSet<Key>,
+    /// What came last under an ID, and when.
+    came: BTreeMap<Key, (Instant, Vec<u8>)>,
+    /// Two messages came from one address under one ID, and the receiver cannot but take the second for a copy of the
+    /// first: a forger guessed the ID, or the sender counts for an address that the receiver has left.
+    pub(crate) collided: bool,
     /// Who is short of memory need not acknowledge again what comes again.
     pub(crate) short_of_memory: bool,
     /// What is not as it should be.
@@ -137,6 +145,10 @@ impl Messages {
     /// A datagram comes to a node.
     pub(crate) fn came(&mut self, at: Instant, node: NodeId, remote: SocketAddr, datagram: &[u8]) {
         let confirmable = |message: &Message<'_>| message.message_type == MessageType::Confirmable;
+        if self.collides(at, node, remote, datagram) {
+            self.collided = true;
+            return;
+        }
         if let Some(message) = Message::parse(datagram).ok().filter(confirmable) {
             let key = (node, remote, message.message_id.0);
             if !(self.short_of_memory && self.acknowledged.contains(&key)) {
@@ -145,11 +157,32 @@ impl Messages {
         }
     }
 
+    /// Another message came under the same ID, and may still be remembered.
+    fn collides(&mut self, at: Instant, node: NodeId, remote: SocketAddr, datagram: &[u8]) -> bool {
+        let own = |message: &Message<'_>| {
+            matches!(
+                message.message_type,
+                MessageType::Confirmable | MessageType::NonConfirmable
+            )
+        };
+        let Some(message) = Message::parse(datagram).ok().filter(own) else {
+            return false;
+        };
+        let key = (node, remote, message.message_id.0);
+        let other = |(since, before): &(Instant, Vec<u8>)| at - *since < REMEMBERED && before != datagram;
+        if self.came.get(&key).is_some_and(other) {
+            return true;
+        }
+        self.came.insert(key, (at, datagram.to_vec()));
+        false
+    }
+
     /// A node crashes: it owes nothing to anybody, and counts its messages anew.
     pub(crate) fn crashed(&mut self, node: NodeId) {
         self.sent.retain(|(of, ..), _| *of != node);
         self.owed.retain(|(of, ..), _| *of != node);
         self.acknowledged.retain(|(of, ..)| *of != node);
+        self.came.retain(|(of, ..), _| *of != node);
     }
 
     /// All that was not as it should be, up to the end of the run.
@@ -240,6 +273,18 @@ mod tests {
             messages.came(at(2), NODE, remote(), CON);
             assert_eq!(messages.breaches(at(100)).is_empty(), short_of_memory);
         }
+    }
+
+    #[test]
+    fn what_has_the_id_of_another_message_cannot_be_told_from_its_copy() {
+        let mut messages = Messages::default();
+        messages.came(at(0), NODE, remote(), NON);
+        messages.came(at(200), NODE, remote(), CON);
+        assert_eq!(messages.breaches(at(300)), []);
+        assert!(messages.collided);
+        messages.came(at(600), NODE, remote(), OTHER);
+        let late = broke(NODE, Rule::Acknowledgement);
+        assert_eq!(messages.breaches(at(700)), [(at(700), late)], "forgotten by then");
     }
 
     #[test]

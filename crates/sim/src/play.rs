@@ -382,6 +382,7 @@ impl<'s> Player<'s> {
 
     fn conclude(self) -> Run {
         let mut history = std::mem::take(&mut self.world.borrow_mut().history);
+        history.nothing_lost &= !self.network.messages.collided;
         let breaches = self.network.messages.breaches(self.network.now());
         history.entries.extend(breaches);
         history.entries.sort_by_key(|(at, _)| *at);
