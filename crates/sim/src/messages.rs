@@ -118,8 +118,9 @@ impl Messages {
             self.sent.insert(key, first);
             return;
         };
-        if before.datagram != datagram {
-            if at - before.last < EXCHANGE_LIFETIME {
+        let over = at - before.last >= EXCHANGE_LIFETIME;
+        if over || before.datagram != datagram {
+            if !over {
                 self.breaches.push((at, broke(node, Rule::MessageId)));
             }
             *before = first;
@@ -229,6 +230,7 @@ mod tests {
     fn five_transmissions_with_growing_waits_are_as_they_should_be() {
         assert_eq!(sent(&[(0, CON), (2, CON), (6, CON), (14, CON), (30, CON)]), []);
         assert_eq!(sent(&[(0, CON), (240, OTHER)]), []);
+        assert_eq!(sent(&[(0, NON), (240, NON)]), [], "a renewal may look alike");
     }
 
     #[test]
