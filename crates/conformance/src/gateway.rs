@@ -1,11 +1,15 @@
 //! The deterministic lossy gateway of the plugtests.
 
+use std::collections::HashSet;
+
 /// Which datagrams between judge and subject are lost; each direction counts for itself.
 #[derive(Debug)]
 pub(crate) enum Gateway {
-    /// Every third, beginning with the first: so the first request of a case is lost, and so is the first answer,
-    /// and no two copies of a message that is repeated in silence are lost in a row.
+    /// Every third, beginning with the first: so the first request of a case is lost, and so is the first answer. A
+    /// message that was lost once passes when it comes again, however regular the traffic around it is.
     EveryThird {
+        /// What was lost: its direction, type, code and Message ID.
+        lost: HashSet<(bool, Vec<u8>)>,
         /// How many came by on their way to the subject.
         to_subject: u64,
         /// And to the judge.
@@ -26,6 +30,7 @@ const LOST_OF: u64 = 3;
 impl Default for Gateway {
     fn default() -> Gateway {
         Gateway::EveryThird {
+            lost: HashSet::new(),
             to_subject: 0,
             to_judge: 0,
         }
@@ -34,13 +39,18 @@ impl Default for Gateway {
 
 impl Gateway {
     /// Whether a datagram passes.
-    pub(crate) fn passes(&mut self, by_judge: bool) -> bool {
+    pub(crate) fn passes(&mut self, by_judge: bool, datagram: &[u8]) -> bool {
         match self {
-            Gateway::EveryThird { to_subject, to_judge } => {
+            Gateway::EveryThird {
+                lost,
+                to_subject,
+                to_judge,
+            } => {
                 let count = if by_judge { to_subject } else { to_judge };
                 let passes = !count.is_multiple_of(LOST_OF);
                 *count += 1;
-                passes
+                let header = datagram.get(..4).unwrap_or(datagram).to_vec();
+                passes || !lost.insert((by_judge, header))
             }
             Gateway::Next { to_subject, to_judge } => {
                 let left = if by_judge { to_subject } else { to_judge };
@@ -59,18 +69,32 @@ mod tests {
     #[test]
     fn both_directions_lose_their_first_and_then_every_third() {
         let mut gateway = Gateway::default();
-        let sent: Vec<bool> = (0..6).map(|_| gateway.passes(true)).collect();
+        let sent: Vec<bool> = (0..6)
+            .map(|mid| gateway.passes(true, &[0x40, 1, 0, mid]))
+            .collect();
         assert_eq!(sent, [false, true, true, false, true, true]);
-        assert!(!gateway.passes(false), "the other direction counts for itself");
+        let other = gateway.passes(false, &[0x60, 0x45, 0, 0]);
+        assert!(!other, "the other direction counts for itself");
     }
+
+    #[test]
+    fn what_was_lost_once_passes_when_it_comes_again() {
+        let mut gateway = Gateway::default();
+        let sent: Vec<bool> = (0..6).map(|_| gateway.passes(true, &[0x40, 1, 0, 7])).collect();
+        assert_eq!(sent, [false, true, true, true, true, true]);
+    }
+
     #[test]
     fn as_many_are_lost_as_were_asked_for() {
         let mut gateway = Gateway::Next {
             to_subject: 2,
             to_judge: 0,
         };
-        let sent: Vec<bool> = (0..4).map(|_| gateway.passes(true)).collect();
+        let sent: Vec<bool> = (0..4).map(|_| gateway.passes(true, b"")).collect();
         assert_eq!(sent, [false, false, true, true]);
-        assert!(gateway.passes(false), "the other direction counts for itself");
+        assert!(
+            gateway.passes(false, b""),
+            "the other direction counts for itself"
+        );
     }
 }

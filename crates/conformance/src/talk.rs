@@ -182,7 +182,10 @@ impl Talk {
     }
 
     fn put_out(&mut self, to: SocketAddr, bytes: &[u8]) -> usize {
-        let passes = self.gateway.as_mut().is_none_or(|gateway| gateway.passes(true));
+        let passes = self
+            .gateway
+            .as_mut()
+            .is_none_or(|gateway| gateway.passes(true, bytes));
         let fate = if passes { Fate::Passed } else { Fate::Lost };
         let index = self.frame.transcript.push(true, self.local, to, bytes, fate);
         if passes {
@@ -334,7 +337,10 @@ impl Talk {
             self.stray = Some((index, from));
             return Ok(None);
         }
-        let passes = self.gateway.as_mut().is_none_or(|gateway| gateway.passes(false));
+        let passes = self
+            .gateway
+            .as_mut()
+            .is_none_or(|gateway| gateway.passes(false, bytes));
         let fate = if passes { Fate::Passed } else { Fate::Lost };
         let index = self.frame.transcript.push(false, from, self.local, bytes, fate);
         if !passes {
