@@ -45,6 +45,8 @@ mod number;
 mod options;
 #[cfg(feature = "alloc")]
 mod options_buf;
+#[cfg(feature = "alloc")]
+mod short_bytes;
 mod token;
 mod uint;
 mod uri;

@@ -115,9 +115,12 @@ impl OptionNumber {
     /// What is registered about the option; `None` for unregistered numbers.
     #[must_use]
     pub fn definition(self) -> Option<&'static OptionDefinition> {
-        let index = DEFINITIONS
-            .binary_search_by_key(&self, |definition| definition.number)
-            .ok()?;
+        let index = match LOW_INDICES.get(usize::from(self.0)) {
+            Some(index) => usize::from(*index),
+            None => DEFINITIONS
+                .binary_search_by_key(&self, |definition| definition.number)
+                .ok()?,
+        };
         DEFINITIONS.get(index)
     }
 
@@ -384,6 +387,27 @@ static DEFINITIONS: [OptionDefinition; 33] = [
     define(OptionNumber::X_ADMIN_PROTOCOL, "X-Admin-Protocol", Opaque, 0, 65535, REPEATABLE, None),
 ];
 
+/// Where the low numbers are defined, so that those of nearly every message are found without a search;
+/// `UNREGISTERED` where they are not.
+static LOW_INDICES: [u8; 64] = low_indices();
+
+const UNREGISTERED: u8 = u8::MAX;
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "computed by the compiler, which refuses what is out of bounds; there are fewer than 255 definitions"
+)]
+const fn low_indices() -> [u8; 64] {
+    let mut indices = [UNREGISTERED; 64];
+    let mut index = 0;
+    while (DEFINITIONS[index].number.0 as usize) < indices.len() {
+        indices[DEFINITIONS[index].number.0 as usize] = index as u8;
+        index += 1;
+    }
+    indices
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -400,6 +424,8 @@ mod tests {
             assert_eq!(definition.number.definition(), Some(definition));
             assert!(definition.min <= definition.max);
         }
+        let found = (0..=u16::MAX).filter(|number| OptionNumber(*number).definition().is_some());
+        assert_eq!(found.count(), DEFINITIONS.len());
     }
 
     #[test]

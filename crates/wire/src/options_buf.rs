@@ -1,15 +1,17 @@
 //! Options that own their bytes.
 
-use alloc::vec::Vec;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use crate::number::OptionNumber;
 use crate::options::{OptionRef, OptionTooLong, Options, OptionsIter, option_header};
+use crate::short_bytes::ShortBytes;
 use crate::uint::encode_uint;
 
 /// An owned sequence of options, always encoded and always sorted; equal numbers keep their order.
 ///
-/// Options may come in any order. Adding one at the end, the usual case, copies nothing else.
+/// Options may come in any order. Adding one at the end, the usual case, copies nothing else. Up to 38 encoded bytes
+/// lie within the value itself and allocate nothing: the options of most requests and responses.
 ///
 /// ```
 /// use coracle_wire::{OptionNumber, OptionsBuf};
@@ -20,9 +22,9 @@ use crate::uint::encode_uint;
 /// assert_eq!(options.as_options().as_bytes(), b"\xb4temp\x61\x32");
 /// # Ok::<(), coracle_wire::OptionTooLong>(())
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default)]
 pub struct OptionsBuf {
-    bytes: Vec<u8>,
+    bytes: ShortBytes,
     /// The number of the last option, 0 if there is none.
     last: u16,
 }
@@ -32,7 +34,7 @@ impl OptionsBuf {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            bytes: Vec::new(),
+            bytes: ShortBytes::new(),
             last: 0,
         }
     }
@@ -41,7 +43,7 @@ impl OptionsBuf {
     #[inline]
     #[must_use]
     pub fn as_options(&self) -> Options<'_> {
-        Options::from_checked(&self.bytes)
+        Options::from_checked(self.bytes.as_slice())
     }
 
     /// Adds an option after others of the same number.
@@ -53,8 +55,8 @@ impl OptionsBuf {
         match number.0.checked_sub(self.last) {
             Some(delta) => {
                 let header = option_header(delta, value.len()).ok_or(too_long)?;
-                self.bytes.extend_from_slice(header.as_slice());
-                self.bytes.extend_from_slice(value);
+                self.bytes.extend(header.as_slice());
+                self.bytes.extend(value);
                 self.last = number.0;
                 Ok(())
             }
@@ -104,10 +106,7 @@ impl OptionsBuf {
         if self.as_options().iter().all(|option| keep(&option)) {
             return;
         }
-        let mut kept = Self {
-            bytes: Vec::with_capacity(self.bytes.len()),
-            last: 0,
-        };
+        let mut kept = Self::new();
         for option in self.as_options().iter().filter(|option| keep(option)) {
             // The value was encoded before, so that it is not too long.
             let _ = kept.insert(option.number, option.value);
@@ -124,7 +123,7 @@ impl OptionsBuf {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes.as_slice().is_empty()
     }
 
     /// See [`Options::iter`].
@@ -170,14 +169,38 @@ impl OptionsBuf {
             }
             previous = next.number.0;
         };
-        let at = self.bytes.len() - tail.len();
-        let old_header = tail.len() - iter.rest().len() - next.value.len();
+        let bytes = self.bytes.as_slice();
+        let before = bytes.get(..bytes.len() - tail.len())?;
+        let after = iter.rest();
         let header = option_header(number.0.checked_sub(previous)?, value.len())?;
         let next_header = option_header(next.number.0.checked_sub(number.0)?, next.value.len())?;
-        let inserted = [header.as_slice(), value, next_header.as_slice()];
-        self.bytes
-            .splice(at..at + old_header, inserted.into_iter().flatten().copied());
+        let mut bytes = ShortBytes::from(before);
+        for part in [
+            header.as_slice(),
+            value,
+            next_header.as_slice(),
+            next.value,
+            after,
+        ] {
+            bytes.extend(part);
+        }
+        self.bytes = bytes;
         Some(())
+    }
+}
+
+/// An encoding is unique, so that equal bytes are equal options, wherever they lie.
+impl PartialEq for OptionsBuf {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_options() == other.as_options()
+    }
+}
+
+impl Eq for OptionsBuf {}
+
+impl Hash for OptionsBuf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_options().hash(state);
     }
 }
 
@@ -185,7 +208,7 @@ impl From<Options<'_>> for OptionsBuf {
     fn from(options: Options<'_>) -> Self {
         let last = options.iter().last().map_or(0, |option| option.number.0);
         Self {
-            bytes: options.as_bytes().to_vec(),
+            bytes: options.as_bytes().into(),
             last,
         }
     }

@@ -102,6 +102,32 @@ fn insertion_shrinks_the_next_delta() {
     assert_eq!(options.as_options().as_bytes(), b"\xd1\x1ba\xd1\xf2b\x11d");
 }
 
+/// Short lists lie within the value, longer ones on the heap: nobody can tell.
+#[test]
+fn lists_of_any_length_are_the_same_in_whatever_order_they_are_made() {
+    let segments: Vec<String> = (0..20).map(|n| format!("s{n}")).collect();
+    for count in 0..=segments.len() {
+        let segments = &segments[..count];
+        let (mut after, mut before) = (OptionsBuf::new(), OptionsBuf::new());
+        before.push_uint(OptionNumber::SIZE1, 9);
+        for segment in segments {
+            after.push_str(OptionNumber::URI_PATH, segment).unwrap();
+            before.push_str(OptionNumber::URI_PATH, segment).unwrap();
+        }
+        after.push_uint(OptionNumber::SIZE1, 9);
+        assert_eq!(after, before);
+        assert!(
+            after
+                .as_options()
+                .path()
+                .eq(segments.iter().map(|segment| segment.as_bytes()))
+        );
+        assert_eq!(OptionsBuf::from(after.as_options()), after);
+        before.remove(OptionNumber::URI_PATH);
+        assert_eq!(before.as_options().as_bytes(), b"\xd1\x2f\x09");
+    }
+}
+
 #[test]
 fn set_replaces_all_and_retain_keeps_some() {
     let mut options = OptionsBuf::new();
