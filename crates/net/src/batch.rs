@@ -15,8 +15,9 @@ pub struct Datagram<'a> {
     /// The way it came.
     ///
     /// An IPv4 address mapped into IPv6 is shown as the IPv4 address. On Linux `local` is always set, and for a
-    /// datagram to a group or a broadcast address it is that address, with `multicast` set. Elsewhere `local` is
-    /// `None`, `interface` 0 and `multicast` false.
+    /// datagram to a group or a broadcast address it is that address, with `multicast` set; `interface` is 0 on a
+    /// socket bound to a single address that is not link-local. Elsewhere `local` is that of such a socket or `None`,
+    /// `interface` 0 and `multicast` false.
     pub path: Path,
     /// The payload of UDP; at most [`SLOT_SIZE`] bytes.
     pub payload: &'a mut [u8],

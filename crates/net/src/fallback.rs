@@ -1,6 +1,6 @@
 //! Systems without `recvmmsg`: a plain socket, one datagram in a system call.
 //!
-//! It does not know the address that was asked nor whether that was a group, and the system chooses source address
+//! Bound to all addresses, it does not know the one that was asked nor whether that was a group, and the system chooses source address
 //! and interface of what is sent.
 
 use std::io;
@@ -38,6 +38,7 @@ pub(crate) fn prepare(
     _: &socket2::Socket,
     _ipv4: bool,
     _ipv6: bool,
+    _addresses: bool,
     _receive_buffer: usize,
 ) -> io::Result<()> {
     Ok(())
@@ -47,14 +48,16 @@ pub(crate) fn prepare(
 pub(crate) struct Socket {
     socket: UdpSocket,
     ipv6: bool,
+    own: Option<IpAddr>,
     errors: ErrorQueue,
 }
 
 impl Socket {
-    pub(crate) fn new(socket: socket2::Socket, ipv6: bool) -> io::Result<Socket> {
+    pub(crate) fn new(socket: socket2::Socket, ipv6: bool, own: Option<IpAddr>) -> io::Result<Socket> {
         Ok(Socket {
             socket: UdpSocket::from_std(socket.into())?,
             ipv6,
+            own,
             errors: ErrorQueue::new(),
         })
     }
@@ -78,6 +81,7 @@ impl Socket {
             match self.socket.try_recv_from(slot) {
                 Ok((len, remote)) => {
                     let path = Path {
+                        local: self.own,
                         multicast: false,
                         ..Path::to(shown(remote))
                     };

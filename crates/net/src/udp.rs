@@ -115,9 +115,12 @@ impl UdpSocket {
         if options.send_buffer != 0 {
             let _ = socket.set_send_buffer_size(options.send_buffer);
         }
-        system::prepare(&socket, ipv4, ipv6, options.receive_buffer)?;
+        let own = single_address(address.ip());
+        // A datagram to a single address can have come to that one only.
+        let addresses = own.is_none();
+        system::prepare(&socket, ipv4, ipv6, addresses, options.receive_buffer)?;
         socket.bind(&address.into())?;
-        Ok(UdpSocket(system::Socket::new(socket, ipv6)?))
+        Ok(UdpSocket(system::Socket::new(socket, ipv6, own)?))
     }
 
     /// The address that the socket is bound to, with the port that the system chose.
@@ -223,6 +226,17 @@ impl fmt::Debug for UdpSocket {
     }
 }
 
+/// The address of a socket that takes datagrams to this address alone, and over any interface; `None` where each
+/// datagram has to tell where it came to. Among these are link-local addresses, which need an interface beside them.
+fn single_address(ip: IpAddr) -> Option<IpAddr> {
+    let ip = ip.to_canonical();
+    let single = match ip {
+        IpAddr::V4(ip) => !ip.is_link_local() && !ip.is_broadcast(),
+        IpAddr::V6(ip) => !ip.is_unicast_link_local(),
+    };
+    (single && !ip.is_unspecified() && !ip.is_multicast()).then_some(ip)
+}
+
 #[cfg(unix)]
 fn share_port(socket: &socket2::Socket) -> io::Result<()> {
     socket.set_reuse_port(true)
@@ -239,6 +253,25 @@ fn share_port(_socket: &socket2::Socket) -> io::Result<()> {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_known_beforehand_where_there_is_one_only() {
+        let own = |text: &str| single_address(text.parse().unwrap()).map(|ip| ip.to_string());
+        assert_eq!(own("192.0.2.1").as_deref(), Some("192.0.2.1"));
+        assert_eq!(own("::ffff:192.0.2.1").as_deref(), Some("192.0.2.1"));
+        assert_eq!(own("2001:db8::1").as_deref(), Some("2001:db8::1"));
+        for several in [
+            "0.0.0.0",
+            "::",
+            "224.0.1.187",
+            "255.255.255.255",
+            "169.254.0.1",
+            "fe80::1",
+            "ff02::fd",
+        ] {
+            assert_eq!(own(several), None, "{several}");
+        }
+    }
 
     #[tokio::test]
     async fn the_receive_buffer_is_larger_than_the_systems() {

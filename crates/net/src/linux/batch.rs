@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "the system calls take C pointers")]
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
@@ -78,8 +79,9 @@ impl Headers {
     }
 }
 
-/// Receives what is there, up to a full batch. Returns how many came.
-pub(super) fn receive(fd: BorrowedFd<'_>, batch: &mut RecvBatch) -> io::Result<usize> {
+/// Receives what is there, up to a full batch. Returns how many came. `own` is the address of a socket that has only
+/// one: it was not asked to tell it with each datagram.
+pub(super) fn receive(fd: BorrowedFd<'_>, own: Option<IpAddr>, batch: &mut RecvBatch) -> io::Result<usize> {
     let (slots, scratch, received) = batch.parts();
     let RecvScratch {
         names,
@@ -116,7 +118,7 @@ pub(super) fn receive(fd: BorrowedFd<'_>, batch: &mut RecvBatch) -> io::Result<u
             .get(..message.msg_hdr.msg_controllen as usize)
             .unwrap_or(control);
         received.push(Received {
-            path: path_of(name, written),
+            path: path_of(name, own, written),
             len: message.msg_len as usize,
             truncated: message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
         });
@@ -124,8 +126,9 @@ pub(super) fn receive(fd: BorrowedFd<'_>, batch: &mut RecvBatch) -> io::Result<u
     Ok(count)
 }
 
-fn path_of(name: &Name, control: &[u8]) -> Option<Path> {
+fn path_of(name: &Name, own: Option<IpAddr>, control: &[u8]) -> Option<Path> {
     let path = Path {
+        local: own,
         multicast: false,
         ..Path::to(address::read(name)?)
     };
@@ -140,8 +143,14 @@ fn path_of(name: &Name, control: &[u8]) -> Option<Path> {
     })
 }
 
-/// Sends from the front of the batch, which stays as it is. Returns how many were sent, at least one.
-pub(super) fn send(fd: BorrowedFd<'_>, v6_socket: bool, batch: &mut SendBatch) -> io::Result<usize> {
+/// Sends from the front of the batch, which stays as it is. Returns how many were sent, at least one. From `own`, the
+/// address of a socket that has only one, datagrams leave in any case.
+pub(super) fn send(
+    fd: BorrowedFd<'_>,
+    v6_socket: bool,
+    own: Option<IpAddr>,
+    batch: &mut SendBatch,
+) -> io::Result<usize> {
     let (waiting, scratch) = batch.waiting();
     let SendScratch {
         names,
@@ -159,7 +168,11 @@ pub(super) fn send(fd: BorrowedFd<'_>, v6_socket: bool, batch: &mut SendBatch) -
         header.msg_name = name.as_mut_ptr().cast();
         header.msg_iov = vector;
         header.msg_iovlen = 1;
-        let length = cmsg::write_packet_info(to.is_ipv4(), to.source, to.interface, control);
+        let length = if to.interface == 0 && to.source == own {
+            0
+        } else {
+            cmsg::write_packet_info(to.is_ipv4(), to.source, to.interface, control)
+        };
         header.msg_control = control.as_mut_ptr().cast();
         header.msg_controllen = length as _;
         count += 1;

@@ -6,7 +6,7 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
 use tokio::io::Interest;
@@ -17,21 +17,26 @@ use crate::batch::{RecvBatch, SendBatch};
 use crate::errors::ErrorQueue;
 use crate::limits::{ATTEMPTS, BATCH_SIZE, PENDING_ERRORS};
 
-/// Asks for addresses and errors beside the datagrams. It is done before binding, so that no datagram lacks them.
+/// Asks for errors and, with `addresses`, for where a datagram came to beside the datagrams. It is done before binding, so that no datagram lacks them.
 pub(crate) fn prepare(
     socket: &socket2::Socket,
     ipv4: bool,
     ipv6: bool,
+    addresses: bool,
     receive_buffer: usize,
 ) -> io::Result<()> {
     if ipv4 {
-        set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+        if addresses {
+            set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+        }
         set(socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1)?;
         // Without this, groups that any other program has joined would be delivered too.
         socket.set_multicast_all_v4(false)?;
     }
     if ipv6 {
-        set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+        if addresses {
+            set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+        }
         set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)?;
         // Linux before 4.20 does not know it; the flag of the path then still tells the truth.
         let _ = socket.set_multicast_all_v6(false);
@@ -68,14 +73,17 @@ pub(crate) struct Socket {
     /// is room to send, which is hardly ever waited for.
     socket: AsyncFd<socket2::Socket>,
     ipv6: bool,
+    /// The one address that datagrams come to and leave from, if there is only one.
+    own: Option<IpAddr>,
     errors: ErrorQueue,
 }
 
 impl Socket {
-    pub(crate) fn new(socket: socket2::Socket, ipv6: bool) -> io::Result<Socket> {
+    pub(crate) fn new(socket: socket2::Socket, ipv6: bool, own: Option<IpAddr>) -> io::Result<Socket> {
         Ok(Socket {
             socket: register(socket, Interest::READABLE | Interest::ERROR)?,
             ipv6,
+            own,
             errors: ErrorQueue::new(),
         })
     }
@@ -123,7 +131,7 @@ impl Socket {
     /// do not end.
     fn receive(&self, socket: &socket2::Socket, batch: &mut RecvBatch) -> io::Result<usize> {
         for _ in 0..ATTEMPTS {
-            match batch::receive(socket.as_fd(), batch) {
+            match batch::receive(socket.as_fd(), self.own, batch) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if matches!(Refusal::of(&error), Refusal::Network) => {
                     self.drain_errors();
@@ -137,7 +145,7 @@ impl Socket {
     pub(crate) fn try_send_batch(&self, batch: &mut SendBatch) -> io::Result<usize> {
         let (mut sent, mut attempts) = (0, 0);
         while let Some(remote) = batch.first().map(|path| path.remote) {
-            let error = match batch::send(self.socket.get_ref().as_fd(), self.ipv6, batch) {
+            let error = match batch::send(self.socket.get_ref().as_fd(), self.ipv6, self.own, batch) {
                 Ok(count) => {
                     batch.advance(count);
                     (sent, attempts) = (sent + count, 0);
