@@ -18,12 +18,10 @@ mod outcome;
 
 use alloc::boxed::Box;
 
-use coracle_wire::{
-    CodeKind, Message, MessageError, MessageErrorKind, MessageType, Method, Reaction, Status,
-};
+use coracle_wire::{CodeKind, Message, MessageError, MessageErrorKind, MessageType, Reaction, Status};
 
 use crate::block::assembly::{self, Assemblies, Inbound, Part};
-use crate::block::bodies::{Asked, Bodies};
+use crate::block::bodies::{Asked, Bodies, lost_body};
 use crate::block::{cache_key, payload_key};
 use crate::config::Config;
 use crate::context::Context;
@@ -33,7 +31,7 @@ use crate::exchange::client::{Arrival, Client};
 use crate::exchange::reply::Reply;
 use crate::exchange::server::{Ask, Server, answer, answer_for, echo_block1, refuse};
 use crate::limits;
-use crate::message::{MessageLayer, Owner, Verdict};
+use crate::message::{MessageLayer, Note, Owner, Verdict};
 use crate::observe::server::Observers;
 use crate::path::Path;
 use crate::slab::Key;
@@ -113,7 +111,10 @@ impl Endpoint {
             Err(error) => return self.reject(&path, &error),
         };
         // 2 message
-        match self.messages.inbound(&mut self.context, now, &path, &message) {
+        match self
+            .messages
+            .inbound(&mut self.context, now, &path, &message, true)
+        {
             Verdict::Request { seen, room } => match message.code.kind() {
                 CodeKind::Request(method) => {
                     let ask = Ask::new(&path, method, &message, seen);
@@ -147,7 +148,7 @@ impl Endpoint {
     ) -> Received<'d> {
         // 4 exchange
         if let Err(refusal) = self.check(&mut ask, message, room) {
-            return self.refuse(now, &ask, &refusal);
+            return self.refuse(now, &mut ask, &refusal);
         }
         ask.cache_key = cache_key(&self.cache_hasher, ask.method, message.options);
         ask.payload_key = payload_key(&self.cache_hasher, ask.method, message.payload);
@@ -157,7 +158,7 @@ impl Endpoint {
             return Received::Nothing;
         }
         if let Some(refusal) = lost_body(&ask, message.payload) {
-            return self.refuse(now, &ask, &refusal);
+            return self.refuse(now, &mut ask, &refusal);
         }
         let part = Part {
             options: message.options,
@@ -177,7 +178,7 @@ impl Endpoint {
     fn handle_body<'d>(
         &mut self,
         now: Instant,
-        ask: Ask,
+        mut ask: Ask,
         message: &Message<'d>,
         verdict: Inbound,
     ) -> Received<'d> {
@@ -222,7 +223,7 @@ impl Endpoint {
                 self.continue_with(now, &ask);
                 Received::Nothing
             }
-            Inbound::Refuse(refusal) => self.refuse(now, &ask, &refusal),
+            Inbound::Refuse(refusal) => self.refuse(now, &mut ask, &refusal),
         }
     }
 
@@ -288,7 +289,7 @@ impl Endpoint {
         Ok(())
     }
 
-    fn refuse<'d>(&mut self, now: Instant, ask: &Ask, refusal: &Refusal) -> Received<'d> {
+    fn refuse<'d>(&mut self, now: Instant, ask: &mut Ask, refusal: &Refusal) -> Received<'d> {
         refuse(&mut self.context, &mut self.messages, now, ask, refusal);
         Received::Nothing
     }
@@ -315,7 +316,7 @@ impl Endpoint {
         now: Instant,
         path: &Path,
         message: &Message<'_>,
-        seen: Option<Key>,
+        seen: Option<Note>,
         acknowledges: Option<Owner>,
     ) {
         let CodeKind::Response(status) = message.code.kind() else {
@@ -572,21 +573,6 @@ impl Endpoint {
             && self.messages.is_empty()
             && self.context.timers.is_empty()
     }
-}
-
-/// A further block of an answer that is not kept any more. Another run of a safe request gives it again; one that is
-/// not safe must not be run a second time for it, and a FETCH whose body came in blocks does not come with it again
-/// (RFC 7959 §2.7, §2.9.2).
-fn lost_body(ask: &Ask, payload: &[u8]) -> Option<Refusal> {
-    let further = ask.blocks.block2.is_some_and(|block| block.num() > 0);
-    let incomplete = !ask.method.is_safe() || (ask.method == Method::FETCH && payload.is_empty());
-    (further && ask.blocks.block1.is_none() && incomplete).then(|| {
-        Refusal::new(
-            Status::REQUEST_ENTITY_INCOMPLETE,
-            DropReason::BlockOrder,
-            "the answer is not kept any more",
-        )
-    })
 }
 
 /// What a peer is told when the application's answer cannot be sent.

@@ -19,11 +19,33 @@ pub(crate) const MESSAGE_ID_RUN: u16 = 1024;
 /// How many timers one call of `handle_timeout` runs, so that a call has an end; the rest is due at once.
 pub(crate) const TIMERS_PER_CALL: usize = 256;
 
-/// How many remembered message IDs one call forgets when their lifetime is over.
-pub(crate) const FORGET_PER_CALL: usize = 256;
+/// Remembered messages and their answers lie in segments of at most this many bytes, which are taken and forgotten as
+/// a whole: more would make one call forget too many at once, fewer cost more than they hold.
+pub(crate) const SEEN_SEGMENT: usize = 16 * 1024;
 
-/// What a remembered message ID costs beside its answer, in bytes: the entry, its place in the index and in a queue.
-pub(crate) const SEEN_OVERHEAD: usize = 192;
+/// A small memory is cut into this many segments at least, so that it is not forgotten by large parts,
+pub(crate) const SEEN_SEGMENTS_AT_LEAST: usize = 64;
+
+/// but into none shorter than this.
+pub(crate) const SEEN_SEGMENT_AT_LEAST: usize = 256;
+
+/// The largest memory of messages, in bytes: as many segments as the index can tell apart.
+pub(crate) const MAX_SEEN_BYTES: usize = 1 << 30;
+
+/// One peer may take one part in this many of the memory for what must not be run twice,
+pub(crate) const SEEN_SHARE_OF_PEER: usize = 8;
+
+/// and all peers that have not proved their address together one in this many.
+pub(crate) const SEEN_SHARE_OF_UNPROVED: usize = 2;
+
+/// Peers' shares are counted at one place for this many bytes of the memory,
+pub(crate) const SEEN_BYTES_PER_PLACE: usize = 8 * 1024;
+
+/// at this many places at least
+pub(crate) const SEEN_PLACES_AT_LEAST: usize = 16;
+
+/// and at most: many times as many as can be full at once.
+pub(crate) const SEEN_PLACES_AT_MOST: usize = 1024;
 
 /// What the bookkeeping of a stored body costs beside its bytes.
 pub(crate) const BODY_OVERHEAD: usize = 256;
@@ -57,3 +79,5 @@ pub(crate) const ADDED_OPTIONS: usize = 40;
 const _: () = assert!(MAX_PAYLOAD + MAX_TOKEN + ADDED_OPTIONS + 64 < MAX_DATAGRAM);
 const _: () = assert!(65_536 % MESSAGE_ID_RUN as usize == 0);
 const _: () = assert!(MAX_DIAGNOSTIC < MAX_PAYLOAD);
+const _: () =
+    assert!(SEEN_SHARE_OF_UNPROVED < SEEN_SHARE_OF_PEER && SEEN_SHARE_OF_PEER < SEEN_PLACES_AT_LEAST);

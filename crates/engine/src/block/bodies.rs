@@ -5,15 +5,17 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use hashbrown::HashMap;
 
-use coracle_wire::{BlockOption, OptionNumber, OptionsBuf, Status};
+use coracle_wire::{BlockOption, Method, OptionNumber, OptionsBuf, Status};
 
 use crate::block::block_at;
 use crate::context::Context;
+use crate::exchange::admission::Refusal;
 use crate::exchange::reply::Reply;
 use crate::exchange::server::Ask;
 use crate::limits;
 use crate::path::Peer;
 use crate::slab::{Key, Slab};
+use crate::stats::DropReason;
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::values::Window;
@@ -210,6 +212,21 @@ impl Bodies {
             self.by_age.retain(|key| table.contains(*key));
         }
     }
+}
+
+/// A further block of an answer that is not kept any more. Another run of a safe request gives it again; one that is
+/// not safe must not be run a second time for it, and a FETCH whose body came in blocks does not come with it again
+/// (RFC 7959 §2.7, §2.9.2).
+pub(crate) fn lost_body(ask: &Ask, payload: &[u8]) -> Option<Refusal> {
+    let further = ask.blocks.block2.is_some_and(|block| block.num() > 0);
+    let incomplete = !ask.method.is_safe() || (ask.method == Method::FETCH && payload.is_empty());
+    (further && ask.blocks.block1.is_none() && incomplete).then(|| {
+        Refusal::new(
+            Status::REQUEST_ENTITY_INCOMPLETE,
+            DropReason::BlockOrder,
+            "the answer is not kept any more",
+        )
+    })
 }
 
 /// The bytes from `from` to `to` of a body of which `payload` begins at `offset`.

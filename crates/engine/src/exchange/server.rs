@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::exchange::admission::{Blocks, Refusal};
 use crate::exchange::reply::Reply;
 use crate::limits;
-use crate::message::{MessageLayer, Owner, Sending};
+use crate::message::{MessageLayer, Note, Owner, Sending};
 use crate::observe::server::Observer;
 use crate::path::{Path, Peer};
 use crate::slab::{Key, Slab};
@@ -56,11 +56,11 @@ pub(crate) struct Ask {
     no_response: Option<u8>,
     id: MessageId,
     acknowledged: bool,
-    seen: Option<Key>,
+    seen: Option<Note>,
 }
 
 impl Ask {
-    pub(crate) fn new(path: &Path, method: Method, message: &Message<'_>, seen: Option<Key>) -> Ask {
+    pub(crate) fn new(path: &Path, method: Method, message: &Message<'_>, seen: Option<Note>) -> Ask {
         // A longer value is no No-Response: the option is elective (RFC 7252 §5.4.3, RFC 7967 §2).
         let no_response = message.options.get(OptionNumber::NO_RESPONSE);
         let no_response = no_response.filter(|value| value.len() <= 1).and_then(decode_uint);
@@ -346,11 +346,11 @@ pub(crate) fn refuse(
     context: &mut Context,
     messages: &mut MessageLayer,
     now: Instant,
-    ask: &Ask,
+    ask: &mut Ask,
     refusal: &Refusal,
 ) {
     context.stats.drop_for(refusal.reason);
-    messages.relax(ask.seen);
+    messages.relax(&mut ask.seen);
     context.stats.refuse(refusal.status);
     let end = refusal.diagnostic.floor_char_boundary(limits::MAX_DIAGNOSTIC);
     let diagnostic = refusal.diagnostic.get(..end).unwrap_or_default();

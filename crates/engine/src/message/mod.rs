@@ -10,9 +10,12 @@
 //! ```
 
 mod ids;
+mod log;
 mod pacing;
 mod peers;
+mod record;
 mod seen;
+mod shares;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -27,7 +30,8 @@ use crate::limits;
 pub(crate) use crate::message::pacing::Attempt;
 use crate::message::pacing::{depart, first_attempt, next_in_line, passes};
 use crate::message::peers::Peers;
-use crate::message::seen::{Seen, Sight};
+pub(crate) use crate::message::seen::Note;
+use crate::message::seen::{Care, Seen, Sight};
 use crate::path::{Path, Peer};
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;
@@ -52,10 +56,10 @@ pub(crate) enum Verdict {
     /// It ends here.
     Absorbed,
     /// A request that was not seen before.
-    Request { seen: Option<Key>, room: bool },
+    Request { seen: Option<Note>, room: bool },
     /// A response that was not seen before, and the message of ours that it acknowledges.
     Response {
-        seen: Option<Key>,
+        seen: Option<Note>,
         acknowledges: Option<Owner>,
     },
     /// A message of ours arrived.
@@ -118,13 +122,14 @@ impl MessageLayer {
         }
     }
 
-    /// Stage 2 of the way in.
+    /// Stage 2 of the way in. `proved`: the peer is known to be where its address says.
     pub(crate) fn inbound(
         &mut self,
         context: &mut Context,
         now: Instant,
         path: &Path,
         message: &Message<'_>,
+        proved: bool,
     ) -> Verdict {
         self.heard(context, now, &path.peer());
         match (message.message_type, message.code.kind()) {
@@ -137,16 +142,12 @@ impl MessageLayer {
                 Verdict::Absorbed
             }
             (MessageType::Confirmable | MessageType::NonConfirmable, CodeKind::Request(method)) => {
-                self.inbound_request(context, now, path, message, method)
+                self.inbound_request(context, now, path, message, (method, proved))
             }
             (MessageType::Confirmable | MessageType::NonConfirmable, CodeKind::Response(_)) => {
-                match self.note(context, now, path, message, false) {
-                    Some(Noted::New(seen)) => Verdict::Response {
-                        seen: Some(seen),
-                        acknowledges: None,
-                    },
-                    Some(Noted::NoRoom) => Verdict::Response {
-                        seen: None,
+                match self.note(context, now, path, message, Care::Lenient) {
+                    Some(seen) => Verdict::Response {
+                        seen,
                         acknowledges: None,
                     },
                     None => Verdict::Absorbed,
@@ -167,35 +168,36 @@ impl MessageLayer {
         now: Instant,
         path: &Path,
         message: &Message<'_>,
-        method: Method,
+        (method, proved): (Method, bool),
     ) -> Verdict {
         // RFC 7252 §4.5: idempotent requests may be run again when the memory of them is needed.
-        let keep = !method.is_idempotent();
-        match self.note(context, now, path, message, keep) {
-            Some(Noted::New(seen)) => Verdict::Request {
-                seen: Some(seen),
-                room: true,
-            },
-            Some(Noted::NoRoom) => Verdict::Request {
-                seen: None,
-                room: !keep,
+        let care = if method.is_idempotent() {
+            Care::Lenient
+        } else {
+            Care::Strict { proved }
+        };
+        match self.note(context, now, path, message, care) {
+            Some(seen) => Verdict::Request {
+                seen,
+                room: seen.is_some() || care == Care::Lenient,
             },
             None => Verdict::Absorbed,
         }
     }
 
-    /// De-duplication (RFC 7252 §4.5). `None`: it was seen before, and its answer is sent again.
+    /// De-duplication (RFC 7252 §4.5): what it is remembered by, if there is room. `None`: it was seen before, and its
+    /// answer is sent again.
     fn note(
         &mut self,
         context: &mut Context,
         now: Instant,
         path: &Path,
         message: &Message<'_>,
-        keep: bool,
-    ) -> Option<Noted> {
-        match self.seen.note(now, path, message.message_id, keep) {
-            Sight::New(key) => Some(Noted::New(key)),
-            Sight::NoRoom => Some(Noted::NoRoom),
+        care: Care,
+    ) -> Option<Option<Note>> {
+        match self.seen.note(now, path, message.message_id, care) {
+            Sight::New(note) => Some(Some(note)),
+            Sight::NoRoom => Some(None),
             Sight::Again(reply) => {
                 context.stats.drop_for(DropReason::Duplicate);
                 if let Some(datagram) = reply {
@@ -277,7 +279,7 @@ impl MessageLayer {
         context: &mut Context,
         path: &Path,
         id: MessageId,
-        seen: Option<Key>,
+        seen: Option<Note>,
     ) {
         self.reply(
             context,
@@ -288,15 +290,13 @@ impl MessageLayer {
     }
 
     /// Rejects a message with a reset, now and for each duplicate to come.
-    pub(crate) fn reset(&mut self, context: &mut Context, path: &Path, id: MessageId, seen: Option<Key>) {
+    pub(crate) fn reset(&mut self, context: &mut Context, path: &Path, id: MessageId, seen: Option<Note>) {
         self.reply(context, path, seen, &Message::empty(MessageType::Reset, id));
     }
 
     /// A request was refused before anything was executed: running it again would do no harm.
-    pub(crate) fn relax(&mut self, seen: Option<Key>) {
-        if let Some(key) = seen {
-            self.seen.relax(key);
-        }
+    pub(crate) fn relax(&mut self, seen: &mut Option<Note>) {
+        *seen = seen.and_then(|note| self.seen.relax(note));
     }
 
     /// Answers a message under its own ID, now and for each duplicate to come.
@@ -304,13 +304,13 @@ impl MessageLayer {
         &mut self,
         context: &mut Context,
         path: &Path,
-        seen: Option<Key>,
+        seen: Option<Note>,
         message: &Message<'_>,
     ) {
         if context.transmit(path.back(), message)
-            && let Some(key) = seen
+            && let Some(note) = seen
         {
-            self.seen.answer(key, context.out.last());
+            self.seen.answer(note, context.out.last());
         }
     }
 
@@ -587,9 +587,4 @@ fn encode(message: &Message<'_>) -> Option<Box<[u8]>> {
     let mut datagram = alloc::vec![0; len];
     let fits = len <= limits::MAX_DATAGRAM && message.encode(&mut datagram).is_ok();
     fits.then(|| datagram.into_boxed_slice())
-}
-
-enum Noted {
-    New(Key),
-    NoRoom,
 }

@@ -1,325 +1,390 @@
 //! Message IDs that were seen, and what was answered (RFC 7252 §4.5).
 //!
-//! Two queues in order of time. One holds what may be forgotten early: responses and idempotent requests, which the
-//! leave of RFC 7252 §4.5 allows to be run again. The other holds requests that must not be run twice; these stay
-//! for EXCHANGE_LIFETIME. A byte budget bounds both: when it is used up the first queue gives way, oldest first, and
-//! when nothing is left of it there is no room for more.
+//! Two logs in order of time. The lenient one holds what may be forgotten early: responses and idempotent requests, which
+//! the leave of RFC 7252 §4.5 allows to be run again. The strict one holds requests that must not be run twice; these
+//! stay for EXCHANGE_LIFETIME. An index finds their records. A byte budget bounds all three: when it is used up the
+//! lenient log gives way, oldest first, and when nothing is left of it there is no room for more.
+//!
+//! Memory is taken and forgotten in segments of many messages, so that a message costs no allocation, and its bytes are
+//! written one after the other.
 
-use alloc::boxed::Box;
-use alloc::collections::VecDeque;
-use core::hash::BuildHasher;
-use core::net::IpAddr;
+use alloc::vec::Vec;
+use core::hash::{BuildHasher, Hasher};
 use core::time::Duration;
 use hashbrown::HashTable;
 
 use coracle_wire::MessageId;
 
-use crate::limits::{FORGET_PER_CALL, SEEN_OVERHEAD};
-use crate::path::{Path, Peer};
-use crate::slab::{Key, Slab};
+use crate::context::earliest;
+use crate::limits;
+use crate::message::log::{Log, Spot};
+use crate::message::record::{ANSWER_HEAD, Answer, LONGEST, Record, View, set_answer};
+use crate::message::shares::Shares;
+use crate::path::Path;
 use crate::time::Instant;
 
-/// A message as RFC 7252 §4.5 tells duplicates: by its ID, its source and the endpoint of ours it came to.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Identity {
-    peer: Peer,
-    local: Option<IpAddr>,
-    id: MessageId,
+/// A message that is remembered, for as long as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    strict: bool,
+    spot: Spot,
 }
 
-struct Entry {
-    identity: Identity,
-    /// Of the identity: hashing it again to grow the index or to forget the entry would cost more than to keep it.
-    hash: u64,
-    expires: Instant,
-    reply: Option<Box<[u8]>>,
-}
-
-impl Entry {
-    fn cost(&self) -> usize {
-        SEEN_OVERHEAD + self.reply.as_ref().map_or(0, |reply| reply.len())
-    }
-}
-
-pub(crate) struct Seen {
-    entries: Slab<Entry>,
-    index: HashTable<Key>,
-    hasher: foldhash::fast::FixedState,
-    /// May be forgotten early.
-    lenient: VecDeque<Key>,
-    /// Kept for the whole lifetime.
-    strict: VecDeque<Key>,
-    bytes: usize,
-    budget: usize,
-    lifetime: Duration,
+/// How well a message has to be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// It may be forgotten early.
+    Lenient,
+    /// It must not be run twice. `proved`: its source is known to be where it says it is.
+    Strict { proved: bool },
 }
 
 /// What is known of a message.
 pub(crate) enum Sight<'a> {
     /// It is new, and remembered from now on.
-    New(Key),
+    New(Note),
     /// It was seen before; the answer, if one went out already.
     Again(Option<&'a [u8]>),
     /// It is new, but there is no room to remember it.
     NoRoom,
 }
 
+/// The flag of a strict record whose source has not proved its address.
+const UNPROVED: u8 = 1;
+
+/// The bits of a segment's number in the index.
+const SEGMENT_BITS: u32 = 17;
+const SEGMENT_MASK: u32 = (1 << SEGMENT_BITS) - 1;
+const OFFSET_BITS: u32 = 14;
+const OFFSET_MASK: u32 = (1 << OFFSET_BITS) - 1;
+
+const _: () = assert!(1 + SEGMENT_BITS + OFFSET_BITS == u32::BITS);
+const _: () = assert!(limits::SEEN_SEGMENT <= 1 << OFFSET_BITS);
+const _: () = assert!(limits::MAX_DATAGRAM + ANSWER_HEAD as usize <= 1 << OFFSET_BITS);
+const _: () = assert!(limits::MAX_SEEN_BYTES / limits::SEEN_SEGMENT < 1 << SEGMENT_BITS);
+const _: () = assert!(LONGEST <= limits::SEEN_SEGMENT_AT_LEAST);
+
+/// Where a message is remembered, as short as the index keeps it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place(u32);
+
+impl Place {
+    fn of(note: Note) -> Place {
+        let segment = (note.spot.segment & SEGMENT_MASK) << OFFSET_BITS;
+        Place(u32::from(note.strict) << 31 | segment | u32::from(note.spot.offset))
+    }
+}
+
+#[derive(Default)]
+struct Logs {
+    lenient: Log,
+    strict: Log,
+}
+
+impl Logs {
+    fn of(&self, strict: bool) -> &Log {
+        if strict { &self.strict } else { &self.lenient }
+    }
+
+    fn of_mut(&mut self, strict: bool) -> &mut Log {
+        if strict {
+            &mut self.strict
+        } else {
+            &mut self.lenient
+        }
+    }
+
+    fn note(&self, Place(place): Place) -> Note {
+        let strict = place >> 31 == 1;
+        let offset = u16::try_from(place & OFFSET_MASK).unwrap_or(0);
+        let segment = self.of(strict).widen(place >> OFFSET_BITS, SEGMENT_MASK);
+        Note {
+            strict,
+            spot: Spot { segment, offset },
+        }
+    }
+
+    fn view(&self, note: Note) -> Option<View<'_>> {
+        self.of(note.strict).get(note.spot).map(View)
+    }
+
+    fn identity(&self, place: Place) -> &[u8] {
+        self.view(self.note(place)).map_or(&[], View::identity)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lenient.is_empty() && self.strict.is_empty()
+    }
+}
+
+pub(crate) struct Seen {
+    logs: Logs,
+    index: HashTable<Place>,
+    hasher: foldhash::fast::FixedState,
+    shares: Shares,
+    /// A segment that was forgotten, for the next one.
+    spare: Option<Vec<u8>>,
+    /// Of all segments, the spare one too.
+    segment_bytes: usize,
+    /// What a segment holds, unless one answer takes more.
+    segment: usize,
+    budget: usize,
+    lifetime: Duration,
+}
+
 impl Seen {
     pub(crate) fn new(budget: usize, lifetime: Duration, seed: u64) -> Seen {
+        let budget = budget.min(limits::MAX_SEEN_BYTES);
         Seen {
-            entries: Slab::new(budget / SEEN_OVERHEAD),
+            logs: Logs::default(),
             index: HashTable::new(),
             hasher: foldhash::fast::FixedState::with_seed(seed),
-            lenient: VecDeque::new(),
-            strict: VecDeque::new(),
-            bytes: 0,
+            shares: Shares::new(budget),
+            spare: None,
+            segment_bytes: 0,
+            segment: (budget / limits::SEEN_SEGMENTS_AT_LEAST)
+                .clamp(limits::SEEN_SEGMENT_AT_LEAST, limits::SEEN_SEGMENT),
             budget,
             lifetime,
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.index.is_empty() && self.bytes == 0
+        self.logs.is_empty() && self.index.is_empty() && self.segment_bytes == 0
     }
 
-    /// Looks a message up and remembers it. `keep`: it must not be run twice.
-    pub(crate) fn note(&mut self, now: Instant, path: &Path, id: MessageId, keep: bool) -> Sight<'_> {
+    /// The bytes that are taken from the system.
+    fn bytes(&self) -> usize {
+        self.segment_bytes + self.index.allocation_size()
+    }
+
+    fn hash(&self, bytes: &[u8]) -> u64 {
+        hash_of(&self.hasher, bytes)
+    }
+
+    /// Looks a message up and remembers it.
+    pub(crate) fn note(&mut self, now: Instant, path: &Path, id: MessageId, care: Care) -> Sight<'_> {
         self.forget(now);
-        let identity = Identity {
-            peer: path.peer(),
-            local: path.local,
-            id,
-        };
-        let hash = self.hasher.hash_one(identity);
-        let known = self.index.find(hash, |key| {
-            self.entries
-                .get(*key)
-                .is_some_and(|entry| entry.identity == identity)
+        let mut record = Record::of(path, id);
+        let hash = self.hash(record.view().identity());
+        let logs = &self.logs;
+        let same = |place: &Place| logs.identity(*place) == record.view().identity();
+        if let Some(place) = self.index.find(hash, same).copied() {
+            let note = self.logs.note(place);
+            if self.logs.view(note).is_some_and(|known| known.expires() > now) {
+                return Sight::Again(self.answered(note));
+            }
+            // Its lifetime is over, but not that of others in its segment.
+            self.unlist(hash, place);
+        }
+        let strict = care != Care::Lenient;
+        let proved = care != Care::Strict { proved: false };
+        record.remember(if proved { 0 } else { UNPROVED }, now + self.lifetime);
+        if strict {
+            let peer = self.hash(record.view().peer());
+            if !self.shares.admit(peer, proved) {
+                return Sight::NoRoom;
+            }
+        }
+        match self.insert(strict, hash, &record) {
+            Some(note) => Sight::New(note),
+            None => Sight::NoRoom,
+        }
+    }
+
+    /// The answer to a message, if one went out.
+    fn answered(&self, note: Note) -> Option<&[u8]> {
+        let answer = self.logs.view(note)?.answer();
+        let len = Some(usize::from(answer.len)).filter(|len| *len > 0)?;
+        self.logs.of(note.strict).get(answer.spot)?.get(..len)
+    }
+
+    fn insert(&mut self, strict: bool, hash: u64, record: &Record) -> Option<Note> {
+        let bytes = record.as_bytes();
+        let has_room = self.make_room(strict, bytes.len()) && self.make_room_in_index();
+        let spot = self.logs.of(strict).next().filter(|_| has_room)?;
+        let view = record.view();
+        self.logs.of_mut(strict).append(bytes, view.expires());
+        let note = Note { strict, spot };
+        let (logs, hasher) = (&self.logs, &self.hasher);
+        self.index.insert_unique(hash, Place::of(note), |place| {
+            hash_of(hasher, logs.identity(*place))
         });
-        if let Some(key) = known.copied() {
-            return Sight::Again(self.entries.get(key).and_then(|entry| entry.reply.as_deref()));
+        if strict {
+            let peer = self.hash(view.peer());
+            self.shares.take(peer, is_proved(view), bytes.len());
         }
-        if !self.make_room(SEEN_OVERHEAD) {
-            return Sight::NoRoom;
-        }
-        let entry = Entry {
-            identity,
-            hash,
-            expires: now + self.lifetime,
-            reply: None,
-        };
-        let Ok(key) = self.entries.insert(entry) else {
-            return Sight::NoRoom;
-        };
-        let entries = &self.entries;
-        self.index
-            .insert_unique(hash, key, |key| entries.get(*key).map_or(0, |entry| entry.hash));
-        self.bytes += SEEN_OVERHEAD;
-        if keep {
-            self.strict.push_back(key)
-        } else {
-            self.lenient.push_back(key)
-        }
-        Sight::New(key)
+        Some(note)
     }
 
     /// Remembers what was answered, for duplicates to come.
-    pub(crate) fn answer(&mut self, key: Key, reply: &[u8]) {
-        let Some(entry) = self.entries.get_mut(key) else {
+    pub(crate) fn answer(&mut self, note: Note, reply: &[u8]) {
+        let Ok(len) = u16::try_from(reply.len()) else {
             return;
         };
-        let before = entry.reply.take().map_or(0, |reply| reply.len());
-        self.bytes -= before;
-        // An answer that there is no room for is not kept: its duplicates meet silence, but run nothing twice.
-        if self.make_room(reply.len())
-            && let Some(entry) = self.entries.get_mut(key)
-        {
-            entry.reply = Some(Box::from(reply));
-            self.bytes += reply.len();
+        // An answer that there is no room for is not kept: its duplicates meet silence, but run nothing twice. The room
+        // may have been that of the message itself.
+        let is_known = self.logs.view(note).is_some();
+        if !is_known || !self.make_room(note.strict, usize::from(ANSWER_HEAD) + reply.len()) {
+            return;
+        }
+        let (Some(message), Some(start)) = (self.logs.view(note), self.logs.of(note.strict).next()) else {
+            return;
+        };
+        let (expires, before) = (message.expires(), answer_len(message));
+        if note.strict {
+            let (peer, proved) = (self.hash(message.peer()), is_proved(message));
+            self.shares.give_back(peer, proved, before);
+            self.shares
+                .take(peer, proved, usize::from(ANSWER_HEAD) + reply.len());
+        }
+        let log = self.logs.of_mut(note.strict);
+        let [low, high] = len.to_le_bytes();
+        log.append(&[0, low, high], expires);
+        log.append(reply, expires);
+        let spot = Spot {
+            offset: start.offset + ANSWER_HEAD,
+            ..start
+        };
+        if let Some(message) = log.get_mut(note.spot) {
+            set_answer(message, Answer { spot, len });
         }
     }
 
-    /// The message noted last led to nothing: it may be forgotten early, whatever it was.
-    pub(crate) fn relax(&mut self, key: Key) {
-        if self.strict.back() == Some(&key) {
-            self.strict.pop_back();
-            self.lenient.push_back(key);
+    /// The message noted last led to nothing: it may be forgotten early, whatever it was. What it is known by from now
+    /// on.
+    pub(crate) fn relax(&mut self, note: Note) -> Option<Note> {
+        let record = self.logs.view(note).and_then(|view| Record::copy_of(view.0))?;
+        let view = record.view();
+        if !note.strict || !self.logs.strict.retract(note.spot, view.len()) {
+            return Some(note);
         }
+        let (hash, peer) = (self.hash(view.identity()), self.hash(view.peer()));
+        self.unlist(hash, Place::of(note));
+        self.shares.give_back(peer, is_proved(view), view.len());
+        self.insert(false, hash, &record)
     }
 
-    /// Makes room for `wanted` bytes by forgetting what may be forgotten; `false` when that is not enough.
-    fn make_room(&mut self, wanted: usize) -> bool {
-        while self.bytes + wanted > self.budget {
-            let Some(key) = self.lenient.pop_front() else {
+    /// Makes room for `len` bytes at the end of a log, by forgetting what may be forgotten; `false` when that is not
+    /// enough.
+    fn make_room(&mut self, strict: bool, len: usize) -> bool {
+        if self.logs.of(strict).fits(len) {
+            return true;
+        }
+        let size = self.segment.max(len);
+        while self.spare.as_ref().is_none_or(|spare| spare.capacity() < size) {
+            self.drop_spare();
+            if self.bytes() + size <= self.budget {
+                self.segment_bytes += size;
+                self.spare = Some(Vec::with_capacity(size));
+            } else if !self.forget_segment(false) {
                 return false;
-            };
-            self.remove(key);
+            }
+        }
+        if let Some(buffer) = self.spare.take() {
+            self.logs.of_mut(strict).extend(buffer);
         }
         true
     }
 
-    fn remove(&mut self, key: Key) {
-        let Some(entry) = self.entries.remove(key) else {
-            return;
-        };
-        self.bytes -= entry.cost();
-        if let Ok(place) = self.index.find_entry(entry.hash, |other| *other == key) {
-            place.remove();
+    /// The same for one more message in the index, which grows to twice its size beside itself.
+    fn make_room_in_index(&mut self) -> bool {
+        while self.index.len() == self.index.capacity()
+            && self.bytes() + 2 * self.index.allocation_size() > self.budget
+        {
+            if !self.forget_segment(false) {
+                return false;
+            }
+            self.drop_spare();
+        }
+        true
+    }
+
+    fn drop_spare(&mut self) {
+        if let Some(spare) = self.spare.take() {
+            self.segment_bytes -= spare.capacity();
         }
     }
 
-    /// Forgets what is older than its lifetime.
+    /// Forgets the oldest segment of a log; `false` when there is none.
+    fn forget_segment(&mut self, strict: bool) -> bool {
+        let Some((segment, mut bytes)) = self.logs.of_mut(strict).pop() else {
+            return false;
+        };
+        let mut offset = 0;
+        while let Some(view) = bytes.get(offset..).map(View).filter(|view| view.len() > 0) {
+            if !view.is_answer() {
+                let spot = Spot {
+                    segment,
+                    offset: u16::try_from(offset).unwrap_or(0),
+                };
+                self.unlist(self.hash(view.identity()), Place::of(Note { strict, spot }));
+            }
+            if strict && !view.is_answer() {
+                let peer = self.hash(view.peer());
+                self.shares
+                    .give_back(peer, is_proved(view), view.len() + answer_len(view));
+            }
+            offset += view.len();
+        }
+        self.drop_spare();
+        bytes.clear();
+        self.spare = Some(bytes);
+        self.shrink();
+        true
+    }
+
+    /// Gives back what a flood took, and everything when nothing is remembered.
+    fn shrink(&mut self) {
+        if self.logs.is_empty() {
+            self.drop_spare();
+        }
+        let (len, capacity) = (self.index.len(), self.index.capacity());
+        if self.logs.is_empty() || len * 8 < capacity {
+            let (logs, hasher) = (&self.logs, &self.hasher);
+            self.index
+                .shrink_to(len * 2, |place| hash_of(hasher, logs.identity(*place)));
+        }
+    }
+
+    fn unlist(&mut self, hash: u64, place: Place) {
+        if let Ok(entry) = self.index.find_entry(hash, |other| *other == place) {
+            entry.remove();
+        }
+    }
+
+    /// Forgets what is older than its lifetime, a segment of each log at most.
     pub(crate) fn forget(&mut self, now: Instant) {
-        for _ in 0..FORGET_PER_CALL {
-            let expired = |key: &Key| self.entries.get(*key).is_none_or(|entry| entry.expires <= now);
-            let key = if self.lenient.front().is_some_and(expired) {
-                self.lenient.pop_front()
-            } else if self.strict.front().is_some_and(expired) {
-                self.strict.pop_front()
-            } else {
-                return;
-            };
-            if let Some(key) = key {
-                self.remove(key);
+        for strict in [false, true] {
+            if self.logs.of(strict).until().is_some_and(|until| until <= now) {
+                self.forget_segment(strict);
             }
         }
     }
 
     /// When there will be something to forget.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        let front = |queue: &VecDeque<Key>| {
-            queue.front().map(|key| {
-                self.entries
-                    .get(*key)
-                    .map_or(Instant::ZERO, |entry| entry.expires)
-            })
-        };
-        crate::context::earliest(front(&self.lenient), front(&self.strict))
+        earliest(self.logs.lenient.until(), self.logs.strict.until())
+    }
+}
+
+fn hash_of(hasher: &foldhash::fast::FixedState, bytes: &[u8]) -> u64 {
+    let mut state = hasher.build_hasher();
+    state.write(bytes);
+    state.finish()
+}
+
+fn is_proved(message: View<'_>) -> bool {
+    message.flags() & UNPROVED == 0
+}
+
+/// The bytes of the record of a message's answer.
+fn answer_len(message: View<'_>) -> usize {
+    match usize::from(message.answer().len) {
+        0 => 0,
+        len => usize::from(ANSWER_HEAD) + len,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use core::net::SocketAddr;
-
-    const LIFETIME: Duration = Duration::from_secs(247);
-
-    fn path() -> Path {
-        Path {
-            local: Some(IpAddr::from([127, 0, 0, 1])),
-            ..Path::to(SocketAddr::from(([127, 0, 0, 1], 9)))
-        }
-    }
-
-    fn seen(entries: usize) -> Seen {
-        Seen::new(entries * SEEN_OVERHEAD, LIFETIME, 3)
-    }
-
-    #[test]
-    fn a_duplicate_gets_the_answer_until_its_lifetime_ends() {
-        let mut seen = seen(4);
-        let now = Instant::from_micros(1);
-        let Sight::New(key) = seen.note(now, &path(), MessageId(7), true) else {
-            panic!("new")
-        };
-        assert!(matches!(
-            seen.note(now, &path(), MessageId(7), true),
-            Sight::Again(None)
-        ));
-        seen.answer(key, b"ack");
-        let last = now + (LIFETIME - Duration::from_micros(1));
-        assert!(matches!(
-            seen.note(last, &path(), MessageId(7), true),
-            Sight::Again(Some(b"ack"))
-        ));
-        assert!(matches!(
-            seen.note(now + LIFETIME, &path(), MessageId(7), true),
-            Sight::New(_)
-        ));
-    }
-
-    #[test]
-    fn what_was_refused_makes_room_for_others() {
-        let mut seen = seen(2);
-        for id in 0..100 {
-            let Sight::New(key) = seen.note(Instant::ZERO, &path(), MessageId(id), true) else {
-                panic!("no room for message {id}")
-            };
-            seen.relax(key);
-        }
-        assert!(matches!(
-            seen.note(Instant::ZERO, &path(), MessageId(99), true),
-            Sight::Again(_)
-        ));
-    }
-
-    #[test]
-    fn another_address_of_ours_is_another_endpoint() {
-        let mut seen = seen(4);
-        let other = Path {
-            local: Some(IpAddr::from([127, 0, 0, 2])),
-            ..path()
-        };
-        assert!(matches!(
-            seen.note(Instant::ZERO, &path(), MessageId(7), true),
-            Sight::New(_)
-        ));
-        assert!(matches!(
-            seen.note(Instant::ZERO, &other, MessageId(7), true),
-            Sight::New(_)
-        ));
-    }
-
-    #[test]
-    fn the_budget_forgets_idempotent_requests_and_never_others() {
-        let mut seen = seen(3);
-        let now = Instant::ZERO;
-        assert!(matches!(
-            seen.note(now, &path(), MessageId(1), true),
-            Sight::New(_)
-        ));
-        assert!(matches!(
-            seen.note(now, &path(), MessageId(2), false),
-            Sight::New(_)
-        ));
-        assert!(matches!(
-            seen.note(now, &path(), MessageId(3), false),
-            Sight::New(_)
-        ));
-        assert!(matches!(
-            seen.note(now, &path(), MessageId(4), true),
-            Sight::New(_)
-        ));
-        assert!(matches!(
-            seen.note(now, &path(), MessageId(5), true),
-            Sight::New(_)
-        ));
-        assert!(matches!(
-            seen.note(now, &path(), MessageId(6), true),
-            Sight::NoRoom
-        ));
-        for id in [1, 4, 5] {
-            assert!(matches!(
-                seen.note(now, &path(), MessageId(id), true),
-                Sight::Again(_)
-            ));
-        }
-        seen.forget(now + LIFETIME);
-        assert!(seen.is_empty() && seen.bytes == 0 && seen.index.is_empty());
-        assert_eq!(seen.next_expiry(), None);
-    }
-
-    #[test]
-    fn an_answer_without_room_is_not_kept_but_its_message_is() {
-        let mut seen = seen(2);
-        let Sight::New(key) = seen.note(Instant::ZERO, &path(), MessageId(1), true) else {
-            panic!("new")
-        };
-        seen.note(Instant::ZERO, &path(), MessageId(2), true);
-        seen.answer(key, &[0; 1000]);
-        assert!(seen.bytes <= seen.budget);
-        let again = seen.note(Instant::ZERO, &path(), MessageId(1), true);
-        assert!(matches!(again, Sight::Again(None)));
-    }
-}
+mod tests;
