@@ -44,6 +44,16 @@ pub(crate) fn prepare(
     Ok(())
 }
 
+/// There is one socket for each address here: [`MAX_SHARDS`](crate::MAX_SHARDS) is 1.
+pub(crate) fn share_port(_: &socket2::SockRef<'_>) -> io::Result<()> {
+    Ok(())
+}
+
+/// There is nothing to choose among.
+pub(crate) fn steer(_: &socket2::SockRef<'_>, _shards: usize) -> io::Result<()> {
+    Ok(())
+}
+
 /// A bound socket.
 pub(crate) struct Socket {
     socket: UdpSocket,

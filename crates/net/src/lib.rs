@@ -6,6 +6,7 @@
 //! - the address and the interface that each datagram came to, and answers that leave from that address;
 //! - groups ([`UdpSocket::join`], [`interfaces`]), and whether a datagram came to one;
 //! - one socket for both families, in which an IPv4 peer is always an IPv4 address;
+//! - several sockets of one address, each with peers of its own ([`UdpSocket::into_shards`], [`shard_of`]);
 //! - ICMP errors by destination, without one dead peer holding up the others.
 //!
 //! Linux moves up to [`BATCH_SIZE`] datagrams in a system call. Elsewhere a plain socket with the same interface
@@ -19,6 +20,7 @@ mod interface;
 mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
+mod shards;
 mod udp;
 
 #[cfg(not(target_os = "linux"))]
@@ -28,5 +30,6 @@ use linux as system;
 
 pub use batch::{Datagram, RecvBatch, SendBatch};
 pub use interface::{Interface, NetworkInterface, interfaces};
-pub use limits::{BATCH_SIZE, SLOT_SIZE};
+pub use limits::{BATCH_SIZE, MAX_SHARDS, SLOT_SIZE};
+pub use shards::shard_of;
 pub use udp::{BindOptions, UdpSocket};

@@ -8,6 +8,10 @@ pub const BATCH_SIZE: usize = 64;
 /// sends. A longer one that is received is cut and reported as truncated.
 pub const SLOT_SIZE: usize = 2048;
 
+/// Sockets that share an address, at most: more than any machine has cores that CoAP could fill. One where the system
+/// does not send each peer's datagrams to the same of them.
+pub const MAX_SHARDS: usize = if cfg!(target_os = "linux") { 256 } else { 1 };
+
 /// Destination errors that wait to be asked for. The oldest is forgotten when one more comes: its request then
 /// ends by time.
 pub(crate) const PENDING_ERRORS: usize = 4 * BATCH_SIZE;

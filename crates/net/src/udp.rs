@@ -8,6 +8,7 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Type};
 
 use crate::batch::{RecvBatch, SendBatch};
 use crate::interface::Interface;
+use crate::limits::MAX_SHARDS;
 use crate::system;
 
 /// How a socket is made.
@@ -19,9 +20,6 @@ pub struct BindOptions {
     pub receive_buffer: usize,
     /// Bytes of datagrams on their way out; 0 for the system's default.
     pub send_buffer: usize,
-    /// Several sockets share the address and the system spreads the peers over them, each peer always to the same.
-    /// Datagrams to a group come to all of them. Only on Unix.
-    pub reuse_port: bool,
     /// A socket bound to `[::]` takes IPv4 as well.
     pub dual_stack: bool,
     /// How many routers a datagram to a group may pass, and one more: 1 keeps it on the link.
@@ -34,7 +32,6 @@ impl Default for BindOptions {
         BindOptions {
             receive_buffer: 4 << 20,
             send_buffer: 0,
-            reuse_port: false,
             dual_stack: true,
             multicast_hops: 1,
         }
@@ -78,18 +75,25 @@ impl Default for BindOptions {
 ///
 /// After each `try_recv_batch` and `try_send_batch` ask for errors until there are none: those of sending do not
 /// wake [`readable`](UdpSocket::readable), those that the network reports later do.
-pub struct UdpSocket(system::Socket);
+pub struct UdpSocket {
+    socket: system::Socket,
+    options: BindOptions,
+}
 
 impl UdpSocket {
     /// Binds a socket to `address`; port 0 lets the system choose.
     ///
     /// # Errors
-    /// What the system reports, such as [`io::ErrorKind::AddrInUse`]; [`io::ErrorKind::Unsupported`] for
-    /// `reuse_port` where there is none.
+    /// What the system reports, such as [`io::ErrorKind::AddrInUse`].
     ///
     /// # Panics
     /// Outside of a tokio runtime with I/O enabled.
     pub fn bind(address: SocketAddr, options: &BindOptions) -> io::Result<UdpSocket> {
+        UdpSocket::bind_as(address, options, false)
+    }
+
+    /// Binds; with `shared` to an address that another socket has which lets it.
+    fn bind_as(address: SocketAddr, options: &BindOptions, shared: bool) -> io::Result<UdpSocket> {
         let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         let ipv6 = address.is_ipv6();
@@ -105,8 +109,8 @@ impl UdpSocket {
                 result?;
             }
         }
-        if options.reuse_port {
-            share_port(&socket)?;
+        if shared {
+            system::share_port(&socket)?;
         }
         // Sizes are wishes.
         if options.receive_buffer != 0 {
@@ -120,7 +124,43 @@ impl UdpSocket {
         let addresses = own.is_none();
         system::prepare(&socket, ipv4, ipv6, addresses, options.receive_buffer)?;
         socket.bind(&address.into())?;
-        Ok(UdpSocket(system::Socket::new(socket, ipv6, own)?))
+        Ok(UdpSocket {
+            socket: system::Socket::new(socket, ipv6, own)?,
+            options: options.clone(),
+        })
+    }
+
+    /// Binds more sockets to the same address, so that there are `shards` with this one as the first, at most
+    /// [`MAX_SHARDS`]. Datagrams of a peer come to the one at the place of [`shard_of`](crate::shard_of), except:
+    ///
+    /// - until this returns, and where the kernel cannot tell the port (an IPv6 extension header) or does not take the
+    ///   program: then to any;
+    /// - those to a group, which come to the sockets that joined it, and those to a broadcast address, which come to
+    ///   all;
+    /// - errors of the network, which may be reported by any.
+    ///
+    /// The address stays taken for others: only these sockets share it.
+    ///
+    /// # Errors
+    /// What the system reports.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O enabled.
+    pub fn into_shards(self, shards: usize) -> io::Result<Vec<UdpSocket>> {
+        let shards = shards.clamp(1, MAX_SHARDS);
+        let (address, options) = (self.local_addr()?, self.options.clone());
+        let mut sockets = vec![self];
+        if let Some(first) = sockets.first().filter(|_| shards > 1) {
+            system::share_port(&first.socket.inner())?;
+        }
+        while sockets.len() < shards {
+            sockets.push(UdpSocket::bind_as(address, &options, true)?);
+        }
+        if let Some(first) = sockets.first().filter(|_| shards > 1) {
+            // Without it the system spreads the peers by a function of its own.
+            let _ = system::steer(&first.socket.inner(), shards);
+        }
+        Ok(sockets)
     }
 
     /// The address that the socket is bound to, with the port that the system chose.
@@ -128,7 +168,7 @@ impl UdpSocket {
     /// # Errors
     /// What the system reports.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        let address = self.0.inner().local_addr()?;
+        let address = self.socket.inner().local_addr()?;
         address
             .as_socket()
             .ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
@@ -141,7 +181,7 @@ impl UdpSocket {
     /// What the system reports: no such interface, no multicast there, too many groups, not an address of a group.
     pub fn join(&self, group: IpAddr, interface: &Interface) -> io::Result<()> {
         let index = interface.index()?;
-        let socket = self.0.inner();
+        let socket = self.socket.inner();
         let joined = match group {
             IpAddr::V4(group) => socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index)),
             IpAddr::V6(group) => socket.join_multicast_v6(&group, index),
@@ -158,7 +198,7 @@ impl UdpSocket {
     /// What the system reports, above all that the group was not joined there.
     pub fn leave(&self, group: IpAddr, interface: &Interface) -> io::Result<()> {
         let index = interface.index()?;
-        let socket: SockRef<'_> = self.0.inner();
+        let socket: SockRef<'_> = self.socket.inner();
         match group {
             IpAddr::V4(group) => socket.leave_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index)),
             IpAddr::V6(group) => socket.leave_multicast_v6(&group, index),
@@ -171,7 +211,7 @@ impl UdpSocket {
     /// # Errors
     /// If the runtime shuts down.
     pub async fn readable(&self) -> io::Result<()> {
-        self.0.readable().await
+        self.socket.readable().await
     }
 
     /// Waits until there is room to send. To be called after
@@ -181,7 +221,7 @@ impl UdpSocket {
     /// # Errors
     /// If the runtime shuts down or the process has no file descriptors left.
     pub async fn writable(&self) -> io::Result<()> {
-        self.0.writable().await
+        self.socket.writable().await
     }
 
     /// Fills the batch with what is there and returns how many datagrams came. Zero means that only errors of the
@@ -191,7 +231,7 @@ impl UdpSocket {
     /// [`io::ErrorKind::WouldBlock`] if there is nothing; then wait for [`readable`](UdpSocket::readable). Anything
     /// else is a failure of the socket. The batch is empty then. Errors of single destinations never end up here.
     pub fn try_recv_batch(&self, batch: &mut RecvBatch) -> io::Result<usize> {
-        self.0.try_recv_batch(batch)
+        self.socket.try_recv_batch(batch)
     }
 
     /// Sends from the front of the batch and returns how many datagrams went. The rest stays queued.
@@ -204,7 +244,7 @@ impl UdpSocket {
     /// [`io::ErrorKind::WouldBlock`] if nothing went because there is no room; then wait for
     /// [`writable`](UdpSocket::writable). Anything else is a failure of the socket.
     pub fn try_send_batch(&self, batch: &mut SendBatch) -> io::Result<usize> {
-        self.0.try_send_batch(batch)
+        self.socket.try_send_batch(batch)
     }
 
     /// A destination that failed, by an ICMP error or by a refusal of this machine, and why; the oldest first.
@@ -214,7 +254,7 @@ impl UdpSocket {
     /// addresses when the network reports.
     #[must_use]
     pub fn try_recv_error(&self) -> Option<(SocketAddr, io::Error)> {
-        self.0.try_recv_error()
+        self.socket.try_recv_error()
     }
 }
 
@@ -235,19 +275,6 @@ fn single_address(ip: IpAddr) -> Option<IpAddr> {
         IpAddr::V6(ip) => !ip.is_unicast_link_local(),
     };
     (single && !ip.is_unspecified() && !ip.is_multicast()).then_some(ip)
-}
-
-#[cfg(unix)]
-fn share_port(socket: &socket2::Socket) -> io::Result<()> {
-    socket.set_reuse_port(true)
-}
-
-#[cfg(not(unix))]
-fn share_port(_socket: &socket2::Socket) -> io::Result<()> {
-    Err(io::Error::new(
-        io::ErrorKind::Unsupported,
-        "this platform does not spread peers over sockets of one port",
-    ))
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -282,7 +309,7 @@ mod tests {
             };
             UdpSocket::bind(([127, 0, 0, 1], 0).into(), &options).unwrap()
         };
-        let size = |socket: &UdpSocket| socket.0.inner().recv_buffer_size().unwrap();
+        let size = |socket: &UdpSocket| socket.socket.inner().recv_buffer_size().unwrap();
         let default = size(&bind(0));
         assert!(size(&bind(default / 4)) < default);
         assert!(size(&bind(BindOptions::default().receive_buffer)) >= default);

@@ -183,19 +183,6 @@ async fn a_datagram_without_bytes_is_a_datagram() {
 }
 
 #[tokio::test]
-async fn sockets_share_a_port_only_if_both_say_so() {
-    let options = BindOptions {
-        reuse_port: true,
-        ..BindOptions::default()
-    };
-    let first = UdpSocket::bind(LOOPBACK.parse().unwrap(), &options).unwrap();
-    let address = first.local_addr().unwrap();
-    assert!(UdpSocket::bind(address, &BindOptions::default()).is_err());
-    let second = UdpSocket::bind(address, &options).unwrap();
-    assert_eq!(second.local_addr().unwrap(), address);
-}
-
-#[tokio::test]
 async fn an_idle_socket_is_writable_and_not_readable() {
     let socket = bind(LOOPBACK);
     common::within(socket.writable()).await.unwrap();

@@ -10,9 +10,11 @@ mod batch;
 mod cmsg;
 mod errqueue;
 mod socket;
+mod steering;
 
 pub(crate) use batch::{RecvScratch, SendScratch};
-pub(crate) use socket::{Socket, prepare};
+pub(crate) use socket::{Socket, prepare, share_port};
+pub(crate) use steering::steer;
 
 /// Writes one field of a structure of C at its place, which lies within the structure.
 fn put<const N: usize>(structure: &mut [u8], place: usize, field: [u8; N]) {

@@ -49,6 +49,11 @@ pub(crate) fn prepare(
     Ok(())
 }
 
+/// Lets sockets of the same user that say so too bind the same address.
+pub(crate) fn share_port(socket: &socket2::Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
 fn set(socket: &socket2::Socket, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
     // SAFETY: the value is a C int that outlives the call, and its true length is given.
     let result = unsafe {
