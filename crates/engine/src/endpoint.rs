@@ -11,10 +11,12 @@
 //! ```
 //!
 //! A stage returns a verdict and never calls a stage before it; every branch between stages is in this file and in
-//! `outcome.rs`, which does the same for what timers and acknowledgements bring.
+//! `outcome.rs`, which does the same for what timers and acknowledgements bring. Requests of ours begin and end in
+//! `requesting.rs`.
 
 mod observing;
 mod outcome;
+mod requesting;
 
 use alloc::boxed::Box;
 
@@ -39,8 +41,8 @@ use crate::stats::{DropReason, Stats};
 use crate::time::Instant;
 use crate::timers::{Deadline, Reason};
 use crate::values::{
-    BodyPart, Event, ExchangeError, ExchangeId, OwnedRequest, Received, Request, RequestError, RequestRef,
-    RespondError, ResponseRef, Role, Topic, Transmit,
+    BodyPart, Event, ExchangeError, ExchangeId, OwnedRequest, Received, Request, RespondError, ResponseRef,
+    Role, Topic, Transmit,
 };
 
 /// A CoAP endpoint, client and server at once, without sockets, clock or randomness.
@@ -419,54 +421,6 @@ impl Endpoint {
             self.close_exchange(key);
         }
         self.server.pass_answered();
-    }
-
-    /// Begins a request. Its answer comes as [`Event::Response`], its failure as [`Event::Failed`].
-    ///
-    /// One to a group goes in a non-confirmable message, has an answer from each member that answers, and ends with
-    /// [`ExchangeError::Timeout`](crate::ExchangeError::Timeout).
-    ///
-    /// # Errors
-    /// See [`RequestError`].
-    pub fn request(
-        &mut self,
-        now: Instant,
-        path: &Path,
-        request: RequestRef<'_>,
-    ) -> Result<ExchangeId, RequestError> {
-        if self.closing {
-            return Err(RequestError::Closed);
-        }
-        let key = self
-            .client
-            .request(&mut self.context, &mut self.messages, now, path, request)?;
-        Ok(ExchangeId::client(key))
-    }
-
-    /// Asks a peer for a sign of life (RFC 7252 §4.3): [`Event::Pong`] or [`Event::Failed`].
-    ///
-    /// # Errors
-    /// See [`RequestError`].
-    pub fn ping(&mut self, now: Instant, path: &Path) -> Result<ExchangeId, RequestError> {
-        if self.closing {
-            return Err(RequestError::Closed);
-        }
-        self.client
-            .ping(&mut self.context, &mut self.messages, now, path)
-            .map(ExchangeId::ping)
-    }
-
-    /// Forgets a request of ours; an observation is cancelled at the server (RFC 7641 §3.6). No event follows.
-    pub fn cancel(&mut self, now: Instant, id: ExchangeId) {
-        match id.role {
-            Role::Client => self
-                .client
-                .cancel(&mut self.context, &mut self.messages, now, id.key),
-            Role::Ping => self
-                .client
-                .cancel_ping(&mut self.context, &mut self.messages, now, id.key),
-            Role::Server => {}
-        }
     }
 
     /// Asks for the next part of a streamed body (2.31, RFC 7959 §2.9.1).

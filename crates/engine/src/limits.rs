@@ -73,8 +73,15 @@ pub(crate) const MAX_DIAGNOSTIC: usize = 128;
 /// Seconds that a client is asked to stay away when a bound is reached (RFC 7252 §5.9.3.4).
 pub(crate) const BUSY_MAX_AGE: u32 = 5;
 
-/// Options of one message that the engine adds itself, in bytes: Observe, Block1, Block2, Size, ETag.
-pub(crate) const ADDED_OPTIONS: usize = 40;
+/// The longest Echo value (RFC 9175 §2.2.1), in bytes.
+pub(crate) const MAX_ECHO: usize = 40;
+
+/// How many servers' Echo values wait at once for the next request to them (RFC 9175 §2.3).
+pub(crate) const MAX_ECHOES: usize = 1024;
+
+/// Options of one message that the engine adds itself, in bytes: Observe, Block1, Block2, Size, ETag, and of requests
+/// Echo and Request-Tag.
+pub(crate) const ADDED_OPTIONS: usize = 96;
 
 const _: () = assert!(MAX_PAYLOAD + MAX_TOKEN + ADDED_OPTIONS + 64 < MAX_DATAGRAM);
 const _: () = assert!(65_536 % MESSAGE_ID_RUN as usize == 0);

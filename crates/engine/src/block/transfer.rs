@@ -176,6 +176,12 @@ impl Download {
     pub(crate) fn begin_again(&mut self) {
         self.body.clear();
     }
+
+    /// From the first block on again, in blocks of another size.
+    pub(crate) fn begin_again_in(&mut self, szx: u8) {
+        self.begin_again();
+        self.szx = szx;
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use crate::block::transfer::{Download, Downloaded, Upload, Uploaded};
 use crate::config::TransmissionParameters;
 use crate::context::Context;
 use crate::exchange::admission::{Blocks, blocks, misunderstood, of_requests};
+use crate::exchange::echoes;
+use crate::exchange::operations::Operation;
 use crate::limits::MAX_RESTARTS;
 use crate::observe::client::{Freshness, Observation};
 use crate::path::Path;
@@ -34,7 +36,13 @@ pub(crate) struct Asking {
     /// The message under way, as long as the message layer knows it.
     pub(crate) outgoing: Option<Key>,
     pub(crate) upload: Option<Upload>,
+    /// What tells the body of the request, once it goes in blocks, from others that go at the same time.
+    pub(crate) operation: Option<Operation>,
     pub(crate) download: Option<Download>,
+    /// The last message was answered with a challenge (RFC 9175 §2.3).
+    pub(crate) challenged: bool,
+    /// The answer was asked for in larger blocks than the server had chosen.
+    pub(crate) enlarged: bool,
     /// How often the body of this answer changed while it was collected.
     pub(crate) restarts: u8,
     pub(crate) observation: Option<Observation>,
@@ -90,6 +98,25 @@ impl Asking {
         Some((options, if repeats { &self.payload } else { &[] }))
     }
 
+    /// Whether a response asks for the same message with its Echo value (RFC 9175 §2.3). Once: a server that is not
+    /// content with its own value is not asked again. An application that brings the option itself has to do with it.
+    pub(crate) fn is_challenge(&mut self, status: Status, message: &Message<'_>) -> bool {
+        let asks = status == Status::UNAUTHORIZED
+            && echoes::value(message.options).is_some()
+            && !self.is_group()
+            && !self.options.contains(OptionNumber::ECHO);
+        let again = asks && !self.challenged;
+        self.challenged = again;
+        again
+    }
+
+    /// Whether the next message is the first of its exchange once more, which gets a token of its own: an answer to the
+    /// one before, if it comes late, is not taken for its answer.
+    pub(crate) fn begins_anew(&self) -> bool {
+        let at_start = self.upload.is_none_or(|upload| upload.offset() == 0);
+        self.challenged && at_start && self.observation.is_none()
+    }
+
     /// Back to the first message of the request, to register an observation anew.
     pub(crate) fn renew(&mut self) {
         // A registration that was not confirmable is renewed in a confirmable message: when one is lost, only this
@@ -115,6 +142,8 @@ pub(crate) enum Outcome {
     Next,
     /// The whole request once more, its body too.
     Again,
+    /// The message once more, with the Echo value that came (RFC 9175 §2.3).
+    Challenged,
     Done(Box<Delivered>),
     Failed(ExchangeError),
 }
@@ -203,13 +232,33 @@ impl Asking {
         }
         match Download::begin(message, status, blocks, self.max_body) {
             None => Outcome::done(status, message),
-            Some(Ok(download)) => {
+            Some(Ok(mut download)) => {
+                if let Some(szx) = self.larger(context, message, blocks) {
+                    self.enlarged = true;
+                    download.begin_again_in(szx);
+                }
                 self.download = Some(download);
                 self.progress(context, key);
                 Outcome::Next
             }
             Some(Err(error)) => Outcome::Failed(error),
         }
+    }
+
+    /// The block size to ask for from the first block on again, where a server gave a smaller one together with an Echo
+    /// value: it does so as long as we have not proved our address (RFC 9175 §2.4), which the next request does. Once,
+    /// and only where asking again runs nothing twice.
+    fn larger(&self, context: &Context, message: &Message<'_>, blocks: Blocks) -> Option<u8> {
+        let wanted = match self.options.as_options().block2() {
+            Some(Ok(block)) => block.szx(),
+            _ => context.config.block_szx,
+        };
+        let is_first = blocks
+            .block2
+            .is_some_and(|block| block.num() == 0 && block.szx() < wanted);
+        let may = self.method.is_safe() && self.upload.is_none() && !self.enlarged;
+        let echoes = echoes::value(message.options).is_some() && !self.options.contains(OptionNumber::ECHO);
+        (is_first && may && echoes).then_some(wanted)
     }
 
     /// A response while the request's body is under way. `None`: it is the final one.

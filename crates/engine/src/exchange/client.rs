@@ -11,6 +11,8 @@ use crate::block::transfer::Upload;
 use crate::config::TransmissionParameters;
 use crate::context::Context;
 use crate::exchange::asking::{Asking, Delivered, Inbound, Outcome};
+use crate::exchange::echoes::Echoes;
+use crate::exchange::operations::Operations;
 use crate::exchange::restraint::Restraint;
 use crate::limits;
 use crate::message::{MessageLayer, Owner, Sending};
@@ -30,6 +32,8 @@ pub(crate) struct Client {
     pings: Slab<Option<Key>>,
     tokens: HashMap<Token, Key, foldhash::fast::FixedState>,
     restraint: Restraint,
+    echoes: Echoes,
+    operations: Operations,
 }
 
 /// How a response came.
@@ -48,11 +52,13 @@ impl Client {
             pings: Slab::new(context.config.max_requests),
             tokens: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(context.random_u64())),
             restraint: Restraint::new(context.random_u64()),
+            echoes: Echoes::new(context.random_u64()),
+            operations: Operations::new(context.random_u64()),
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty() && self.pings.is_empty() && self.tokens.is_empty()
+        self.table.is_empty() && self.pings.is_empty() && self.tokens.is_empty() && self.operations.is_empty()
     }
 
     /// Begins a request.
@@ -95,7 +101,10 @@ impl Client {
             fetch: None,
             outgoing: None,
             upload: in_blocks.then(|| Upload::new(context.config.block_szx)),
+            operation: None,
             download: None,
+            challenged: false,
+            enlarged: false,
             restarts: 0,
             observation: None,
         };
@@ -175,12 +184,17 @@ impl Client {
         now: Instant,
         key: Key,
     ) -> Option<()> {
-        let asking = self.table.get(key)?;
-        let (options, payload) = if asking.fetch.is_some() {
+        let asking = self.table.get_mut(key)?;
+        if asking.upload.is_some() && asking.operation.is_none() {
+            let (peer, options) = (asking.path.peer(), &mut asking.options);
+            asking.operation = Some(self.operations.begin(peer, asking.method, options));
+        }
+        let (mut options, payload) = if asking.fetch.is_some() {
             asking.fetch_message()?
         } else {
             asking.main_message()?
         };
+        self.echoes.add(&asking.path.peer(), &mut options);
         let message = Message {
             message_type: if asking.confirmable {
                 MessageType::Confirmable
@@ -272,7 +286,14 @@ impl Client {
             // A separate response tells that the request arrived (RFC 7252 §5.2.2).
             messages.cancel(context, now, outgoing);
         }
+        if let Ok(Inbound { message, .. }) = response {
+            self.echoes.keep(arrival.path.peer(), message.options);
+        }
         let outcome = match response {
+            Ok(response) if asking.is_challenge(response.status, response.message) => match is_fetch {
+                true => Outcome::Next,
+                false => Outcome::Challenged,
+            },
             Ok(response) if is_fetch => asking.take_block(context, key, &response),
             Ok(response) => asking.take_response(context, now, key, &response),
             Err(error) => Outcome::Failed(error),
@@ -294,6 +315,18 @@ impl Client {
             Outcome::Nothing => {}
             Outcome::Next => {
                 self.hold_renewal(context, key);
+                self.renew_token(context, key);
+                if self.send(context, messages, now, key).is_none() {
+                    self.fail(context, messages, now, key, ExchangeError::QueueFull);
+                }
+            }
+            Outcome::Challenged => {
+                self.drop_fetch(context, messages, now, key);
+                if let Some(asking) = self.table.get_mut(key)
+                    && asking.observation.is_some()
+                {
+                    asking.renew();
+                }
                 self.renew_token(context, key);
                 if self.send(context, messages, now, key).is_none() {
                     self.fail(context, messages, now, key, ExchangeError::QueueFull);
@@ -324,6 +357,7 @@ impl Client {
                     self.restraint.begin(now, peer, asking.method, sent, max_age);
                 }
                 asking.restarts = 0;
+                asking.enlarged = false;
                 if !asking.is_manual() && !asking.is_group() {
                     options.remove(OptionNumber::BLOCK2);
                     options.remove(OptionNumber::BLOCK1);
@@ -389,7 +423,7 @@ impl Client {
     /// A further block of a response is asked for under a token of its own, so that no other answer is taken for its
     /// answer. A block of a request tells by its number which answer is its own: it uses the token again, which is
     /// free by then (RFC 7252 §5.3.1) and by which some servers key the body, unless there is a security association,
-    /// under which no token is used twice (RFC 9175 §4.2).
+    /// under which no token is used twice (RFC 9175 §4.2): eight random bytes are not drawn twice in its life.
     fn renew_token(&mut self, context: &mut Context, key: Key) {
         let token = context.random_token();
         let Some(asking) = self.table.get_mut(key) else {
@@ -397,7 +431,7 @@ impl Client {
         };
         let before = if asking.download.is_some() {
             asking.fetch.replace(token)
-        } else if asking.path.security.is_none() {
+        } else if asking.path.security.is_none() && !asking.begins_anew() {
             return;
         } else {
             Some(core::mem::replace(&mut asking.token, token))
@@ -520,6 +554,9 @@ impl Client {
         }
         context.timers.disarm(TimerKey::Request(key));
         context.timers.disarm(TimerKey::Stale(key));
+        if let Some(operation) = asking.operation {
+            self.operations.end(operation);
+        }
         if let Some(outgoing) = asking.outgoing {
             messages.cancel(context, now, outgoing);
         }

@@ -3,6 +3,8 @@
 pub(crate) mod admission;
 pub(crate) mod asking;
 pub(crate) mod client;
+mod echoes;
+mod operations;
 pub(crate) mod reply;
 mod restraint;
 pub(crate) mod server;

@@ -1,0 +1,56 @@
+//! Requests of ours: how the application begins them and gives them up.
+
+use crate::endpoint::Endpoint;
+use crate::path::Path;
+use crate::time::Instant;
+use crate::values::{ExchangeId, RequestError, RequestRef, Role};
+
+impl Endpoint {
+    /// Begins a request. Its answer comes as [`Event::Response`](crate::Event::Response), its failure as [`Event::Failed`](crate::Event::Failed).
+    ///
+    /// One to a group goes in a non-confirmable message, has an answer from each member that answers, and ends with
+    /// [`ExchangeError::Timeout`](crate::ExchangeError::Timeout).
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn request(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        request: RequestRef<'_>,
+    ) -> Result<ExchangeId, RequestError> {
+        if self.closing {
+            return Err(RequestError::Closed);
+        }
+        let key = self
+            .client
+            .request(&mut self.context, &mut self.messages, now, path, request)?;
+        Ok(ExchangeId::client(key))
+    }
+
+    /// Asks a peer for a sign of life (RFC 7252 §4.3): [`Event::Pong`](crate::Event::Pong) or [`Event::Failed`](crate::Event::Failed).
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn ping(&mut self, now: Instant, path: &Path) -> Result<ExchangeId, RequestError> {
+        if self.closing {
+            return Err(RequestError::Closed);
+        }
+        self.client
+            .ping(&mut self.context, &mut self.messages, now, path)
+            .map(ExchangeId::ping)
+    }
+
+    /// Forgets a request of ours; an observation is cancelled at the server (RFC 7641 §3.6). No event follows.
+    pub fn cancel(&mut self, now: Instant, id: ExchangeId) {
+        match id.role {
+            Role::Client => self
+                .client
+                .cancel(&mut self.context, &mut self.messages, now, id.key),
+            Role::Ping => self
+                .client
+                .cancel_ping(&mut self.context, &mut self.messages, now, id.key),
+            Role::Server => {}
+        }
+    }
+}
