@@ -21,6 +21,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   tidy     hold the sources against the rules that the compiler does not know
   sim      play scenarios of the simulator: --seeds N [--from SEED] [--threads N]
   bench    measure the cost of a request beside the raw limit of UDP (docs/performance.md)
+  instructions
+           count the instructions of single operations and hold them against the recorded counts; --record records
   interop  judge this program and other implementations, and write the matrix of docs/interop.md;
            with patterns of cases (CORE_01) print it for these alone
 ";
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["sim", arguments @ ..] => sim::run(arguments),
         ["bench", arguments @ ..] => bench::run(arguments),
+        ["instructions"] => bench::run(&["instructions"]),
+        ["instructions", "--record"] => bench::run(&["instructions", "--record"]),
         ["help" | "-h" | "--help"] | ["interop", .., "-h" | "--help"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

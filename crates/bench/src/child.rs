@@ -6,7 +6,6 @@ use std::process::{self, Command, Stdio};
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_setaffinity};
-use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::options::Subject;
@@ -61,12 +60,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(subject: Subject) -> io::Result<Server> {
-        Server::start_by(Command::new(std::env::current_exe()?), subject)
-    }
-
-    /// Starts it by a command that takes the arguments of this program.
-    pub(crate) fn start_by(mut command: Command, subject: Subject) -> io::Result<Server> {
-        let mut process = command
+        let mut process = Command::new(std::env::current_exe()?)
             .args(["serve", subject.name(), "--core", &SERVER_CORE.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -86,13 +80,6 @@ impl Server {
                 )))
             }
         }
-    }
-
-    /// Asks it to end, and waits until it has.
-    pub(crate) fn stop(mut self) -> io::Result<()> {
-        let id = i32::try_from(self.process.id()).map_err(io::Error::other)?;
-        kill(Pid::from_raw(id), Signal::SIGTERM)?;
-        self.process.wait().map(drop)
     }
 
     /// Its CPU time so far, in steps of 10 ms.

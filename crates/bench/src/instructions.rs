@@ -1,18 +1,10 @@
 //! Instructions outside of the kernel, counted by valgrind: nearly the same on every machine, and quiet on a busy one.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use clap::ValueEnum;
-
-use crate::child::Server;
-use crate::load::{self, Load, Until};
-use crate::micro::Case;
-use crate::options::Subject;
-
-/// Repetitions of two runs, whose difference leaves the preparation out.
-const COUNTS: [u32; 2] = [2_000, 10_000];
+use crate::micro::{COUNTED_FUNCTION, Case};
 
 /// Whether there is a valgrind to count with.
 pub(crate) fn can_be_counted() -> bool {
@@ -23,59 +15,27 @@ pub(crate) fn can_be_counted() -> bool {
     version.is_ok_and(|status| status.success())
 }
 
-/// Instructions of an operation.
+/// Instructions of a unit of work.
 pub(crate) fn of_case(case: Case) -> io::Result<f64> {
-    difference(|count, file| {
-        let name = case.to_possible_value();
-        let name = name.as_ref().map_or("", |name| name.get_name());
-        let status = valgrind(file)?
-            .args(["work", name, &count.to_string()])
-            .status()?;
-        if status.success() {
-            Ok(count.into())
-        } else {
-            Err(io::Error::other("valgrind could not run the measurement"))
-        }
-    })
-}
-
-/// Instructions of a server for a request.
-pub(crate) fn of_server(subject: Subject, peers: u16) -> io::Result<f64> {
-    let runtime = load::runtime()?;
-    difference(|count, file| {
-        runtime.block_on(async {
-            let server = Server::start_by(valgrind(file)?, subject)?;
-            let mut load = Load::start(server.address, peers).await?;
-            let tally = load.run(Until::Answered(count.into())).await?;
-            server.stop()?;
-            Ok(tally.answered())
-        })
-    })
-}
-
-/// Counts two runs of different length, which return how often they repeated the operation.
-fn difference(mut run: impl FnMut(u32, &Path) -> io::Result<u64>) -> io::Result<f64> {
-    let file: PathBuf = std::env::temp_dir().join(format!("coracle-bench-{}.callgrind", std::process::id()));
-    let mut counted = |count| {
-        let repetitions = run(count, &file)?;
-        let total = read_total(&file);
-        std::fs::remove_file(&file)?;
-        Ok::<_, io::Error>((repetitions as f64, total? as f64))
-    };
-    let [few, many] = COUNTS;
-    let ((few, less), (many, more)) = (counted(few)?, counted(many)?);
-    Ok((more - less) / (many - few))
-}
-
-/// This program, run by valgrind.
-fn valgrind(file: &Path) -> io::Result<Command> {
-    let mut command = Command::new("valgrind");
-    command
+    let file = std::env::temp_dir().join(format!("coracle-bench-{}.callgrind", std::process::id()));
+    let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--quiet"])
+        .arg(format!("--toggle-collect={COUNTED_FUNCTION}"))
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(std::env::current_exe()?)
-        .stderr(Stdio::null());
-    Ok(command)
+        .args(["work", &case.name()])
+        .output()?;
+    let total = read_total(&file);
+    let _ = std::fs::remove_file(&file);
+    let units: Option<f64> = String::from_utf8_lossy(&output.stdout).trim().parse().ok();
+    match units {
+        Some(units) if output.status.success() => Ok(total? as f64 / units),
+        _ => Err(io::Error::other(format!(
+            "valgrind could not run {}: {}",
+            case.name(),
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        ))),
+    }
 }
 
 /// The line of callgrind's file that holds the sum of all events.
@@ -84,5 +44,7 @@ fn read_total(file: &Path) -> io::Result<u64> {
     let total = text
         .lines()
         .find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok());
-    total.ok_or_else(|| io::Error::other("valgrind wrote no totals"))
+    total
+        .filter(|total| *total > 0)
+        .ok_or_else(|| io::Error::other("valgrind counted nothing: does the program have its symbols?"))
 }

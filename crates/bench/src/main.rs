@@ -25,11 +25,15 @@ mod options;
 #[cfg(target_os = "linux")]
 mod raw;
 #[cfg(target_os = "linux")]
+mod recorded;
+#[cfg(target_os = "linux")]
 mod report;
 #[cfg(target_os = "linux")]
 mod rounds;
 #[cfg(target_os = "linux")]
 mod served;
+#[cfg(target_os = "linux")]
+mod statistics;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::io::Result<()> {
@@ -45,10 +49,11 @@ fn main() -> std::io::Result<()> {
                 options::Subject::Coracle => served::serve(),
             }
         }
-        Some(Command::Work { case, count }) => {
-            micro::work(case, count);
+        Some(Command::Work { case }) => {
+            println!("{}", micro::work_counted(case));
             Ok(())
         }
+        Some(Command::Instructions { record }) => recorded::run(record),
         None => report::run(&options.measure),
     }
 }

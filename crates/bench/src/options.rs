@@ -59,7 +59,13 @@ pub(crate) enum Command {
     },
     /// Repeats an operation, for a tool that counts instructions
     #[command(hide = true)]
-    Work { case: Case, count: u32 },
+    Work { case: Case },
+    /// Counts instructions and holds them against the recorded counts
+    Instructions {
+        /// Records the counts instead
+        #[arg(long)]
+        record: bool,
+    },
 }
 
 /// A server to measure.

@@ -10,11 +10,10 @@ use crate::micro::{self, Case};
 use crate::options::{Measure, Subject};
 use crate::rounds::{Rounds, SHARES, Turn};
 
-/// A layer by itself, or all that a server does outside of the kernel.
+/// A layer by itself, or all that the server does outside of the kernel.
 struct Layer {
     name: String,
-    /// Not measured for servers, whose time is told by the rounds.
-    nanoseconds: Option<f64>,
+    nanoseconds: f64,
     /// Unknown without valgrind.
     instructions: Option<f64>,
 }
@@ -29,7 +28,7 @@ pub(crate) fn run(measure: &Measure) -> io::Result<()> {
     );
     let rounds = Rounds::run(measure)?;
     print_rounds(measure, &rounds);
-    let layers = layers(measure)?;
+    let layers = layers()?;
     print_layers(&layers);
     if let Some(file) = &measure.json {
         let results = to_json(measure, &load_before, &rounds, &layers);
@@ -38,23 +37,14 @@ pub(crate) fn run(measure: &Measure) -> io::Result<()> {
     Ok(())
 }
 
-fn layers(measure: &Measure) -> io::Result<Vec<Layer>> {
+fn layers() -> io::Result<Vec<Layer>> {
     let counted = instructions::can_be_counted();
     let mut layers = Vec::new();
     for case in Case::ALL {
         layers.push(Layer {
-            name: case.name().to_owned(),
-            nanoseconds: Some(micro::nanoseconds(case)),
+            name: case.title().to_owned(),
+            nanoseconds: micro::nanoseconds(case),
             instructions: counted.then(|| instructions::of_case(case)).transpose()?,
-        });
-    }
-    for subject in Subject::ALL {
-        layers.push(Layer {
-            name: format!("{}: all outside of the kernel", subject.name()),
-            nanoseconds: None,
-            instructions: counted
-                .then(|| instructions::of_server(subject, measure.peers))
-                .transpose()?,
         });
     }
     Ok(layers)
@@ -99,7 +89,11 @@ fn print_layers(layers: &[Layer]) {
         instructions,
     } in layers
     {
-        println!("{name:36} {:>7} {:>14}", cell(*nanoseconds), cell(*instructions));
+        println!(
+            "{name:36} {:>7} {:>14}",
+            cell(Some(*nanoseconds)),
+            cell(*instructions)
+        );
     }
     if layers.iter().any(|layer| layer.instructions.is_none()) {
         println!("instructions were not counted: valgrind is not installed");

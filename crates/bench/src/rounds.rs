@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::child::{self, Server};
 use crate::load::{self, Load, Until};
 use crate::options::{Measure, Subject};
+use crate::statistics::median;
 
 /// Requests before a turn. More than our server remembers by default (32 MiB, about 160,000 answers), so that
 /// forgetting is measured with the rest.
@@ -111,13 +112,6 @@ async fn turn(subject: Subject, peers: u16, length: Duration) -> io::Result<Turn
         retransmissions: tally.retransmissions,
         strays: tally.strays,
     })
-}
-
-/// The middle one, or the lower of the two in the middle.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len().saturating_sub(1) / 2;
-    values.get(middle).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
