@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::num::NonZeroU8;
 use core::time::Duration;
 
 use coracle_wire::{Method, OptionNumber, Options};
@@ -175,7 +176,16 @@ pub struct Config {
     /// requests that must not be run twice. A message takes 31 bytes with IPv4 addresses, 59 with IPv6, and its answer 3
     /// beside its own; their index takes another 6 to 12 for each.
     pub seen_bytes: usize,
-    /// Peers whose message IDs are tracked; 65,536.
+    /// How many bytes may go to an address that has not proved itself for each byte that came from it (RFC 9175
+    /// §2.4). `None` switches this off, for closed networks. An address proves itself by an Echo value of ours, by the
+    /// answer to a request of ours, or by a security association. What does not fit is cut into smaller blocks or asked
+    /// to prove the address first. While addresses are unproved, all of them together may use at most half of each
+    /// bounded table.
+    pub amplification: Option<NonZeroU8>,
+    /// The key of Echo values (RFC 9175 §2.3). `None` takes one from the endpoint's seed; endpoints that serve one
+    /// address together are given the same, drawn at random for each start.
+    pub echo_key: Option<[u8; 16]>,
+    /// Peers whose message IDs are tracked, and at most as many addresses whose proof is; 65,536.
     pub max_peers: usize,
     /// Requests of others that are worked on at once, observers included; 65,536. More are answered 5.03.
     pub max_exchanges: usize,
@@ -213,6 +223,8 @@ impl Default for Config {
             response_body_bytes: 32 << 20,
             block_lifetime: transmission.max_transmit_wait(),
             seen_bytes: 32 << 20,
+            amplification: None,
+            echo_key: None,
             max_peers: 65_536,
             max_exchanges: 65_536,
             max_exchanges_per_peer: 8192,

@@ -8,6 +8,7 @@ use coracle_wire::{Message, MessageId, MessageType, Token};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
+use crate::amplification::Amplification;
 use crate::config::Config;
 use crate::limits;
 use crate::path::Path;
@@ -22,18 +23,21 @@ pub(crate) struct Context {
     pub(crate) timers: Timers,
     pub(crate) stats: Stats,
     pub(crate) events: VecDeque<Event>,
+    pub(crate) amplification: Amplification,
     random: ChaCha8Rng,
 }
 
 impl Context {
     pub(crate) fn new(config: Config, seed: [u8; 32]) -> Context {
+        let config = config.bounded();
         Context {
-            config: config.bounded(),
+            amplification: Amplification::new(&config, &mut stream(seed, 1)),
+            config,
             out: Outbox::default(),
             timers: Timers::default(),
             stats: Stats::default(),
             events: VecDeque::new(),
-            random: ChaCha8Rng::from_seed(seed),
+            random: stream(seed, 0),
         }
     }
 
@@ -71,6 +75,13 @@ impl Context {
         let share = (u128::from(self.random.next_u64()) * u128::from(micros)) >> 64;
         Duration::from_micros(u64::try_from(share).unwrap_or(micros))
     }
+}
+
+/// Random numbers from the seed: those of one stream tell nothing about another's.
+fn stream(seed: [u8; 32], number: u64) -> ChaCha8Rng {
+    let mut random = ChaCha8Rng::from_seed(seed);
+    random.set_stream(number);
+    random
 }
 
 struct Leaving {

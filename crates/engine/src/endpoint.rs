@@ -16,22 +16,23 @@
 
 mod observing;
 mod outcome;
+mod refusing;
 mod requesting;
 
 use alloc::boxed::Box;
 
-use coracle_wire::{CodeKind, Message, MessageError, MessageErrorKind, MessageType, Reaction, Status};
+use coracle_wire::{CodeKind, Message, MessageType};
 
 use crate::block::assembly::{self, Assemblies, Inbound, Part};
 use crate::block::bodies::{Asked, Bodies, lost_body};
 use crate::block::{cache_key, payload_key};
 use crate::config::Config;
 use crate::context::Context;
-use crate::exchange::admission::{Refusal, admit};
+use crate::endpoint::refusing::failure;
 use crate::exchange::asking;
 use crate::exchange::client::{Arrival, Client};
 use crate::exchange::reply::Reply;
-use crate::exchange::server::{Ask, Server, answer, answer_for, echo_block1, refuse};
+use crate::exchange::server::{Ask, Server, answer, answer_for, echo_block1};
 use crate::limits;
 use crate::message::{MessageLayer, Note, Owner, Verdict};
 use crate::observe::server::Observers;
@@ -113,13 +114,12 @@ impl Endpoint {
             Err(error) => return self.reject(&path, &error),
         };
         // 2 message
-        match self
-            .messages
-            .inbound(&mut self.context, now, &path, &message, true)
-        {
+        let allowance = self.context.allowance(now, &path, &message, datagram.len());
+        let messages = &mut self.messages;
+        match messages.inbound(&mut self.context, now, &path, &message, allowance) {
             Verdict::Request { seen, room } => match message.code.kind() {
                 CodeKind::Request(method) => {
-                    let ask = Ask::new(&path, method, &message, seen);
+                    let ask = Ask::new(&path, (method, &message), seen, allowance);
                     self.inbound_request(now, ask, &message, room)
                 }
                 _ => Received::Nothing,
@@ -271,47 +271,6 @@ impl Endpoint {
         Some(key)
     }
 
-    /// What a request must fulfil before anybody looks at what it asks for.
-    fn check(&mut self, ask: &mut Ask, message: &Message<'_>, room: bool) -> Result<(), Refusal> {
-        if message.token.len() > limits::MAX_TOKEN {
-            let text = "the token is too long";
-            return Err(Refusal::new(Status::BAD_REQUEST, DropReason::TokenLength, text));
-        }
-        ask.blocks = admit(&self.context.config, message.options)?;
-        let blocks = [ask.blocks.block1, ask.blocks.block2];
-        let goes_on = blocks.into_iter().flatten().any(|block| block.num() > 0);
-        let closed = self.closing && !goes_on;
-        if !room || closed || !self.server.has_room(&self.context, &ask.path.peer()) {
-            return Err(Refusal::new(
-                Status::SERVICE_UNAVAILABLE,
-                DropReason::Busy,
-                "busy, try again later",
-            ));
-        }
-        Ok(())
-    }
-
-    fn refuse<'d>(&mut self, now: Instant, ask: &mut Ask, refusal: &Refusal) -> Received<'d> {
-        refuse(&mut self.context, &mut self.messages, now, ask, refusal);
-        Received::Nothing
-    }
-
-    /// A malformed message: silence or a reset (RFC 7252 §3, §4.2, §4.3).
-    fn reject<'d>(&mut self, path: &Path, error: &MessageError) -> Received<'d> {
-        self.context.stats.drop_for(match error.kind {
-            MessageErrorKind::Version(_) => DropReason::Version,
-            MessageErrorKind::ReservedClass(_) => DropReason::ReservedClass,
-            MessageErrorKind::TypeCodeMismatch => DropReason::TypeCode,
-            _ => DropReason::Format,
-        });
-        if let Reaction::Reset(id) = error.reaction()
-            && !path.multicast
-        {
-            self.context.transmit_empty(path.back(), MessageType::Reset, id);
-        }
-        Received::Nothing
-    }
-
     /// A response after the message layer.
     fn inbound_response(
         &mut self,
@@ -335,6 +294,10 @@ impl Endpoint {
             }
             return;
         };
+        // Who knows our token reads what is sent to its address, unless many were sent it.
+        if !self.client.is_group(key) {
+            self.context.proved(now, path);
+        }
         let admitted = asking::admit(status, message, self.client.sent_options(key));
         if confirmable {
             // RFC 7252 §5.4.1: a response with a critical option that is not understood is rejected.
@@ -527,13 +490,4 @@ impl Endpoint {
             && self.messages.is_empty()
             && self.context.timers.is_empty()
     }
-}
-
-/// What a peer is told when the application's answer cannot be sent.
-fn failure() -> ResponseRef<'static> {
-    ResponseRef::new(
-        Status::INTERNAL_SERVER_ERROR,
-        coracle_wire::Options::empty(),
-        b"the answer is too long",
-    )
 }

@@ -5,6 +5,7 @@
 
 extern crate alloc;
 
+mod amplification;
 mod block;
 mod config;
 mod context;

@@ -73,6 +73,13 @@ pub(crate) const MAX_DIAGNOSTIC: usize = 128;
 /// Seconds that a client is asked to stay away when a bound is reached (RFC 7252 §5.9.3.4).
 pub(crate) const BUSY_MAX_AGE: u32 = 5;
 
+/// The length of an Echo value of ours, in bytes: as long as it can be for a challenge to fit into three times the
+/// shortest request, which is four bytes long (RFC 9175 §2.4). Who guesses blindly needs 2^47 attempts for one address.
+pub(crate) const ECHO: usize = 6;
+
+/// A proof of an address is remembered for one to two times this long after its last use.
+pub(crate) const PROOF_GENERATION: Duration = Duration::from_secs(1800);
+
 /// The longest Echo value (RFC 9175 §2.2.1), in bytes.
 pub(crate) const MAX_ECHO: usize = 40;
 
@@ -88,3 +95,5 @@ const _: () = assert!(65_536 % MESSAGE_ID_RUN as usize == 0);
 const _: () = assert!(MAX_DIAGNOSTIC < MAX_PAYLOAD);
 const _: () =
     assert!(SEEN_SHARE_OF_UNPROVED < SEEN_SHARE_OF_PEER && SEEN_SHARE_OF_PEER < SEEN_PLACES_AT_LEAST);
+// A header of four bytes, and two before the value of an option with a number below 269 (RFC 7252 §3.1).
+const _: () = assert!(4 + 2 + ECHO <= 3 * 4);

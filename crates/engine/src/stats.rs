@@ -117,6 +117,16 @@ pub struct Stats {
     pub refused: u64,
     /// Notifications sent.
     pub notifications: u64,
+    /// Bytes of requests from addresses that have not proved themselves.
+    pub unproved_bytes_in: u64,
+    /// Bytes that went out on their behalf.
+    pub unproved_bytes_out: u64,
+    /// Responses that asked for a proof of the address with an Echo option (RFC 9175 §2.4).
+    pub challenges: u64,
+    /// Addresses that proved themselves.
+    pub proofs: u64,
+    /// Datagrams that were not sent because the request did not pay for them.
+    pub withheld: u64,
     dropped: [u64; DropReason::ALL.len()],
 }
 
@@ -125,6 +135,14 @@ impl Stats {
     #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// Bytes out for each byte in, as to addresses that have not proved themselves (RFC 9175 §2.4); 0 before the first.
+    #[must_use]
+    pub fn amplification(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a ratio of counts")]
+        let ratio = self.unproved_bytes_out as f64 / self.unproved_bytes_in.max(1) as f64;
+        ratio
     }
 
     pub(crate) fn drop_for(&mut self, reason: DropReason) {

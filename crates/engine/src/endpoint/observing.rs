@@ -7,6 +7,7 @@ use coracle_wire::{
     Code, Message, MessageId, MessageType, Method, OptionNumber, Options, OptionsBuf, Status,
 };
 
+use crate::amplification::Allowance;
 use crate::endpoint::Endpoint;
 use crate::exchange::reply::Reply;
 use crate::exchange::server::Ask;
@@ -164,6 +165,7 @@ impl Endpoint {
             },
             parameters: self.context.config.transmission,
             resume: observer.resume.take(),
+            allowance: Allowance::UNLIMITED,
         };
         let message = Message {
             message_type: if confirmable {

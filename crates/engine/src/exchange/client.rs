@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use coracle_wire::{Code, Message, MessageId, MessageType, OptionNumber, Options, OptionsBuf, Status, Token};
 
+use crate::amplification::Allowance;
 use crate::block::block_at;
 use crate::block::transfer::Upload;
 use crate::config::TransmissionParameters;
@@ -136,6 +137,7 @@ impl Client {
             owner: Owner::Ping(key),
             parameters: context.config.transmission,
             resume: None,
+            allowance: Allowance::UNLIMITED,
         };
         let ping = Message::empty(MessageType::Confirmable, MessageId(0));
         match messages.send(context, now, sending, &ping) {
@@ -213,6 +215,7 @@ impl Client {
             owner: Owner::Request(key),
             parameters: asking.parameters,
             resume: None,
+            allowance: Allowance::UNLIMITED,
         };
         let sent = messages.send(context, now, sending, &message);
         let asking = self.table.get_mut(key)?;
@@ -243,6 +246,11 @@ impl Client {
         let same_peer = asking.is_group() || asking.path.peer() == path.peer();
         let same_request = acknowledges.is_none_or(|owner| owner == Owner::Request(key));
         (same_peer && same_request).then_some(key)
+    }
+
+    /// Whether a request went to a group.
+    pub(crate) fn is_group(&self, key: Key) -> bool {
+        self.table.get(key).is_some_and(Asking::is_group)
     }
 
     /// The options of a request, as the caller gave them.
@@ -535,6 +543,7 @@ impl Client {
             owner: Owner::Response,
             parameters: asking.parameters,
             resume: None,
+            allowance: Allowance::UNLIMITED,
         };
         // Where there is no room for it the server learns it from the Reset of its next notification.
         let _ = messages.send(context, now, sending, &message);

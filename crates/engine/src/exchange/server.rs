@@ -8,6 +8,7 @@ use coracle_wire::{
     BlockOption, Code, Message, MessageId, MessageType, Method, OptionNumber, Status, Token, decode_uint,
 };
 
+use crate::amplification::Allowance;
 use crate::context::Context;
 use crate::exchange::admission::{Blocks, Refusal};
 use crate::exchange::reply::Reply;
@@ -52,6 +53,8 @@ pub(crate) struct Ask {
     pub(crate) cache_key: u64,
     /// Tells the payloads of FETCH requests apart.
     pub(crate) payload_key: Option<u64>,
+    /// What may go out on its behalf.
+    pub(crate) allowance: Allowance,
     /// The content of No-Response (RFC 7967 §2.1).
     no_response: Option<u8>,
     id: MessageId,
@@ -60,7 +63,12 @@ pub(crate) struct Ask {
 }
 
 impl Ask {
-    pub(crate) fn new(path: &Path, method: Method, message: &Message<'_>, seen: Option<Note>) -> Ask {
+    pub(crate) fn new(
+        path: &Path,
+        (method, message): (Method, &Message<'_>),
+        seen: Option<Note>,
+        allowance: Allowance,
+    ) -> Ask {
         // A longer value is no No-Response: the option is elective (RFC 7252 §5.4.3, RFC 7967 §2).
         let no_response = message.options.get(OptionNumber::NO_RESPONSE);
         let no_response = no_response.filter(|value| value.len() <= 1).and_then(decode_uint);
@@ -72,6 +80,7 @@ impl Ask {
             blocks: Blocks::default(),
             cache_key: 0,
             payload_key: None,
+            allowance,
             no_response: no_response.and_then(|classes| u8::try_from(classes).ok()),
             id: message.message_id,
             acknowledged: false,
@@ -317,6 +326,7 @@ pub(crate) fn answer_for(
         owner,
         parameters: context.config.transmission,
         resume: None,
+        allowance: ask.allowance,
     };
     let sent = if ask.path.multicast {
         let leisure = context.random_within(context.config.transmission.default_leisure);
@@ -381,7 +391,7 @@ mod tests {
                 code: Code::from(Method::GET),
                 ..Message::empty(MessageType::Confirmable, MessageId(id))
             };
-            let ask = Ask::new(&path, Method::GET, &message, None);
+            let ask = Ask::new(&path, (Method::GET, &message), None, Allowance::UNLIMITED);
             let key = server.open(&context, Instant::ZERO, ask).unwrap();
             if id > 0 {
                 server.remove(key);

@@ -15,6 +15,7 @@ mod pacing;
 mod peers;
 mod record;
 mod seen;
+mod sending;
 mod shares;
 
 use alloc::boxed::Box;
@@ -24,14 +25,15 @@ use hashbrown::HashMap;
 
 use coracle_wire::{CodeKind, Message, MessageId, MessageType, Method};
 
-use crate::config::TransmissionParameters;
+use crate::amplification::Allowance;
 use crate::context::{Context, earliest};
-use crate::limits;
 pub(crate) use crate::message::pacing::Attempt;
 use crate::message::pacing::{depart, first_attempt, next_in_line, passes};
 use crate::message::peers::Peers;
 pub(crate) use crate::message::seen::Note;
 use crate::message::seen::{Care, Seen, Sight};
+pub(crate) use crate::message::sending::Sending;
+use crate::message::sending::encode;
 use crate::path::{Path, Peer};
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;
@@ -74,17 +76,6 @@ pub(crate) enum TimedOut {
     GivenUp { owner: Owner, retransmissions: u8 },
 }
 
-/// A message to send under a message ID of ours.
-#[derive(Clone, Copy)]
-pub(crate) struct Sending {
-    pub(crate) path: Path,
-    pub(crate) confirmable: bool,
-    pub(crate) owner: Owner,
-    pub(crate) parameters: TransmissionParameters,
-    /// Takes up the retransmission of a message it supersedes (RFC 7641 §4.5.2).
-    pub(crate) resume: Option<Attempt>,
-}
-
 struct Outgoing {
     sending: Sending,
     peer: Key,
@@ -122,14 +113,14 @@ impl MessageLayer {
         }
     }
 
-    /// Stage 2 of the way in. `proved`: the peer is known to be where its address says.
+    /// Stage 2 of the way in. `allowance` pays for an answer that is sent again.
     pub(crate) fn inbound(
         &mut self,
         context: &mut Context,
         now: Instant,
         path: &Path,
         message: &Message<'_>,
-        proved: bool,
+        allowance: Allowance,
     ) -> Verdict {
         self.heard(context, now, &path.peer());
         match (message.message_type, message.code.kind()) {
@@ -142,10 +133,10 @@ impl MessageLayer {
                 Verdict::Absorbed
             }
             (MessageType::Confirmable | MessageType::NonConfirmable, CodeKind::Request(method)) => {
-                self.inbound_request(context, now, path, message, (method, proved))
+                self.inbound_request(context, now, path, message, (method, allowance))
             }
             (MessageType::Confirmable | MessageType::NonConfirmable, CodeKind::Response(_)) => {
-                match self.note(context, now, path, message, Care::Lenient) {
+                match self.note(context, now, path, message, (Care::Lenient, Allowance::UNLIMITED)) {
                     Some(seen) => Verdict::Response {
                         seen,
                         acknowledges: None,
@@ -168,15 +159,17 @@ impl MessageLayer {
         now: Instant,
         path: &Path,
         message: &Message<'_>,
-        (method, proved): (Method, bool),
+        (method, allowance): (Method, Allowance),
     ) -> Verdict {
         // RFC 7252 §4.5: idempotent requests may be run again when the memory of them is needed.
         let care = if method.is_idempotent() {
             Care::Lenient
         } else {
-            Care::Strict { proved }
+            Care::Strict {
+                proved: allowance.is_unlimited(),
+            }
         };
-        match self.note(context, now, path, message, care) {
+        match self.note(context, now, path, message, (care, allowance)) {
             Some(seen) => Verdict::Request {
                 seen,
                 room: seen.is_some() || care == Care::Lenient,
@@ -193,14 +186,17 @@ impl MessageLayer {
         now: Instant,
         path: &Path,
         message: &Message<'_>,
-        care: Care,
+        (care, mut allowance): (Care, Allowance),
     ) -> Option<Option<Note>> {
         match self.seen.note(now, path, message.message_id, care) {
             Sight::New(note) => Some(Some(note)),
             Sight::NoRoom => Some(None),
             Sight::Again(reply) => {
                 context.stats.drop_for(DropReason::Duplicate);
-                if let Some(datagram) = reply {
+                // What repeats a request may be shorter than the request was, and pays less.
+                if let Some(datagram) = reply
+                    && allowance.spend(&mut context.stats, datagram.len())
+                {
                     context.out.push(path.back(), datagram);
                 }
                 None
@@ -424,7 +420,10 @@ impl MessageLayer {
                 continue;
             };
             [*high, *low] = id.0.to_be_bytes();
-            context.out.push(outgoing.sending.path, &outgoing.datagram);
+            let Sending { path, allowance, .. } = &mut outgoing.sending;
+            if context.pay(now, path, allowance, outgoing.datagram.len()) {
+                context.out.push(*path, &outgoing.datagram);
+            }
             self.left(context, now, key);
         }
     }
@@ -461,8 +460,11 @@ impl MessageLayer {
         if let Some(next) = attempt.next(&outgoing.sending.parameters) {
             *attempt = next;
             context.timers.arm(TimerKey::Outgoing(key), now + attempt.timeout);
-            context.stats.retransmissions += 1;
-            context.out.push(outgoing.sending.path, &outgoing.datagram);
+            let Sending { path, allowance, .. } = &mut outgoing.sending;
+            if context.pay(now, path, allowance, outgoing.datagram.len()) {
+                context.stats.retransmissions += 1;
+                context.out.push(*path, &outgoing.datagram);
+            }
             return TimedOut::Again;
         }
         let (owner, retransmissions) = (outgoing.sending.owner, attempt.retransmissions);
@@ -580,11 +582,4 @@ impl MessageLayer {
         found.sort_by_key(|(left, ..)| *left);
         found.into_iter().map(|(_, key, owner)| (key, owner)).collect()
     }
-}
-
-fn encode(message: &Message<'_>) -> Option<Box<[u8]>> {
-    let len = message.encoded_len();
-    let mut datagram = alloc::vec![0; len];
-    let fits = len <= limits::MAX_DATAGRAM && message.encode(&mut datagram).is_ok();
-    fits.then(|| datagram.into_boxed_slice())
 }

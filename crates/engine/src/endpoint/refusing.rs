@@ -1,0 +1,64 @@
+//! Requests and messages that the engine does not take.
+
+use coracle_wire::{Message, MessageError, MessageErrorKind, MessageType, Reaction, Status};
+
+use crate::endpoint::Endpoint;
+use crate::exchange::admission::{Refusal, admit};
+use crate::exchange::server::{Ask, refuse};
+use crate::limits;
+use crate::path::Path;
+use crate::stats::DropReason;
+use crate::time::Instant;
+use crate::values::{Received, ResponseRef};
+
+impl Endpoint {
+    /// What a request must fulfil before anybody looks at what it asks for.
+    pub(super) fn check(&mut self, ask: &mut Ask, message: &Message<'_>, room: bool) -> Result<(), Refusal> {
+        if message.token.len() > limits::MAX_TOKEN {
+            let text = "the token is too long";
+            return Err(Refusal::new(Status::BAD_REQUEST, DropReason::TokenLength, text));
+        }
+        ask.blocks = admit(&self.context.config, message.options)?;
+        let blocks = [ask.blocks.block1, ask.blocks.block2];
+        let goes_on = blocks.into_iter().flatten().any(|block| block.num() > 0);
+        let closed = self.closing && !goes_on;
+        if !room || closed || !self.server.has_room(&self.context, &ask.path.peer()) {
+            return Err(Refusal::new(
+                Status::SERVICE_UNAVAILABLE,
+                DropReason::Busy,
+                "busy, try again later",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn refuse<'d>(&mut self, now: Instant, ask: &mut Ask, refusal: &Refusal) -> Received<'d> {
+        refuse(&mut self.context, &mut self.messages, now, ask, refusal);
+        Received::Nothing
+    }
+
+    /// A malformed message: silence or a reset (RFC 7252 §3, §4.2, §4.3).
+    pub(super) fn reject<'d>(&mut self, path: &Path, error: &MessageError) -> Received<'d> {
+        self.context.stats.drop_for(match error.kind {
+            MessageErrorKind::Version(_) => DropReason::Version,
+            MessageErrorKind::ReservedClass(_) => DropReason::ReservedClass,
+            MessageErrorKind::TypeCodeMismatch => DropReason::TypeCode,
+            _ => DropReason::Format,
+        });
+        if let Reaction::Reset(id) = error.reaction()
+            && !path.multicast
+        {
+            self.context.transmit_empty(path.back(), MessageType::Reset, id);
+        }
+        Received::Nothing
+    }
+}
+
+/// What a peer is told when the application's answer cannot be sent.
+pub(super) fn failure() -> ResponseRef<'static> {
+    ResponseRef::new(
+        Status::INTERNAL_SERVER_ERROR,
+        coracle_wire::Options::empty(),
+        b"the answer is too long",
+    )
+}
