@@ -185,7 +185,8 @@ pub struct Config {
     /// The key of Echo values (RFC 9175 §2.3). `None` takes one from the endpoint's seed; endpoints that serve one
     /// address together are given the same, drawn at random for each start.
     pub echo_key: Option<[u8; 16]>,
-    /// Peers whose message IDs are tracked, and at most as many addresses whose proof is; 65,536.
+    /// Peers whose message IDs are tracked, those that observe among them, and at most as many addresses whose proof is;
+    /// 262,144.
     pub max_peers: usize,
     /// Requests of others that are worked on at once, observers included; 65,536. More are answered 5.03.
     pub max_exchanges: usize,
@@ -225,7 +226,7 @@ impl Default for Config {
             seen_bytes: 32 << 20,
             amplification: None,
             echo_key: None,
-            max_peers: 65_536,
+            max_peers: 262_144,
             max_exchanges: 65_536,
             max_exchanges_per_peer: 8192,
             max_observers: 32_768,

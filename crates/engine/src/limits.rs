@@ -19,6 +19,9 @@ pub(crate) const MESSAGE_ID_RUN: u16 = 1024;
 /// How many timers one call of `handle_timeout` runs, so that a call has an end; the rest is due at once.
 pub(crate) const TIMERS_PER_CALL: usize = 256;
 
+/// How many peers one call of `handle_timeout` looks at to forget those that were not used for long.
+pub(crate) const PEERS_PER_SWEEP: usize = 256;
+
 /// Remembered messages and their answers lie in segments of at most this many bytes, which are taken and forgotten as
 /// a whole: more would make one call forget too many at once, fewer cost more than they hold.
 pub(crate) const SEEN_SEGMENT: usize = 16 * 1024;

@@ -1,58 +1,87 @@
 //! A table whose keys carry a generation, so that a reused place is never mistaken for what stood there before.
+//!
+//! The places lie in chunks, the first ones are used first, and a chunk that nothing is left in is given back: a table
+//! that was large once does not stay so.
 
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::num::NonZeroU32;
 
 /// A place in a [`Slab`], valid until its value is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     index: u32,
-    generation: u32,
+    generation: NonZeroU32,
 }
 
 impl Key {
     /// Before all others.
     pub(crate) const FIRST: Key = Key {
         index: 0,
-        generation: 0,
+        generation: NonZeroU32::MIN,
     };
     /// After all others.
     pub(crate) const LAST: Key = Key {
         index: u32::MAX,
-        generation: u32::MAX,
+        generation: NonZeroU32::MAX,
     };
 }
 
-struct Place<T> {
-    generation: u32,
-    value: Option<T>,
+/// Places in a chunk; as many as the bits that tell which are in use.
+const CHUNK: u32 = u64::BITS;
+
+struct Chunk<T> {
+    used: u64,
+    places: Vec<Option<(NonZeroU32, T)>>,
+}
+
+impl<T> Chunk<T> {
+    const EMPTY: Chunk<T> = Chunk {
+        used: 0,
+        places: Vec::new(),
+    };
+
+    fn is_full(&self) -> bool {
+        self.used == u64::MAX
+    }
 }
 
 pub(crate) struct Slab<T> {
-    places: Vec<Place<T>>,
-    free: Vec<u32>,
+    chunks: Vec<Chunk<T>>,
+    len: usize,
     capacity: usize,
+    /// The chunks that have room, and some that had; the first one is used first.
+    with_room: BinaryHeap<Reverse<u32>>,
+    /// The empty chunk that keeps its memory for the next value.
+    spare: Option<u32>,
+    /// Of the value that was inserted last.
+    generation: NonZeroU32,
 }
 
 impl<T> Slab<T> {
     /// An empty table that never holds more than `capacity` values.
     pub(crate) fn new(capacity: usize) -> Slab<T> {
         Slab {
-            places: Vec::new(),
-            free: Vec::new(),
+            chunks: Vec::new(),
+            len: 0,
             capacity: capacity.min(u32::MAX as usize),
+            with_room: BinaryHeap::new(),
+            spare: None,
+            generation: NonZeroU32::MAX,
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.places.len() - self.free.len()
+        self.len
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.len() >= self.capacity
+        self.len >= self.capacity
     }
 
     /// The key of the new value, or the value back when the table is full.
@@ -60,40 +89,53 @@ impl<T> Slab<T> {
         if self.is_full() {
             return Err(value);
         }
-        if let Some(index) = self.free.pop()
-            && let Some(place) = self.places.get_mut(index as usize)
-        {
-            place.value = Some(value);
-            return Ok(Key {
-                index,
-                generation: place.generation,
-            });
-        }
-        let Ok(index) = u32::try_from(self.places.len()) else {
+        let generation = self.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        let Some((first, chunk)) = self.first_with_room() else {
             return Err(value);
         };
-        self.places.push(Place {
-            generation: 0,
-            value: Some(value),
-        });
-        Ok(Key { index, generation: 0 })
+        let place = chunk.used.trailing_ones();
+        match chunk.places.get_mut(place as usize) {
+            Some(free) => *free = Some((generation, value)),
+            None => chunk.places.push(Some((generation, value))),
+        }
+        chunk.used |= 1 << place;
+        self.len += 1;
+        self.generation = generation;
+        if self.spare == Some(first) {
+            self.spare = None;
+        }
+        let index = first * CHUNK + place;
+        Ok(Key { index, generation })
+    }
+
+    /// The first chunk with room, made when there is none.
+    fn first_with_room(&mut self) -> Option<(u32, &mut Chunk<T>)> {
+        while let Some(Reverse(first)) = self.with_room.peek().copied() {
+            let has_room = |chunk: &Chunk<T>| !chunk.is_full();
+            if self.chunks.get(first as usize).is_some_and(has_room) {
+                return Some((first, self.chunks.get_mut(first as usize)?));
+            }
+            self.with_room.pop();
+        }
+        let last = u32::try_from(self.chunks.len()).ok()?;
+        self.chunks.push(Chunk::EMPTY);
+        self.with_room.push(Reverse(last));
+        Some((last, self.chunks.last_mut()?))
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
-        let place = self.places.get(key.index as usize)?;
-        if place.generation == key.generation {
-            place.value.as_ref()
-        } else {
-            None
+        let chunk = self.chunks.get((key.index / CHUNK) as usize)?;
+        match chunk.places.get((key.index % CHUNK) as usize)? {
+            Some((generation, value)) if *generation == key.generation => Some(value),
+            _ => None,
         }
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let place = self.places.get_mut(key.index as usize)?;
-        if place.generation == key.generation {
-            place.value.as_mut()
-        } else {
-            None
+        let chunk = self.chunks.get_mut((key.index / CHUNK) as usize)?;
+        match chunk.places.get_mut((key.index % CHUNK) as usize)? {
+            Some((generation, value)) if *generation == key.generation => Some(value),
+            _ => None,
         }
     }
 
@@ -102,26 +144,49 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
-        let place = self.places.get_mut(key.index as usize)?;
-        if place.generation != key.generation {
-            return None;
+        let (at, place) = (key.index / CHUNK, key.index % CHUNK);
+        let chunk = self.chunks.get_mut(at as usize)?;
+        let found = chunk.places.get_mut(place as usize)?;
+        let (_, value) = found.take_if(|(generation, _)| *generation == key.generation)?;
+        if chunk.is_full() {
+            self.with_room.push(Reverse(at));
         }
-        let value = place.value.take()?;
-        place.generation = place.generation.wrapping_add(1);
-        self.free.push(key.index);
+        chunk.used &= !(1 << place);
+        self.len -= 1;
+        if chunk.used == 0 {
+            self.give_back(at);
+        }
         Some(value)
     }
 
+    /// A chunk was emptied: the first of the empty ones keeps its memory for the next value, others give it back.
+    fn give_back(&mut self, emptied: u32) {
+        let first = self.spare.map_or(emptied, |spare| spare.min(emptied));
+        let other = self.spare.replace(first).map(|spare| spare.max(emptied));
+        if let Some(chunk) = other.and_then(|other| self.chunks.get_mut(other as usize)) {
+            chunk.places = Vec::new();
+        }
+        let is_given_back = |chunk: &Chunk<T>| chunk.used == 0 && chunk.places.capacity() == 0;
+        while self.chunks.last().is_some_and(is_given_back) {
+            self.chunks.pop();
+        }
+        if self.chunks.len() * 4 < self.chunks.capacity() {
+            self.chunks.shrink_to(self.chunks.len() * 2);
+            let chunks = self.chunks.len();
+            self.with_room.retain(|Reverse(chunk)| (*chunk as usize) < chunks);
+            self.with_room.shrink_to(chunks * 2);
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.places.iter().enumerate().filter_map(|(index, place)| {
-            let index = u32::try_from(index).ok()?;
-            Some((
-                Key {
-                    index,
-                    generation: place.generation,
-                },
-                place.value.as_ref()?,
-            ))
+        let chunks = (0_u32..).zip(&self.chunks);
+        chunks.flat_map(|(first, chunk)| {
+            let places = (first * CHUNK..).zip(&chunk.places);
+            places.filter_map(|(index, place)| {
+                let (generation, value) = place.as_ref()?;
+                let generation = *generation;
+                Some((Key { index, generation }, value))
+            })
         })
     }
 }
@@ -150,5 +215,36 @@ mod tests {
         assert_eq!(slab.insert(2), Err(2));
         slab.remove(key);
         assert!(slab.insert(2).is_ok());
+    }
+
+    #[test]
+    fn what_was_large_once_is_given_back() {
+        let mut slab = Slab::new(100_000);
+        let keys: Vec<Key> = (0..100_000).map(|value| slab.insert(value).unwrap()).collect();
+        for (key, value) in keys.iter().zip(0..).skip(64) {
+            assert_eq!(slab.remove(*key), Some(value));
+        }
+        assert!(slab.chunks.len() < 4 && slab.chunks.capacity() < 16);
+        assert_eq!(slab.iter().map(|(_, value)| *value).sum::<i32>(), 64 * 63 / 2);
+        let again = slab.insert(1).unwrap();
+        assert_eq!((slab.get(again), slab.len()), (Some(&1), 65));
+        assert!(keys.iter().skip(64).all(|key| !slab.contains(*key)));
+    }
+
+    /// One value that comes and goes at the edge of a chunk keeps its memory.
+    #[test]
+    fn one_empty_chunk_is_kept() {
+        let mut slab = Slab::new(1000);
+        let mut keys: Vec<Key> = (0..65).map(|value| slab.insert(value).unwrap()).collect();
+        for _ in 0..3 {
+            slab.remove(keys.pop().unwrap());
+            assert_eq!((slab.chunks.len(), slab.spare), (2, Some(1)));
+            keys.push(slab.insert(7).unwrap());
+            assert_eq!((slab.chunks.len(), slab.spare), (2, None));
+        }
+        for key in keys {
+            slab.remove(key);
+        }
+        assert!(slab.is_empty() && slab.chunks.len() <= 2);
     }
 }

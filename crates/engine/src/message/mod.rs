@@ -29,7 +29,7 @@ use crate::amplification::Allowance;
 use crate::context::{Context, earliest};
 pub(crate) use crate::message::pacing::Attempt;
 use crate::message::pacing::{depart, first_attempt, next_in_line, passes};
-use crate::message::peers::Peers;
+use crate::message::peers::{PeerState, Peers};
 pub(crate) use crate::message::seen::Note;
 use crate::message::seen::{Care, Seen, Sight};
 pub(crate) use crate::message::sending::Sending;
@@ -86,7 +86,7 @@ struct Outgoing {
 }
 
 pub(crate) struct MessageLayer {
-    peers: Peers,
+    pub(crate) peers: Peers,
     seen: Seen,
     outgoing: Slab<Outgoing>,
     at_leisure: Slab<(Sending, Box<[u8]>)>,
@@ -356,11 +356,11 @@ impl MessageLayer {
         sending: Sending,
         datagram: Box<[u8]>,
     ) -> Result<Key, Full> {
-        let first_id = context.random_u16();
+        let first_id = || context.random_u16();
         let Some(peer) = self.peers.enter(now, &sending.path.peer(), first_id) else {
             return Err(Full);
         };
-        let waiting = self.peers.get_mut(peer).map_or(0, |state| state.queue.len());
+        let waiting = self.peers.get(peer).map_or(0, PeerState::waits);
         if waiting >= context.config.max_queue_per_peer {
             return Err(Full);
         }
@@ -374,21 +374,20 @@ impl MessageLayer {
         let key = self.outgoing.insert(outgoing).map_err(|_| Full)?;
         // A response that needs no acknowledgement does not wait behind requests, only behind its like.
         if let Some(state) = self.peers.get_mut(peer) {
-            state.messages.insert(key);
-            if sending.resume.is_some() {
+            let like = |key: &Key| {
+                self.outgoing
+                    .get(*key)
+                    .is_some_and(|other| passes(&other.sending))
+            };
+            let place = if sending.resume.is_some() {
                 // It goes on in the place of the one that it supersedes.
-                state.queue.push_front(key);
+                0
             } else if passes(&sending) {
-                let like = |key: &Key| {
-                    self.outgoing
-                        .get(*key)
-                        .is_some_and(|other| passes(&other.sending))
-                };
-                let place = state.queue.iter().take_while(|key| like(key)).count();
-                state.queue.insert(place, key);
+                state.waiting().take_while(like).count()
             } else {
-                state.queue.push_back(key);
-            }
+                waiting
+            };
+            state.wait(key, place);
         }
         self.dispatch(context, now, peer);
         Ok(key)
@@ -400,7 +399,7 @@ impl MessageLayer {
             let next = next_in_line(state, &self.outgoing, now)
                 .and_then(|(place, key, turn)| Some((place, key, turn, self.outgoing.get_mut(key)?)));
             let Some((place, key, turn, outgoing)) = next else {
-                match state.queue.pop_front() {
+                match state.leave(0) {
                     Some(_) => continue,
                     None => break,
                 }
@@ -413,7 +412,7 @@ impl MessageLayer {
                 Err(Some(at)) => return context.timers.arm(TimerKey::Peer(peer), at),
                 Err(None) => return,
             };
-            state.queue.remove(place);
+            state.leave(place);
             depart(state, &outgoing.sending, now, outgoing.datagram.len());
             outgoing.id = Some(id);
             let [_, _, high, low, ..] = &mut *outgoing.datagram else {
@@ -508,15 +507,11 @@ impl MessageLayer {
         let Some(state) = self.peers.get_mut(outgoing.peer) else {
             return Some(outgoing);
         };
-        state.messages.remove(&key);
-        match outgoing.id {
-            Some(_) => {
-                if outgoing.sending.confirmable {
-                    state.in_flight = state.in_flight.saturating_sub(1);
-                    self.dispatch(context, now, outgoing.peer);
-                }
-            }
-            None => state.queue.retain(|waiting| *waiting != key),
+        let waits = outgoing.id.is_none();
+        state.forget(key, waits);
+        if !waits && outgoing.sending.confirmable {
+            state.in_flight = state.in_flight.saturating_sub(1);
+            self.dispatch(context, now, outgoing.peer);
         }
         Some(outgoing)
     }
@@ -574,9 +569,9 @@ impl MessageLayer {
             identity: None,
         };
         let state = self.peers.find(&peer).and_then(|key| self.peers.get(key));
-        let messages = state.map(|state| &state.messages).into_iter().flatten();
+        let messages = state.into_iter().flat_map(PeerState::messages);
         let mut found: Vec<_> = messages
-            .filter_map(|key| Some((*key, self.outgoing.get(*key)?)))
+            .filter_map(|key| Some((key, self.outgoing.get(key)?)))
             .map(|(key, outgoing)| (outgoing.id.is_some(), key, outgoing.sending.owner))
             .collect();
         found.sort_by_key(|(left, ..)| *left);

@@ -47,11 +47,11 @@ pub(super) fn next_in_line(
     now: Instant,
 ) -> Option<(usize, Key, Result<(), Option<Instant>>)> {
     let sending = |key: Key| outgoing.get(key).map(|outgoing| &outgoing.sending);
-    let front = *state.queue.front()?;
+    let front = state.waiting().next()?;
     let first = turn(state, sending(front)?, now);
     if matches!(first, Err(Some(_))) {
         let confirmable = |key: Key| sending(key).filter(|sending| sending.confirmable);
-        let mut places = state.queue.iter().copied().enumerate();
+        let mut places = state.waiting().enumerate();
         let other = places.find_map(|(place, key)| Some((place, key, confirmable(key)?)));
         if let Some((place, key, _)) = other.filter(|(.., other)| turn(state, other, now).is_ok()) {
             return Some((place, key, Ok(())));
