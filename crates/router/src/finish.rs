@@ -4,80 +4,98 @@ use coracle_wire::{ContentFormat, Method, OptionNumber, OptionsBuf, Status};
 
 use crate::preconditions::Preconditions;
 use crate::rejection::Rejection;
+use crate::request::Request;
 use crate::response::{IntoResponse, Response};
+use crate::wishes::Wishes;
 
 /// The rest of a request's wishes, kept until the response is there.
 #[derive(Debug)]
 pub(crate) struct Finish {
     method: Method,
+    /// What Accept asks for.
     accept: Option<ContentFormat>,
     /// The one format that the route produces.
     format: Option<ContentFormat>,
-    /// The ETag options of a GET.
-    validators: OptionsBuf,
-    /// Preconditions of a GET: they are held against its own response.
-    preconditions: Option<Preconditions>,
+    /// The preconditions of a GET are held against its own response.
+    preconditions: bool,
+    /// The ETag options of a GET, and its preconditions.
+    conditions: OptionsBuf,
 }
 
 impl Finish {
-    pub(crate) fn new(method: Method, options: &OptionsBuf, format: Option<ContentFormat>) -> Finish {
-        let options = options.as_options();
-        let mut validators = OptionsBuf::new();
-        if method == Method::GET {
-            for etag in options.etags() {
-                let _ = validators.insert(OptionNumber::ETAG, etag);
+    pub(crate) fn new(request: &Request, wishes: Wishes, format: Option<ContentFormat>) -> Finish {
+        let mut conditions = OptionsBuf::new();
+        if request.method == Method::GET && (wishes.validators || wishes.preconditions) {
+            for option in request
+                .options
+                .iter()
+                .filter(|option| is_condition(option.number))
+            {
+                let _ = conditions.insert(option.number, option.value);
             }
         }
         Finish {
-            method,
-            accept: options.accept(),
+            method: request.method,
+            accept: wishes.accept,
             format,
-            validators,
-            preconditions: None,
+            preconditions: wishes.preconditions,
+            conditions,
         }
     }
 
-    pub(crate) fn with_preconditions(mut self, preconditions: Preconditions) -> Finish {
-        self.preconditions = Some(preconditions);
-        self
+    pub(crate) fn apply(&self, response: &mut Response) {
+        response.settle(success(self.method));
+        if let Err(rejection) = self.check(response) {
+            *response = rejection.into_response();
+        } else if response.status == Status::CONTENT && self.is_known(response) {
+            validate(response);
+        }
     }
 
-    pub(crate) fn apply(self, mut response: Response) -> Response {
-        response.settle(success(self.method));
-        if let Some(preconditions) = &self.preconditions
-            && response.status.is_success()
-            && !preconditions.hold_for(&response)
-        {
-            return Rejection::Precondition.into_response();
+    /// Holds a success against preconditions and Accept.
+    fn check(&self, response: &mut Response) -> Result<(), Rejection> {
+        if self.preconditions && response.status.is_success() {
+            let preconditions = Preconditions::of(self.conditions.as_options());
+            if !preconditions.hold_for(response) {
+                return Err(Rejection::Precondition);
+            }
         }
         if response.status != Status::CONTENT {
-            return response;
+            return Ok(());
         }
-        if let (None, Some(format)) = (response.content_format(), self.format) {
-            response = response.with_content_format(format);
+        let said = response.content_format();
+        if let (None, Some(format)) = (said, self.format) {
+            response.set_content_format(format);
         }
-        if let Some(accept) = self.accept
-            && response.content_format() != Some(accept)
-        {
-            return Rejection::NotAcceptable { accept }.into_response();
+        match self.accept {
+            Some(accept) if said.or(self.format) != Some(accept) => Err(Rejection::NotAcceptable { accept }),
+            _ => Ok(()),
         }
-        self.validate(response)
     }
 
-    /// RFC 7252 §5.9.1.3, §5.10.6.2: what the peer has already is not sent again.
-    fn validate(&self, mut response: Response) -> Response {
-        let known = match response.options.get(OptionNumber::ETAG) {
-            Some(etag) => self.validators.as_options().etags().any(|known| known == etag),
-            None => false,
-        };
-        if known {
-            response.status = Status::VALID;
-            response.payload.clear();
-            response.window = None;
-            response.options.remove(OptionNumber::CONTENT_FORMAT);
+    /// Whether the peer has the representation.
+    fn is_known(&self, response: &Response) -> bool {
+        if self.conditions.is_empty() {
+            return false;
         }
-        response
+        let etag = response.options.get(OptionNumber::ETAG);
+        etag.is_some_and(|etag| self.conditions.as_options().etags().any(|known| known == etag))
     }
+}
+
+/// RFC 7252 §5.9.1.3, §5.10.6.2: what the peer has already is not sent again.
+fn validate(response: &mut Response) {
+    response.status = Status::VALID;
+    response.payload.clear();
+    response.window = None;
+    response.options.remove(OptionNumber::CONTENT_FORMAT);
+}
+
+fn is_condition(number: OptionNumber) -> bool {
+    matches!(
+        number,
+        OptionNumber::ETAG | OptionNumber::IF_MATCH | OptionNumber::IF_NONE_MATCH
+    )
 }
 
 /// RFC 7252 §5.8, RFC 8132 §2.

@@ -48,7 +48,8 @@ macro_rules! handlers {
                         Ok(value) => value,
                         Err(rejection) => return rejection.into_response(),
                     };)*
-                    drop((request, state));
+                    drop(request);
+                    drop(state);
                     self($($T),*).await.into_response()
                 })
             }

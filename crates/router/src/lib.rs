@@ -84,6 +84,7 @@ mod route;
 mod router;
 mod table;
 mod trie;
+mod wishes;
 
 pub use bytes::Bytes;
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use coracle_engine::Body;
 use coracle_formats::link_format::Link;
-use coracle_wire::{ContentFormat, Method, OptionNumber, Options, check_option};
+use coracle_wire::{ContentFormat, Method, OptionNumber, Options};
 
 use crate::rejection::Rejection;
 use crate::request::DEFAULT_BODY_LIMIT;
+use crate::wishes::Wishes;
 
 pub(crate) type LinkSource = Arc<dyn Fn(&str) -> Vec<Link> + Send + Sync>;
 
@@ -42,8 +43,8 @@ pub(crate) enum Takes {
 
 impl Meta {
     /// What can be said against a request by its options alone, the most severe first.
-    pub(crate) fn admit(&self, method: Method, options: Options<'_>) -> Result<Takes, Rejection> {
-        self.check_options(options)?;
+    pub(crate) fn admit(&self, method: Method, options: Options<'_>) -> Result<(Takes, Wishes), Rejection> {
+        let wishes = Wishes::of(options, &self.options)?;
         let handler = self
             .methods
             .iter()
@@ -52,27 +53,27 @@ impl Meta {
         let takes = handler.or(self.any).ok_or_else(|| Rejection::Method {
             allowed: self.allowed(),
         })?;
-        if let Some(accept) = options.accept()
+        if let Some(accept) = wishes.accept
             && !declares(&self.produces, accept)
         {
             return Err(Rejection::NotAcceptable { accept });
         }
-        if let Some(found) = options.content_format()
+        if let Some(found) = wishes.content_format
             && !matches!(method, Method::GET | Method::DELETE)
             && !declares(&self.consumes, found)
         {
             return Err(Rejection::ContentFormat { found });
         }
-        Ok(takes)
+        Ok((takes, wishes))
     }
 
     /// A request that is refused is streamed: it is answered on its first block and not assembled in vain.
     pub(crate) fn body(&self, method: Method, options: Options<'_>) -> Body {
         match self.admit(method, options) {
-            Ok(Takes::Whole) => Body::Collect {
+            Ok((Takes::Whole, _)) => Body::Collect {
                 limit: self.body_limit.unwrap_or(DEFAULT_BODY_LIMIT),
             },
-            Ok(Takes::Parts) | Err(_) => Body::Stream,
+            Ok((Takes::Parts, _)) | Err(_) => Body::Stream,
         }
     }
 
@@ -82,21 +83,6 @@ impl Meta {
             [format] => Some(format),
             _ => None,
         }
-    }
-
-    /// RFC 7252 §5.4.1: critical options must be understood; §5.4.3, §5.4.5: a value of a wrong form and one too many
-    /// of a kind count as not understood.
-    fn check_options(&self, options: Options<'_>) -> Result<(), Rejection> {
-        let mut previous = None;
-        for option in options.iter().filter(|option| option.number.is_critical()) {
-            let number = option.number;
-            let known = is_of_the_stack(number) || self.options.contains(&number);
-            let repeated = previous.replace(number) == Some(number);
-            if !known || check_option(number, option.value).is_err() || repeated && !is_repeatable(number) {
-                return Err(Rejection::Option(number));
-            }
-        }
-        Ok(())
     }
 
     fn allowed(&self) -> String {
@@ -121,25 +107,4 @@ impl fmt::Debug for Meta {
 
 fn declares(declared: &[ContentFormat], format: ContentFormat) -> bool {
     declared.is_empty() || declared.contains(&format)
-}
-
-/// Critical options that the engine or the router understands for every route.
-fn is_of_the_stack(number: OptionNumber) -> bool {
-    matches!(
-        number,
-        OptionNumber::IF_MATCH
-            | OptionNumber::URI_HOST
-            | OptionNumber::IF_NONE_MATCH
-            | OptionNumber::URI_PORT
-            | OptionNumber::URI_PATH
-            | OptionNumber::URI_QUERY
-            | OptionNumber::ACCEPT
-            | OptionNumber::BLOCK2
-            | OptionNumber::BLOCK1
-    )
-}
-
-/// Unregistered options say nothing of how often they may occur: that is the route's to judge.
-fn is_repeatable(number: OptionNumber) -> bool {
-    number.definition().is_none_or(|definition| definition.repeatable)
 }

@@ -12,6 +12,7 @@ use crate::rejection::Rejection;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use crate::route::{Answer, Call, Route};
+use crate::wishes::Wishes;
 
 /// Options (4.02), method (4.05), Accept (4.06), Content-Format (4.15), preconditions (4.12), the handler, and at
 /// last what [`Finish`] does.
@@ -34,26 +35,22 @@ impl Resource {
             .or(self.any.as_ref())
     }
 
-    fn admit(&self, request: &Request) -> Result<&Route, Rejection> {
-        self.meta.admit(request.method, request.options.as_options())?;
-        self.handler(request.method).ok_or(Rejection::NotFound)
+    fn admit(&self, request: &Request) -> Result<(&Route, Wishes), Rejection> {
+        let (_, wishes) = self.meta.admit(request.method, request.options.as_options())?;
+        let handler = self.handler(request.method).ok_or(Rejection::NotFound)?;
+        Ok((handler, wishes))
     }
 
-    fn call_if(
-        &self,
-        conditions: Preconditions,
-        finish: Finish,
-        handler: &Route,
-        request: Request,
-    ) -> Answer {
+    fn call_if(&self, finish: Finish, handler: &Route, request: Request) -> Answer {
         let current = self.handlers.iter().find(|(method, _)| *method == Method::GET);
         let Some((_, current)) = current else {
             return Answer::ready(Rejection::Precondition.into_response());
         };
+        let conditions = Preconditions::of(request.options.as_options());
         let (current, handler, meta) = (current.clone(), handler.clone(), self.meta.clone());
         Answer::later(Box::pin(async move {
             match hold(&conditions, &current, &request, &meta).await {
-                true => finish.apply(handler.answer(request).await),
+                true => handler.answer(request).finished_by(finish).await,
                 false => Rejection::Precondition.into_response(),
             }
         }))
@@ -62,23 +59,18 @@ impl Resource {
 
 impl Call for Resource {
     fn call(&self, request: Request) -> Answer {
-        let handler = match self.admit(&request) {
-            Ok(handler) => handler,
+        let (handler, mut wishes) = match self.admit(&request) {
+            Ok(admitted) => admitted,
             Err(rejection) => return Answer::ready(rejection.into_response()),
         };
-        let finish = Finish::new(request.method, &request.options, self.meta.only_format());
-        if self.meta.conditional {
-            return handler.answer(request).finished_by(finish);
-        }
-        let conditions = Preconditions::of(request.options.as_options());
-        if conditions.is_empty() {
-            handler.answer(request).finished_by(finish)
-        } else if request.method == Method::GET {
-            handler
-                .answer(request)
-                .finished_by(finish.with_preconditions(conditions))
+        let call_if = wishes.preconditions && !self.meta.conditional && request.method != Method::GET;
+        // Those of a GET are held against its own response.
+        wishes.preconditions &= !self.meta.conditional && !call_if;
+        let finish = Finish::new(&request, wishes, self.meta.only_format());
+        if call_if {
+            self.call_if(finish, handler, request)
         } else {
-            self.call_if(conditions, finish, handler, request)
+            handler.answer(request).finished_by(finish)
         }
     }
 }
@@ -109,7 +101,11 @@ async fn representation(current: &Route, request: &Request, accept: Option<Conte
     if let Some(accept) = accept {
         question = question.with_accept(accept);
     }
-    let finish = Finish::new(Method::GET, &question.options, None);
+    let wishes = Wishes {
+        accept,
+        ..Wishes::default()
+    };
+    let finish = Finish::new(&question, wishes, None);
     current.answer(question).finished_by(finish).await
 }
 

@@ -83,8 +83,7 @@ impl Response {
     /// With this Content-Format (RFC 7252 §5.10.3).
     #[must_use]
     pub fn with_content_format(mut self, format: ContentFormat) -> Self {
-        self.options
-            .set_uint(OptionNumber::CONTENT_FORMAT, u64::from(format.0));
+        self.set_content_format(format);
         self
     }
 
@@ -127,6 +126,11 @@ impl Response {
     #[must_use]
     pub fn content_format(&self) -> Option<ContentFormat> {
         self.options.as_options().content_format()
+    }
+
+    pub(crate) fn set_content_format(&mut self, format: ContentFormat) {
+        self.options
+            .set_uint(OptionNumber::CONTENT_FORMAT, u64::from(format.0));
     }
 
     /// Replaces an implied status by one of the method.

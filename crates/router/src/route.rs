@@ -24,39 +24,38 @@ pub(crate) trait Call: Send + Sync + 'static {
 }
 
 /// A response, now or later.
-pub(crate) struct Answer {
-    state: State,
-    /// What the framework does to a response that comes later.
-    finish: Option<Finish>,
-}
-
-enum State {
-    Ready(Response),
-    Later(BoxFuture),
-    Done,
+pub(crate) enum Answer {
+    /// `None`: it was taken.
+    Ready(Option<Response>),
+    Later {
+        future: BoxFuture,
+        /// What the framework does to the response.
+        finish: Option<Finish>,
+    },
 }
 
 impl Answer {
     pub(crate) fn ready(response: Response) -> Answer {
-        Answer {
-            state: State::Ready(response),
-            finish: None,
-        }
+        Answer::Ready(Some(response))
     }
 
     pub(crate) fn later(future: BoxFuture) -> Answer {
-        Answer {
-            state: State::Later(future),
-            finish: None,
-        }
+        Answer::Later { future, finish: None }
     }
 
     /// Applies `finish` to the response of a handler, whenever it comes.
     pub(crate) fn finished_by(self, finish: Finish) -> Answer {
-        match self.state {
-            State::Ready(response) => Answer::ready(finish.apply(response)),
-            state => Answer {
-                state,
+        match self {
+            Answer::Ready(mut response) => {
+                response.iter_mut().for_each(|response| finish.apply(response));
+                Answer::Ready(response)
+            }
+            Answer::Later { future, finish: None } => Answer::Later {
+                future,
+                finish: Some(finish),
+            },
+            answer @ Answer::Later { .. } => Answer::Later {
+                future: Box::pin(answer),
                 finish: Some(finish),
             },
         }
@@ -66,24 +65,18 @@ impl Answer {
 impl Future for Answer {
     type Output = Response;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        let response = match std::mem::replace(&mut self.state, State::Done) {
-            State::Ready(response) => response,
-            State::Later(mut future) => match future.as_mut().poll(cx) {
-                Poll::Ready(response) => response,
-                Poll::Pending => {
-                    self.state = State::Later(future);
-                    return Poll::Pending;
+    /// Polled after its end, which the contract of futures forbids, it has nothing to give, or panics.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        match self.get_mut() {
+            Answer::Ready(response) => response.take().map_or(Poll::Pending, Poll::Ready),
+            Answer::Later { future, finish } => {
+                let mut polled = future.as_mut().poll(cx);
+                if let (Poll::Ready(response), Some(finish)) = (&mut polled, finish) {
+                    finish.apply(response);
                 }
-            },
-            // Polled after its end, which the contract of futures forbids: there is nothing to give.
-            State::Done => return Poll::Pending,
-        };
-        let response = match self.finish.take() {
-            Some(finish) => finish.apply(response),
-            None => response,
-        };
-        Poll::Ready(response)
+                polled
+            }
+        }
     }
 }
 

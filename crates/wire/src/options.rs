@@ -133,10 +133,10 @@ impl<'a> Options<'a> {
     /// The values of all options of a number, in their order.
     #[inline]
     pub fn get_all(self, number: OptionNumber) -> impl Iterator<Item = &'a [u8]> + Clone {
-        self.iter()
-            .skip_while(move |option| option.number < number)
-            .take_while(move |option| option.number == number)
-            .map(|option| option.value)
+        Values {
+            options: self.iter(),
+            number,
+        }
     }
 
     /// The first option of a number as a number; `None` if it is absent or has more than 8 significant bytes.
@@ -339,6 +339,24 @@ impl FusedIterator for OptionsIter<'_> {}
 impl fmt::Debug for OptionsIter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.clone()).finish()
+    }
+}
+
+/// The values of the options of one number.
+#[derive(Clone)]
+struct Values<'a> {
+    options: OptionsIter<'a>,
+    number: OptionNumber,
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        // They are sorted: behind an option with a higher number there is none of this one.
+        let option = self.options.find(|option| option.number >= self.number)?;
+        (option.number == self.number).then_some(option.value)
     }
 }
 

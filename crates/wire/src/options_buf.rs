@@ -98,7 +98,9 @@ impl OptionsBuf {
 
     /// Removes all options of a number.
     pub fn remove(&mut self, number: OptionNumber) {
-        self.retain(|option| option.number != number);
+        if number.0 <= self.last {
+            self.retain(|option| option.number != number);
+        }
     }
 
     /// Keeps the options for which `keep` holds.
