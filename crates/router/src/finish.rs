@@ -63,12 +63,15 @@ impl Finish {
         if response.status != Status::CONTENT {
             return Ok(());
         }
-        let said = response.content_format();
-        if let (None, Some(format)) = (said, self.format) {
+        if let Some(format) = self.format
+            && response.content_format().is_none()
+        {
             response.set_content_format(format);
         }
         match self.accept {
-            Some(accept) if said.or(self.format) != Some(accept) => Err(Rejection::NotAcceptable { accept }),
+            Some(accept) if response.content_format() != Some(accept) => {
+                Err(Rejection::NotAcceptable { accept })
+            }
             _ => Ok(()),
         }
     }

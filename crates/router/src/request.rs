@@ -35,7 +35,8 @@ pub struct Request {
     pub notification: bool,
     /// What layers found out.
     pub extensions: Extensions,
-    body: Option<BodyStream>,
+    /// In a box because few requests have one, and all are moved.
+    body: Option<Box<BodyStream>>,
     matched: Option<Matched>,
 }
 
@@ -143,7 +144,7 @@ impl Request {
     #[must_use]
     pub fn with_body(mut self, body: BodyStream) -> Self {
         self.payload = Bytes::new();
-        self.body = Some(body);
+        self.body = Some(Box::new(body));
         self
     }
 
@@ -185,9 +186,10 @@ impl Request {
 
     /// The body as a stream, however it came. It can be taken once.
     pub(crate) fn take_stream(&mut self) -> BodyStream {
-        self.body
-            .take()
-            .unwrap_or_else(|| BodyStream::whole(std::mem::take(&mut self.payload)))
+        match self.body.take() {
+            Some(body) => *body,
+            None => BodyStream::whole(std::mem::take(&mut self.payload)),
+        }
     }
 
     /// The whole body; one that comes as a stream is collected up to the limit of the route.

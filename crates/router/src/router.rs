@@ -226,8 +226,11 @@ impl<S: Send + Sync + 'static> Router<S> {
 /// Serving.
 impl Router<()> {
     /// Answers a request. The future holds all it needs; polled at once, most handlers are ready at once.
-    pub fn call(&self, request: Request) -> RouteFuture {
-        self.table().call(request)
+    pub fn call(&self, mut request: Request) -> RouteFuture {
+        match self.table().route(&mut request) {
+            Some(route) => route.run(request),
+            None => RouteFuture::ready(Rejection::NotFound.into_response()),
+        }
     }
 
     /// [`call`](Self::call), as tests know it from axum and tower.

@@ -9,10 +9,8 @@ use coracle_wire::{Method, OptionNumber, Options};
 use crate::discovery::Directory;
 use crate::meta::Meta;
 use crate::pattern::Pattern;
-use crate::rejection::Rejection;
 use crate::request::{DEFAULT_BODY_LIMIT, Matched, Request};
-use crate::response::IntoResponse;
-use crate::route::{Route, RouteFuture};
+use crate::route::Route;
 use crate::trie::Trie;
 
 /// A place in the table.
@@ -54,18 +52,15 @@ impl Table {
         }
     }
 
-    pub(crate) fn call(self: &Arc<Self>, mut request: Request) -> RouteFuture {
-        let hit = self.find(request.options.as_options());
-        match hit.and_then(|hit| Some((hit, self.places.get(hit)?))) {
-            Some((hit, place)) => {
-                request.set_matched(Matched {
-                    table: self.clone(),
-                    hit,
-                });
-                place.route.run(request)
-            }
-            None => RouteFuture::ready(Rejection::NotFound.into_response()),
-        }
+    /// The route that answers a request, which gets to know where it belongs.
+    pub(crate) fn route(self: &Arc<Self>, request: &mut Request) -> Option<&Route> {
+        let hit = self.find(request.options.as_options())?;
+        let place = self.places.get(hit)?;
+        request.set_matched(Matched {
+            table: self.clone(),
+            hit,
+        });
+        Some(&place.route)
     }
 
     pub(crate) fn body(&self, method: Method, options: Options<'_>) -> Body {

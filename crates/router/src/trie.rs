@@ -1,6 +1,6 @@
 //! Finds the route of a path. Literal segments go before captures, captures before wildcards, at each segment.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
 use crate::pattern::{Pattern, Segment};
 
@@ -12,7 +12,8 @@ pub(crate) struct Trie {
 
 #[derive(Clone, Debug, Default)]
 struct Node {
-    literals: BTreeMap<Box<[u8]>, Node>,
+    /// Sorted by length, then by bytes.
+    literals: Vec<(Box<[u8]>, Node)>,
     capture: Option<Box<Node>>,
     /// The route that ends here.
     here: Option<usize>,
@@ -23,15 +24,7 @@ struct Node {
 impl Trie {
     /// Adds a pattern, or tells which route has the same one.
     pub(crate) fn insert(&mut self, pattern: &Pattern, route: usize) -> Result<(), usize> {
-        let mut node = &mut self.root;
-        for segment in pattern.segments() {
-            node = match segment {
-                Segment::Literal(text) => node.literals.entry(text.as_bytes().into()).or_default(),
-                Segment::Capture(_) => node.capture.get_or_insert_default(),
-                Segment::Rest(_) => return claim(&mut node.rest, route),
-            };
-        }
-        claim(&mut node.here, route)
+        self.root.insert(pattern.segments(), route)
     }
 
     /// The route of a path.
@@ -48,11 +41,42 @@ impl Trie {
 }
 
 impl Node {
+    fn insert(&mut self, segments: &[Segment], route: usize) -> Result<(), usize> {
+        let Some((segment, deeper)) = segments.split_first() else {
+            return claim(&mut self.here, route);
+        };
+        match segment {
+            Segment::Literal(text) => self.insert_literal(text.as_bytes(), deeper, route),
+            Segment::Capture(_) => self.capture.get_or_insert_default().insert(deeper, route),
+            Segment::Rest(_) => claim(&mut self.rest, route),
+        }
+    }
+
+    fn insert_literal(&mut self, text: &[u8], deeper: &[Segment], route: usize) -> Result<(), usize> {
+        let place = self.place_of(text).unwrap_or_else(|place| {
+            self.literals.insert(place, (text.into(), Node::default()));
+            place
+        });
+        // It is there, because it was found or inserted.
+        let node = self.literals.get_mut(place);
+        node.map_or(Ok(()), |(_, node)| node.insert(deeper, route))
+    }
+
+    fn place_of(&self, segment: &[u8]) -> Result<usize, usize> {
+        self.literals
+            .binary_search_by(|(text, _)| by_length(text, segment))
+    }
+
+    fn literal(&self, segment: &[u8]) -> Option<&Node> {
+        let (_, node) = self.literals.get(self.place_of(segment).ok()?)?;
+        Some(node)
+    }
+
     fn find<'p>(&self, mut path: impl Iterator<Item = &'p [u8]> + Clone) -> Option<usize> {
         let Some(segment) = path.next() else {
             return self.here;
         };
-        let literal = self.literals.get(segment);
+        let literal = self.literal(segment);
         let found = literal.and_then(|node| node.find(path.clone()));
         let found = found.or_else(|| self.capture.as_ref().and_then(|node| node.find(path)));
         found.or(self.rest)
@@ -68,8 +92,7 @@ impl Node {
             return here;
         };
         let literal = self
-            .literals
-            .get(segment)
+            .literal(segment)
             .and_then(|node| node.find_prefix(path.clone(), depth + 1));
         let capture = self
             .capture
@@ -81,6 +104,11 @@ impl Node {
         };
         deeper.or(here)
     }
+}
+
+/// Compares lengths first, which most often tells without a look at the bytes.
+fn by_length(a: &[u8], b: &[u8]) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 fn claim(place: &mut Option<usize>, route: usize) -> Result<(), usize> {

@@ -48,7 +48,12 @@ impl ShortBytes {
         let (Some(room), Ok(new_len)) = (bytes.get_mut(start..end), u8::try_from(end)) else {
             return false;
         };
-        room.copy_from_slice(more);
+        if let ([slot], [byte]) = (&mut *room, more) {
+            // Most often an option's header, which is not worth a call.
+            *slot = *byte;
+        } else {
+            room.copy_from_slice(more);
+        }
         *len = new_len;
         true
     }
