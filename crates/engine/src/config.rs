@@ -265,6 +265,32 @@ impl Config {
 }
 
 impl Config {
+    /// The settings of one of `shards` endpoints that share what these bounds allow: each has its part of the bounds
+    /// of all peers together. The bounds of one peer stay, as a peer is with one of them, but are at most half of what
+    /// the share has room for; and the share has room for one peer's bodies.
+    #[must_use]
+    pub fn share_of(&self, shards: usize) -> Config {
+        if shards <= 1 {
+            return self.clone();
+        }
+        let part = |whole: usize| whole.div_ceil(shards);
+        let max_exchanges = part(self.max_exchanges);
+        let max_observers = part(self.max_observers);
+        Config {
+            assembly_bytes: part(self.assembly_bytes)
+                .max(self.assembly_bytes_per_peer.min(self.assembly_bytes)),
+            response_body_bytes: part(self.response_body_bytes),
+            seen_bytes: part(self.seen_bytes),
+            max_peers: part(self.max_peers),
+            max_exchanges,
+            max_exchanges_per_peer: self.max_exchanges_per_peer.min(max_exchanges.div_ceil(2)),
+            max_observers,
+            max_observers_per_peer: self.max_observers_per_peer.min(max_observers.div_ceil(2)),
+            max_requests: part(self.max_requests),
+            ..self.clone()
+        }
+    }
+
     /// The same with values that mean something.
     pub(crate) fn bounded(mut self) -> Config {
         self.transmission = self.transmission.bounded();
@@ -294,6 +320,24 @@ mod tests {
         assert_eq!(parameters.max_transmit_wait(), Duration::from_secs(93));
         assert_eq!(parameters.exchange_lifetime(), Duration::from_secs(247));
         assert_eq!(parameters.non_lifetime(), Duration::from_secs(145));
+    }
+
+    #[test]
+    fn shares_are_what_all_have_together() {
+        let whole = Config::default();
+        let share = whole.share_of(64);
+        assert_eq!(share.seen_bytes, whole.seen_bytes / 64);
+        assert_eq!(share.max_exchanges, whole.max_exchanges / 64);
+        assert_eq!(share.max_exchanges_per_peer, share.max_exchanges / 2);
+        assert_eq!(share.max_observers_per_peer, share.max_observers / 2);
+        assert_eq!(share.assembly_bytes, whole.assembly_bytes_per_peer);
+        assert_eq!(share.max_body, whole.max_body);
+
+        for alone in [whole.share_of(1), whole.share_of(0)] {
+            assert_eq!(alone.seen_bytes, whole.seen_bytes);
+            assert_eq!(alone.assembly_bytes, whole.assembly_bytes);
+            assert_eq!(alone.max_exchanges_per_peer, whole.max_exchanges_per_peer);
+        }
     }
 
     #[test]

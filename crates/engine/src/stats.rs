@@ -1,5 +1,7 @@
 //! What happened, as plain counters that others read.
 
+use core::ops::AddAssign;
+
 use coracle_wire::Status;
 
 /// Why a message was dropped, rejected or refused.
@@ -158,9 +160,73 @@ impl Stats {
     }
 }
 
+/// Counters of several endpoints become those of all.
+impl AddAssign<&Stats> for Stats {
+    fn add_assign(&mut self, other: &Stats) {
+        // No counter is left out: this names them all.
+        let Stats {
+            datagrams_in,
+            datagrams_out,
+            bytes_in,
+            bytes_out,
+            requests,
+            responses,
+            retransmissions,
+            given_up,
+            refused,
+            notifications,
+            unproved_bytes_in,
+            unproved_bytes_out,
+            challenges,
+            proofs,
+            withheld,
+            dropped,
+        } = self;
+        let plain = [
+            (datagrams_in, other.datagrams_in),
+            (datagrams_out, other.datagrams_out),
+            (bytes_in, other.bytes_in),
+            (bytes_out, other.bytes_out),
+            (requests, other.requests),
+            (responses, other.responses),
+            (retransmissions, other.retransmissions),
+            (given_up, other.given_up),
+            (refused, other.refused),
+            (notifications, other.notifications),
+            (unproved_bytes_in, other.unproved_bytes_in),
+            (unproved_bytes_out, other.unproved_bytes_out),
+            (challenges, other.challenges),
+            (proofs, other.proofs),
+            (withheld, other.withheld),
+        ];
+        for (sum, counter) in plain.into_iter().chain(dropped.iter_mut().zip(other.dropped)) {
+            *sum = sum.wrapping_add(counter);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counters_of_several_endpoints_add_up() {
+        let mut one = Stats {
+            requests: u64::MAX,
+            ..Stats::default()
+        };
+        one.drop_for(DropReason::Busy);
+        let mut sum = Stats {
+            requests: 3,
+            bytes_out: 7,
+            ..Stats::default()
+        };
+        sum += &one;
+        sum += &one;
+        assert_eq!((sum.requests, sum.bytes_out), (1, 7));
+        assert_eq!(sum.dropped(DropReason::Busy), 2);
+        assert_eq!(sum.dropped(DropReason::Format), 0);
+    }
 
     #[test]
     fn each_reason_has_its_own_counter() {

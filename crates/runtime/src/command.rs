@@ -10,6 +10,7 @@ use coracle_wire::{Method, OptionsBuf};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::mailbox::{LATEST, MEMBERS, Mailbox, Sender, mailbox};
+use crate::statistics::Statistics;
 
 /// A request as a handle gives it to a driver.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Drain(oneshot::Sender<()>),
     /// Answer what was accepted, then end.
     Close(oneshot::Sender<()>),
+    /// Tell what was done so far.
+    Statistics(oneshot::Sender<Statistics>),
 }
 
 /// A way to a driver. The channel has no bound of its own: every command stands for a future of the caller's, and the
@@ -84,19 +87,23 @@ impl Handle {
 
     /// Completes when all is sent and acknowledged, after some seconds, or when the driver is gone.
     pub(crate) async fn drain(&self) {
-        self.tell(Command::Drain).await;
+        self.ask(Command::Drain).await;
     }
 
     /// Completes when the driver has answered what it accepted, after some seconds, or when it is gone.
     pub(crate) async fn close(&self) {
-        self.tell(Command::Close).await;
+        self.ask(Command::Close).await;
     }
 
-    async fn tell(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
-        let (done, ended) = oneshot::channel();
-        if self.commands.send(command(done)).is_ok() {
-            let _ = ended.await;
-        }
+    /// What the driver did so far; `None` when it is gone.
+    pub(crate) async fn statistics(&self) -> Option<Statistics> {
+        self.ask(Command::Statistics).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).ok()?;
+        answered.await.ok()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The task that moves datagrams between a socket and an engine.
+//! The task that moves datagrams between a socket and an engine. Each shard of an address has one.
 //!
 //! ```text
 //!            ┌────────────── wait: socket, handles, changed states, handlers, deadline ──────────────┐
@@ -11,8 +11,8 @@ use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
-use coracle_engine::{Config, Endpoint, Event, ExchangeId, Instant, Received, RequestRef};
-use coracle_net::{RecvBatch, SendBatch, UdpSocket};
+use coracle_engine::{Config, Endpoint, Event, ExchangeId, Instant, Path, Received, RequestRef};
+use coracle_net::{BATCH_SIZE, Datagram, RecvBatch, SendBatch, UdpSocket};
 use coracle_router::Router;
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,6 +21,8 @@ use crate::clock::Clock;
 use crate::command::{Command, Outgoing, Ticket};
 use crate::mailbox::{Notice, Sender};
 use crate::serving::Serving;
+use crate::shards::{Handed, Shard};
+use crate::statistics::Statistics;
 
 /// Batches received before the other sources are looked at, so that a flood of datagrams does not starve them.
 const BATCHES_PER_TURN: usize = 4;
@@ -38,6 +40,7 @@ pub(crate) struct Driver {
     clock: Clock,
     serving: Option<Serving>,
     changes: Arc<Changes>,
+    shard: Shard,
     commands: mpsc::UnboundedReceiver<Command>,
     /// Whether any handle is left.
     handles: bool,
@@ -58,6 +61,7 @@ impl Driver {
         mut config: Config,
         router: Option<Router>,
         commands: mpsc::UnboundedReceiver<Command>,
+        shard: Shard,
     ) -> io::Result<Driver> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
@@ -72,6 +76,7 @@ impl Driver {
             clock: Clock::new(),
             serving: router.map(|router| Serving::new(router, changes.clone())),
             changes,
+            shard,
             commands,
             handles: true,
             waiting: HashMap::new(),
@@ -116,6 +121,7 @@ impl Driver {
     /// Looks at every source once, then waits if there was nothing. Tells whether all is done.
     async fn turn(&mut self) -> io::Result<bool> {
         let received = self.receive()?;
+        self.receive_handed();
         while let Ok(command) = self.commands.try_recv() {
             self.command(command);
         }
@@ -172,24 +178,68 @@ impl Driver {
                 Err(error) => return Err(error),
             }
             for datagram in self.received.datagrams() {
-                if datagram.truncated {
-                    tracing::debug!(from = %datagram.path.remote, "a datagram is too long");
-                    self.engine.handle_oversize(&datagram.path, datagram.payload);
-                    continue;
+                if self.shard.keeps(&datagram) {
+                    let Datagram {
+                        path,
+                        payload,
+                        truncated,
+                    } = datagram;
+                    take_in(
+                        self.serving.as_mut(),
+                        &mut self.engine,
+                        now,
+                        path,
+                        payload,
+                        truncated,
+                    );
                 }
-                let received = self.engine.handle_datagram(now, datagram.path, datagram.payload);
-                serve(self.serving.as_mut(), &mut self.engine, now, received);
             }
             self.flush()?;
         }
         Ok(any)
     }
 
+    /// Takes in what other shards have handed over, a batch at most.
+    fn receive_handed(&mut self) {
+        if self.blocked || !self.shard.has_others() {
+            return;
+        }
+        for _ in 0..BATCH_SIZE {
+            let Some(handed) = self.shard.try_take() else {
+                return;
+            };
+            self.handed(handed);
+        }
+    }
+
+    fn handed(&mut self, handed: Handed) {
+        let now = self.clock.now();
+        match handed {
+            Handed::Datagram {
+                path,
+                payload,
+                truncated,
+            } => {
+                take_in(
+                    self.serving.as_mut(),
+                    &mut self.engine,
+                    now,
+                    path,
+                    &payload,
+                    truncated,
+                );
+            }
+            Handed::Unreachable(remote) => self.engine.handle_unreachable(now, remote),
+        }
+    }
+
     /// Tells the engine about ICMP errors.
     fn unreachable(&mut self, now: Instant) {
         while let Some((remote, error)) = self.socket.try_recv_error() {
             tracing::debug!(%remote, %error, "unreachable");
-            self.engine.handle_unreachable(now, remote);
+            if self.shard.keeps_error(remote) {
+                self.engine.handle_unreachable(now, remote);
+            }
         }
     }
 
@@ -234,6 +284,20 @@ impl Driver {
                 self.closing = true;
                 self.draining.push((now + LINGER, done));
             }
+            Command::Statistics(answer) => {
+                // Who no longer waits need not be told.
+                let _ = answer.send(self.statistics());
+            }
+        }
+    }
+
+    fn statistics(&self) -> Statistics {
+        Statistics {
+            engine: self.engine.stats().clone(),
+            observers: self.engine.observers() as u64,
+            shards: 1,
+            handed_over: self.shard.handed_over,
+            handed_over_lost: self.shard.lost,
         }
     }
 
@@ -379,10 +443,29 @@ impl Driver {
                 Some(command) => self.command(command),
                 None => self.handles = false,
             },
+            handed = self.shard.take(), if !self.blocked => self.handed(handed),
             () = self.changes.arrived() => {}
             () = sleep => {}
         }
         Ok(())
+    }
+}
+
+/// Takes a datagram in, and hands what it brought to the application.
+fn take_in(
+    serving: Option<&mut Serving>,
+    engine: &mut Endpoint,
+    now: Instant,
+    path: Path,
+    payload: &[u8],
+    truncated: bool,
+) {
+    if truncated {
+        tracing::debug!(from = %path.remote, "a datagram is too long");
+        engine.handle_oversize(&path, payload);
+    } else {
+        let received = engine.handle_datagram(now, path, payload);
+        serve(serving, engine, now, received);
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAdd
 use std::pin::Pin;
 
 use coracle_engine::Config;
-use coracle_net::{BindOptions, Interface, UdpSocket};
+use coracle_net::{BindOptions, Interface, MAX_SHARDS, UdpSocket};
 use coracle_router::Router;
 use coracle_wire::{Host, Scheme, Uri};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -16,6 +16,8 @@ use crate::client::{Client, Way};
 use crate::command::{Command, Handle};
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::shards::{Shard, default_shards};
+use crate::statistics::StatisticsReader;
 
 /// "All CoAP Nodes" in IPv4 (RFC 7252 §12.8).
 const ALL_COAP_NODES_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 1, 187);
@@ -36,12 +38,28 @@ const ALL_COAP_NODES_V6: [Ipv6Addr; 2] = [
 pub struct Endpoint {
     bound: Vec<Bound>,
     config: Config,
+    shards: usize,
 }
 
 struct Bound {
+    /// The first shard's; the others are bound when it serves.
     socket: UdpSocket,
-    commands: UnboundedReceiver<Command>,
+    /// What handles ask of each shard.
+    commands: Vec<UnboundedReceiver<Command>>,
     way: Way,
+}
+
+impl Bound {
+    fn new(socket: UdpSocket, dual_stack: bool, shards: usize) -> io::Result<Bound> {
+        let local = socket.local_addr()?;
+        let (handles, commands): (Vec<_>, _) = (0..shards).map(|_| Handle::new()).unzip();
+        let way = Way::new(handles, local, dual_stack && local.is_ipv6());
+        Ok(Bound {
+            socket,
+            commands,
+            way,
+        })
+    }
 }
 
 impl Endpoint {
@@ -54,6 +72,7 @@ impl Endpoint {
         Endpoint {
             bound: Vec::new(),
             config: Config::default(),
+            shards: default_shards(),
         }
         .and_bind(uri)
     }
@@ -69,23 +88,30 @@ impl Endpoint {
                 ..BindOptions::default()
             };
             let socket = UdpSocket::bind(address, &options)?;
-            let local = socket.local_addr()?;
-            let (handle, commands) = Handle::new();
-            let dual_stack = options.dual_stack && local.is_ipv6();
-            self.bound.push(Bound {
-                socket,
-                commands,
-                way: Way {
-                    handle,
-                    local,
-                    dual_stack,
-                },
-            });
+            self.bound
+                .push(Bound::new(socket, options.dual_stack, self.shards)?);
         }
         Ok(self)
     }
 
-    /// Uses settings of its own. Its body policy is the router's in any case.
+    /// Serves each address with this many engines, each with its own peers and socket, so that as many processors
+    /// work at once; 1 to 256. By default there are as many as the runtime has threads, at most one for each
+    /// processor. Elsewhere than on Linux there is always one.
+    ///
+    /// Clients and readers that were made before are closed by it.
+    #[must_use]
+    pub fn with_shards(mut self, shards: usize) -> Endpoint {
+        self.shards = shards.clamp(1, MAX_SHARDS);
+        for bound in &mut self.bound {
+            let (handles, commands): (Vec<_>, _) = (0..self.shards).map(|_| Handle::new()).unzip();
+            bound.commands = commands;
+            bound.way = Way::new(handles, bound.way.local, bound.way.dual_stack);
+        }
+        self
+    }
+
+    /// Uses settings of its own. Its body policy is the router's in any case. The bounds are those of each address
+    /// that is bound, whose shards share them ([`Config::share_of`]).
     #[must_use]
     pub fn with_config(mut self, config: Config) -> Endpoint {
         self.config = config;
@@ -126,10 +152,19 @@ impl Endpoint {
         self.bound.iter().map(|bound| bound.way.local).collect()
     }
 
-    /// A client that sends from these sockets. Its requests go out once the endpoint serves.
+    /// A client that sends from these sockets. Its requests go out once the endpoint serves. To groups it sends from
+    /// a socket of its own where there is more than one shard, because members answer to the shard that is theirs.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::over(self.bound.iter().map(|bound| bound.way.clone()).collect())
+        let ways = self.bound.iter().map(|bound| bound.way.clone()).collect();
+        Client::over(ways, self.config.clone())
+    }
+
+    /// Tells what this endpoint does, while it serves.
+    #[must_use]
+    pub fn statistics(&self) -> StatisticsReader {
+        let handles = self.bound.iter().flat_map(|bound| bound.way.handles()).cloned();
+        StatisticsReader::new(handles.collect())
     }
 
     /// Serves `router` on all sockets, in this tokio runtime.
@@ -177,6 +212,22 @@ fn addresses(uri: &str) -> Result<Vec<SocketAddr>, Error> {
     }
 }
 
+/// A driver for each of the sockets of one address, which lie in the order of their shards.
+fn drivers_of(
+    sockets: Vec<UdpSocket>,
+    commands: Vec<UnboundedReceiver<Command>>,
+    config: &Config,
+    router: &Router,
+) -> io::Result<Vec<Driver>> {
+    let shards = Shard::all(sockets.len());
+    let parts = sockets.into_iter().zip(commands).zip(shards);
+    parts
+        .map(|((socket, commands), shard)| {
+            Driver::new(socket, config.clone(), Some(router.clone()), commands, shard)
+        })
+        .collect()
+}
+
 /// An endpoint about to serve: await it.
 #[must_use = "it serves only when it is awaited"]
 pub struct Serve {
@@ -194,12 +245,24 @@ impl Serve {
     }
 
     async fn run(self) -> Result<(), Error> {
-        let Endpoint { bound, config } = self.endpoint;
+        let Endpoint {
+            bound,
+            config,
+            shards,
+        } = self.endpoint;
         let ways: Vec<Way> = bound.iter().map(|bound| bound.way.clone()).collect();
+        let mut config = config.share_of(shards);
+        if config.echo_key.is_none() {
+            // One for all shards, so that a peer which proved itself to one address or shard has done so to all.
+            let mut key = [0; 16];
+            getrandom::fill(&mut key).map_err(io::Error::other)?;
+            config.echo_key = Some(key);
+        }
         let mut drivers = JoinSet::new();
         for Bound { socket, commands, .. } in bound {
-            let driver = Driver::new(socket, config.clone(), Some(self.router.clone()), commands)?;
-            drivers.spawn(driver.run());
+            for driver in drivers_of(socket.into_shards(shards)?, commands, &config, &self.router)? {
+                drivers.spawn(driver.run());
+            }
         }
         let mut shutdown = self.shutdown;
         loop {
@@ -212,7 +275,8 @@ impl Serve {
             tokio::select! {
                 () = signal => {
                     shutdown = None;
-                    futures_util::future::join_all(ways.iter().map(|way| way.handle.close())).await;
+                    let handles = ways.iter().flat_map(Way::handles);
+                    futures_util::future::join_all(handles.map(Handle::close)).await;
                 }
                 ended = drivers.join_next() => match ended {
                     None => return Ok(()),
@@ -230,5 +294,39 @@ impl IntoFuture for Serve {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coracle_router::post;
+
+    use super::*;
+
+    /// Sockets in another order than the kernel knows, so that it brings every datagram to a wrong shard.
+    #[tokio::test]
+    async fn what_comes_to_a_wrong_shard_is_handed_over() {
+        let socket = UdpSocket::bind(([127, 0, 0, 1], 0).into(), &BindOptions::default()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let mut sockets = socket.into_shards(MAX_SHARDS.min(3)).unwrap();
+        let shards = sockets.len();
+        sockets.rotate_left(1);
+        let (handles, commands): (Vec<_>, Vec<_>) = (0..shards).map(|_| Handle::new()).unzip();
+        let router = Router::new().route("/echo", post(|body: bytes::Bytes| async move { body }));
+        for driver in drivers_of(sockets, commands, &Config::default(), &router).unwrap() {
+            tokio::spawn(driver.run());
+        }
+        for number in 0..20 {
+            let client = Client::new().unwrap();
+            let body = vec![number; 3000];
+            let asked = client
+                .post(format!("coap://{address}/echo"))
+                .payload(body.clone());
+            assert_eq!(asked.send().await.unwrap().payload(), &body);
+        }
+        let done = StatisticsReader::new(handles).read().await;
+        assert_eq!(done.engine.requests, 20);
+        let expected = if shards > 1 { done.engine.datagrams_in } else { 0 };
+        assert_eq!((done.handed_over, done.handed_over_lost), (expected, 0));
     }
 }

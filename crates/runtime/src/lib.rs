@@ -12,12 +12,15 @@ mod error;
 mod mailbox;
 mod rate_limit;
 mod serving;
+mod shards;
+mod statistics;
 
 pub use client::{
     Client, Family, Notification, Observation, Progress, RequestBuilder, Response, Responses, SentRequest,
 };
-pub use coracle_engine::{Config, ExchangeError, RequestError, TransmissionParameters};
+pub use coracle_engine::{Config, DropReason, ExchangeError, RequestError, Stats, TransmissionParameters};
 pub use coracle_net::Interface;
 pub use endpoint::{Endpoint, Serve};
 pub use error::Error;
 pub use rate_limit::{RateLimit, RateLimited};
+pub use statistics::{Statistics, StatisticsReader};

@@ -24,12 +24,13 @@ fn quick() -> Config {
 
 /// A server that joined "All CoAP Nodes" on the loopback interface, by its port; `None` where the system has no
 /// groups there.
-fn start() -> Option<u16> {
+fn start(shards: usize) -> Option<u16> {
     let long = "a".repeat(3000);
     let app = Router::new()
         .route("/sensor", get(|| async { "21" }).rt("temperature"))
         .route("/long", get(move || async move { long }));
-    let endpoint = Endpoint::bind("coap://0.0.0.0:0").unwrap().with_config(quick());
+    let endpoint = Endpoint::bind("coap://0.0.0.0:0").unwrap();
+    let endpoint = endpoint.with_config(quick()).with_shards(shards);
     if let Err(error) = endpoint.join_all_coap_nodes(&Interface::from("lo")) {
         println!("skipped, no group on lo: {error}");
         return None;
@@ -45,8 +46,15 @@ fn loopback() -> u32 {
 
 #[tokio::test]
 async fn a_group_is_discovered_with_a_filter() {
-    let Some(port) = start() else { return };
-    let client = Client::with_config(quick()).unwrap();
+    // Several clients, whose peers of the server are of different shards.
+    for shards in [1, 3, 3, 3, 3] {
+        let Some(port) = start(shards) else { return };
+        let client = Client::with_config(quick()).unwrap();
+        discover(&client, port).await;
+    }
+}
+
+async fn discover(client: &Client, port: u16) {
     let ask = client
         .discover(format!("coap://224.0.1.187:{port}"))
         .interface(loopback());
@@ -62,7 +70,7 @@ async fn a_group_is_discovered_with_a_filter() {
 
 #[tokio::test]
 async fn nobody_answers_a_group_with_an_error_or_with_nothing() {
-    let Some(port) = start() else { return };
+    let Some(port) = start(1) else { return };
     let client = Client::with_config(quick()).unwrap();
     for path in ["/nowhere", "/.well-known/core?rt=nothing"] {
         let ask = client
@@ -80,7 +88,7 @@ async fn nobody_answers_a_group_with_an_error_or_with_nothing() {
 
 #[tokio::test]
 async fn a_long_answer_of_a_member_is_fetched_from_it() {
-    let Some(port) = start() else { return };
+    let Some(port) = start(1) else { return };
     let client = Client::with_config(quick()).unwrap();
     let ask = client
         .get(format!("coap://224.0.1.187:{port}/long"))

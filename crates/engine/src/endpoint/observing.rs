@@ -19,6 +19,12 @@ use crate::timers::TimerKey;
 use crate::values::{Event, ExchangeId, OwnedRequest, RespondError, ResponseRef, Topic};
 
 impl Endpoint {
+    /// How many observers are registered.
+    #[must_use]
+    pub fn observers(&self) -> usize {
+        self.observers.len()
+    }
+
     /// Forgets all observers of a topic without telling them, as a restart would.
     pub fn forget_observers(&mut self, now: Instant, topic: Topic) {
         for observer in self.observers.of_topic(topic) {

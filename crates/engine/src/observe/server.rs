@@ -155,6 +155,11 @@ impl Observers {
         }
     }
 
+    /// How many observers there are.
+    pub(crate) fn len(&self) -> usize {
+        self.by_token.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by_token.is_empty() && self.by_topic.is_empty() && self.per_peer.is_empty()
     }

@@ -7,16 +7,18 @@ mod several;
 mod target;
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use coracle_engine::{Config, Path};
-use coracle_net::{BindOptions, UdpSocket};
+use coracle_net::{BindOptions, UdpSocket, shard_of};
 use coracle_wire::{Method, OptionNumber};
 
 use crate::command::Handle;
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::mailbox::Notice;
+use crate::shards::Shard;
 
 pub use observation::{Notification, Observation};
 pub use request::{Progress, RequestBuilder, SentRequest};
@@ -44,19 +46,53 @@ pub(crate) use target::Target;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client {
-    drivers: Vec<Way>,
+    ways: Vec<Way>,
+    groups: Groups,
     family: Family,
 }
 
-/// A driver and the family of its socket.
+/// The drivers of an address, one for each shard, and the family of their sockets.
 #[derive(Clone, Debug)]
 pub(crate) struct Way {
-    pub(crate) handle: Handle,
+    handles: Arc<[Handle]>,
     pub(crate) local: SocketAddr,
     pub(crate) dual_stack: bool,
 }
 
+/// The way to groups where an address has several shards: a client of its own, made for the first request, because
+/// the members answer to shards that did not ask.
+#[derive(Clone, Debug)]
+struct Groups {
+    config: Arc<Config>,
+    client: Arc<Mutex<Option<Client>>>,
+}
+
+impl Groups {
+    fn client(&self) -> Result<Client, Error> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        Ok(client
+            .insert(Client::with_config(Config::clone(&self.config))?)
+            .clone())
+    }
+}
+
 impl Way {
+    pub(crate) fn new(handles: Vec<Handle>, local: SocketAddr, dual_stack: bool) -> Way {
+        Way {
+            handles: handles.into(),
+            local,
+            dual_stack,
+        }
+    }
+
+    /// The drivers, in the order of their shards.
+    pub(crate) fn handles(&self) -> impl Iterator<Item = &Handle> {
+        self.handles.iter()
+    }
+
     fn leads_to(&self, remote: SocketAddr) -> bool {
         self.local.is_ipv6() == remote.is_ipv6() || self.dual_stack
     }
@@ -85,22 +121,24 @@ impl Client {
         };
         let local = socket.local_addr()?;
         let (handle, commands) = Handle::new();
-        let driver = Driver::new(socket, config, None, commands)?;
+        let shard = Shard::all(1).pop().ok_or(Error::Closed)?;
+        let driver = Driver::new(socket, config.clone(), None, commands, shard)?;
         tokio::spawn(async move {
             if let Err(error) = driver.run().await {
                 tracing::error!(%error, "the client's socket failed");
             }
         });
-        Ok(Client::over(vec![Way {
-            handle,
-            local,
-            dual_stack,
-        }]))
+        let way = Way::new(vec![handle], local, dual_stack);
+        Ok(Client::over(vec![way], config))
     }
 
-    pub(crate) fn over(drivers: Vec<Way>) -> Client {
+    pub(crate) fn over(ways: Vec<Way>, config: Config) -> Client {
         Client {
-            drivers,
+            ways,
+            groups: Groups {
+                config: Arc::new(config),
+                client: Arc::default(),
+            },
             family: Family::Any,
         }
     }
@@ -195,20 +233,26 @@ impl Client {
 
     /// Completes when all that was sent is acknowledged, as the cancellation of a dropped observation, or after 5 s.
     pub async fn drain(&self) {
-        for way in &self.drivers {
-            way.handle.drain().await;
+        for handle in self.ways.iter().flat_map(Way::handles) {
+            handle.drain().await;
         }
     }
 
-    /// The driver whose socket reaches `remote`.
-    pub(crate) fn way_to(&self, remote: SocketAddr) -> Result<&Handle, Error> {
-        let way = self.drivers.iter().find(|way| way.leads_to(remote));
+    /// The driver whose socket reaches `remote`, and to which the answers come.
+    pub(crate) fn way_to(&self, remote: SocketAddr) -> Result<Handle, Error> {
+        let way = self.ways.iter().find(|way| way.leads_to(remote));
         let unsupported = || {
             std::io::Error::new(
                 std::io::ErrorKind::AddrNotAvailable,
                 "no socket of this address family",
             )
         };
-        way.map(|way| &way.handle).ok_or_else(|| unsupported().into())
+        let way = way.ok_or_else(unsupported)?;
+        let shards = way.handles.len();
+        if shards > 1 && remote.ip().is_multicast() {
+            return self.groups.client()?.way_to(remote);
+        }
+        let handle = way.handles.get(shard_of(remote, shards)).cloned();
+        handle.ok_or(Error::Closed)
     }
 }

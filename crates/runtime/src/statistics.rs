@@ -1,0 +1,57 @@
+//! What an endpoint did, over all its shards.
+
+use coracle_engine::Stats;
+use futures_util::future::join_all;
+
+use crate::command::Handle;
+
+/// What an endpoint did since it serves, as sums over its addresses and shards.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// The counters of the engines.
+    pub engine: Stats,
+    /// Observers that are registered now.
+    pub observers: u64,
+    /// Shards that run.
+    pub shards: u64,
+    /// Datagrams and errors of the network that came to another shard than the peer's, and were handed over.
+    pub handed_over: u64,
+    /// The same, but lost because too much waited there already.
+    pub handed_over_lost: u64,
+}
+
+impl Statistics {
+    fn add(&mut self, other: &Statistics) {
+        self.engine += &other.engine;
+        self.observers += other.observers;
+        self.shards += other.shards;
+        self.handed_over = self.handed_over.wrapping_add(other.handed_over);
+        self.handed_over_lost = self.handed_over_lost.wrapping_add(other.handed_over_lost);
+    }
+}
+
+/// Reads the [`Statistics`] of an endpoint while it serves; from
+/// [`Endpoint::statistics`](crate::Endpoint::statistics).
+#[derive(Clone, Debug)]
+pub struct StatisticsReader(Vec<Handle>);
+
+impl StatisticsReader {
+    pub(crate) fn new(shards: Vec<Handle>) -> StatisticsReader {
+        StatisticsReader(shards)
+    }
+
+    /// Asks all shards, which go on meanwhile. It costs them nothing else; before the endpoint serves it waits.
+    /// Shards that have ended are not in the sums.
+    pub async fn read(&self) -> Statistics {
+        let mut sum = Statistics::default();
+        for of_shard in join_all(self.0.iter().map(Handle::statistics))
+            .await
+            .iter()
+            .flatten()
+        {
+            sum.add(of_shard);
+        }
+        sum
+    }
+}
