@@ -19,6 +19,9 @@ pub(crate) const MESSAGE_ID_RUN: u16 = 1024;
 /// How many timers one call of `handle_timeout` runs, so that a call has an end; the rest is due at once.
 pub(crate) const TIMERS_PER_CALL: usize = 256;
 
+/// How many timers that were disarmed or brought forward the queue of timers may hold beside one for each armed timer.
+pub(crate) const PASSED_TIMERS: usize = 64;
+
 /// How many peers one call of `handle_timeout` looks at to forget those that were not used for long.
 pub(crate) const PEERS_PER_SWEEP: usize = 256;
 

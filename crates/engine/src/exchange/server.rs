@@ -334,7 +334,7 @@ pub(crate) fn answer_for(
             .send_at(context, now + leisure, sending, &message)
             .map(|()| None)
     } else {
-        messages.send(context, now, sending, &message).map(Some)
+        messages.respond(context, now, sending, &message)
     };
     sent.unwrap_or_else(|_| {
         context.stats.drop_for(DropReason::Busy);

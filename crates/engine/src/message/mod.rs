@@ -28,12 +28,10 @@ use coracle_wire::{CodeKind, Message, MessageId, MessageType, Method};
 use crate::amplification::Allowance;
 use crate::context::{Context, earliest};
 pub(crate) use crate::message::pacing::Attempt;
-use crate::message::pacing::{depart, first_attempt, next_in_line, passes};
 use crate::message::peers::{PeerState, Peers};
 pub(crate) use crate::message::seen::Note;
 use crate::message::seen::{Care, Seen, Sight};
 pub(crate) use crate::message::sending::Sending;
-use crate::message::sending::encode;
 use crate::path::{Path, Peer};
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;
@@ -307,144 +305,6 @@ impl MessageLayer {
             && let Some(note) = seen
         {
             self.seen.answer(note, context.out.last());
-        }
-    }
-
-    /// Sends a message under an ID of ours, now or when its turn comes.
-    ///
-    /// The key lives until the message is acknowledged, rejected, given up or cancelled; a non-confirmable message
-    /// of a [`Owner::Response`] has none once it has left.
-    pub(crate) fn send(
-        &mut self,
-        context: &mut Context,
-        now: Instant,
-        sending: Sending,
-        message: &Message<'_>,
-    ) -> Result<Key, Full> {
-        let datagram = encode(message).ok_or(Full)?;
-        self.enqueue(context, now, sending, datagram)
-    }
-
-    /// Sends a message under an ID of ours when its leisure is over (RFC 7252 §8.2).
-    pub(crate) fn send_at(
-        &mut self,
-        context: &mut Context,
-        at: Instant,
-        sending: Sending,
-        message: &Message<'_>,
-    ) -> Result<(), Full> {
-        let datagram = encode(message).ok_or(Full)?;
-        let key = self.at_leisure.insert((sending, datagram)).map_err(|_| Full)?;
-        context.timers.arm(TimerKey::Leisure(key), at);
-        Ok(())
-    }
-
-    /// The leisure of a message is over.
-    pub(crate) fn leisure_over(&mut self, context: &mut Context, now: Instant, key: Key) {
-        let Some((sending, datagram)) = self.at_leisure.remove(key) else {
-            return;
-        };
-        if self.enqueue(context, now, sending, datagram).is_err() {
-            context.stats.drop_for(DropReason::Busy);
-        }
-    }
-
-    fn enqueue(
-        &mut self,
-        context: &mut Context,
-        now: Instant,
-        sending: Sending,
-        datagram: Box<[u8]>,
-    ) -> Result<Key, Full> {
-        let first_id = || context.random_u16();
-        let Some(peer) = self.peers.enter(now, &sending.path.peer(), first_id) else {
-            return Err(Full);
-        };
-        let waiting = self.peers.get(peer).map_or(0, PeerState::waits);
-        if waiting >= context.config.max_queue_per_peer {
-            return Err(Full);
-        }
-        let outgoing = Outgoing {
-            sending,
-            peer,
-            datagram,
-            id: None,
-            attempt: sending.resume,
-        };
-        let key = self.outgoing.insert(outgoing).map_err(|_| Full)?;
-        // A response that needs no acknowledgement does not wait behind requests, only behind its like.
-        if let Some(state) = self.peers.get_mut(peer) {
-            let like = |key: &Key| {
-                self.outgoing
-                    .get(*key)
-                    .is_some_and(|other| passes(&other.sending))
-            };
-            let place = if sending.resume.is_some() {
-                // It goes on in the place of the one that it supersedes.
-                0
-            } else if passes(&sending) {
-                state.waiting().take_while(like).count()
-            } else {
-                waiting
-            };
-            state.wait(key, place);
-        }
-        self.dispatch(context, now, peer);
-        Ok(key)
-    }
-
-    /// Sends what may leave to `peer`, in order.
-    fn dispatch(&mut self, context: &mut Context, now: Instant, peer: Key) {
-        while let Some(state) = self.peers.get_mut(peer) {
-            let next = next_in_line(state, &self.outgoing, now)
-                .and_then(|(place, key, turn)| Some((place, key, turn, self.outgoing.get_mut(key)?)));
-            let Some((place, key, turn, outgoing)) = next else {
-                match state.leave(0) {
-                    Some(_) => continue,
-                    None => break,
-                }
-            };
-            let lifetime = context.config.transmission.exchange_lifetime();
-            let in_use = |id| self.in_flight.contains_key(&(peer, id));
-            let id = turn.and_then(|()| state.ids.allocate(now, lifetime, in_use).map_err(Some));
-            let id = match id {
-                Ok(id) => id,
-                Err(Some(at)) => return context.timers.arm(TimerKey::Peer(peer), at),
-                Err(None) => return,
-            };
-            state.leave(place);
-            depart(state, &outgoing.sending, now, outgoing.datagram.len());
-            outgoing.id = Some(id);
-            let [_, _, high, low, ..] = &mut *outgoing.datagram else {
-                continue;
-            };
-            [*high, *low] = id.0.to_be_bytes();
-            let Sending { path, allowance, .. } = &mut outgoing.sending;
-            if context.pay(now, path, allowance, outgoing.datagram.len()) {
-                context.out.push(*path, &outgoing.datagram);
-            }
-            self.left(context, now, key);
-        }
-    }
-
-    /// A message has left: a confirmable one waits for its acknowledgement, another for its rejection.
-    fn left(&mut self, context: &mut Context, now: Instant, key: Key) {
-        let Some(outgoing) = self.outgoing.get_mut(key) else {
-            return;
-        };
-        let (sending, id) = (outgoing.sending, outgoing.id);
-        let superseded = sending.resume.and_then(|attempt| attempt.superseded);
-        for id in id.into_iter().chain(superseded) {
-            self.in_flight.insert((outgoing.peer, id), key);
-        }
-        if sending.confirmable {
-            let attempt = outgoing
-                .attempt
-                .unwrap_or_else(|| first_attempt(context, &sending.parameters));
-            outgoing.attempt = Some(attempt);
-            context.timers.arm(TimerKey::Outgoing(key), now + attempt.timeout);
-        } else if sending.owner == Owner::Response {
-            self.remove(context, now, key);
         }
     }
 
