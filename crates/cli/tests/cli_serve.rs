@@ -57,6 +57,18 @@ fn a_datagram_is_answered() {
     assert_eq!(receive(&socket), b"\x61\x45\x12\x34\xaa\xc0\xffhello");
 }
 
+/// The second datagram repeats the first one (RFC 7252 §4.5): its shard answers from memory, and counts it.
+#[test]
+fn what_the_shards_did_is_told() {
+    let server = start(&["--bind", "127.0.0.1:0", "--shards", "3", "--stats=1"]);
+    let socket = server.socket();
+    for _ in 0..2 {
+        socket.send(b"\x41\x01\x12\x34\xaa\xb5hello").unwrap();
+        assert_eq!(receive(&socket), b"\x61\x45\x12\x34\xaa\xc0\xffhello");
+    }
+    server.wait_for("1 duplicate (RFC 7252 §4.5)");
+}
+
 #[test]
 fn a_taken_port_and_nonsense_are_told_apart() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -66,7 +66,8 @@ pub use coracle_wire as wire;
 
 pub use client::Client;
 pub use coracle_runtime::{
-    Config, Endpoint, Error, ExchangeError, Interface, RateLimit, RequestError, Serve, TransmissionParameters,
+    Config, DropReason, Endpoint, Error, ExchangeError, Interface, RateLimit, RequestError, Serve,
+    Statistics, StatisticsReader, Stats, TransmissionParameters,
 };
 pub use router::{Notifier, Router};
 

@@ -15,6 +15,7 @@ Examples:
   coracle serve
   coracle serve --bind 127.0.0.1:0 -v
   coracle serve --bind [::] --multicast eth0
+  coracle serve --bind 0.0.0.0 --stats=5
   coracle serve --dir ./firmware --bind 0.0.0.0:5683
   coracle serve --dir ./inbox --write --max-file-bytes 16M
 
@@ -56,6 +57,21 @@ pub(crate) struct ListenArgs {
     /// Join the group All CoAP Nodes on this interface; needs --bind [::] or 0.0.0.0
     #[arg(long, value_name = "IFACE", num_args = 0..=1, default_missing_value = "")]
     pub(crate) multicast: Vec<String>,
+
+    /// Share the peers among this many engines, which work at once [default: one for each processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) shards: Option<u16>,
+
+    /// Tell every so many seconds what was done: requests, bytes, observers, what was dropped and why
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "10",
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    pub(crate) stats: Option<u32>,
 }
 
 /// Options for files.
@@ -183,6 +199,16 @@ mod tests {
         let two = parse(&["--multicast", "eth0", "--multicast", "eth1"]).unwrap();
         assert_eq!(two.listen.multicast, ["eth0", "eth1"]);
         assert!(parse(&[]).unwrap().listen.multicast.is_empty());
+    }
+
+    #[test]
+    fn statistics_are_told_every_ten_seconds_if_nothing_else_is_said() {
+        let stats = |line: &[&str]| parse(line).map(|args| args.listen.stats);
+        assert_eq!(stats(&[]).unwrap(), None);
+        assert_eq!(stats(&["--stats"]).unwrap(), Some(10));
+        assert_eq!(stats(&["--stats=1", "--shards", "4"]).unwrap(), Some(1));
+        assert!(stats(&["--stats=0"]).is_err());
+        assert!(stats(&["--shards", "0"]).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod clock;
 mod files;
 mod listen;
 mod log;
+mod rates;
 mod shutdown;
 mod site;
 mod store;
@@ -70,7 +71,10 @@ pub(crate) fn serve(
         .map_err(|error| CliError::io("cannot start", &error))?;
     let ended = runtime.block_on(async {
         let signals = Signals::new().map_err(|error| CliError::io("cannot take signals", &error))?;
-        let endpoint = listen::bind(&listen.bind, &listen.multicast, config, console)?;
+        let mut endpoint = listen::bind(&listen.bind, &listen.multicast, config, console)?;
+        if let Some(shards) = listen.shards {
+            endpoint = endpoint.with_shards(shards.into());
+        }
         let (router, announcement) = prepare(&endpoint.local_addrs())?;
         console.note(&announcement);
         let router = if console.verbose {
@@ -78,6 +82,10 @@ pub(crate) fn serve(
         } else {
             router
         };
+        if let Some(seconds) = listen.stats {
+            let every = Duration::from_secs(seconds.into());
+            tokio::spawn(rates::tell(endpoint.statistics(), every, *console));
+        }
         until_signals(endpoint, router, signals, console).await
     });
     // Files that were not written to their end are removed; a disk that does not answer holds nobody up.

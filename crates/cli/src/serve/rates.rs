@@ -1,0 +1,109 @@
+//! `--stats`: now and then a line of what was done since the last one.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant, SystemTime};
+
+use coracle::{DropReason, Statistics, StatisticsReader};
+use indicatif::{DecimalBytes, HumanCount};
+
+use crate::console::Console;
+use crate::timestamp;
+
+/// Tells it until the runtime ends.
+pub(super) async fn tell(reader: StatisticsReader, every: Duration, console: Console) {
+    let (mut before, mut since) = (reader.read().await, Instant::now());
+    loop {
+        tokio::time::sleep(every).await;
+        let now = reader.read().await;
+        let line = line(&before, &now, since.elapsed());
+        console.note(&format!("{} {line}", timestamp::to_the_second(SystemTime::now())));
+        (before, since) = (now, Instant::now());
+    }
+}
+
+/// What was done between two readings: rates, then what there is now, then what went wrong, if anything did.
+fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
+    let (old, new) = (&before.engine, &now.engine);
+    // Shards that have ended take their counters with them.
+    let more = |new: u64, old: u64| new.saturating_sub(old);
+    let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+    let rate = |new, old| more(new, old).saturating_mul(1000) / millis;
+    let mut line = format!(
+        "{} requests/s, {}/s in, {}/s out",
+        HumanCount(rate(new.requests, old.requests)),
+        DecimalBytes(rate(new.bytes_in, old.bytes_in)),
+        DecimalBytes(rate(new.bytes_out, old.bytes_out)),
+    );
+    // Writing to a string cannot fail.
+    let notifications = rate(new.notifications, old.notifications);
+    if now.observers > 0 || notifications > 0 {
+        let observers = HumanCount(now.observers);
+        let _ = write!(
+            line,
+            ", {} notifications/s to {observers} observers",
+            HumanCount(notifications)
+        );
+    }
+    let unproved_in = more(new.unproved_bytes_in, old.unproved_bytes_in);
+    if unproved_in > 0 {
+        let unproved_out = more(new.unproved_bytes_out, old.unproved_bytes_out);
+        #[expect(clippy::cast_precision_loss, reason = "a ratio of counts")]
+        let ratio = unproved_out as f64 / unproved_in as f64;
+        let _ = write!(line, ", amplification {ratio:.2}");
+    }
+    let counts = [
+        ("refused", more(new.refused, old.refused)),
+        ("challenged", more(new.challenges, old.challenges)),
+        ("withheld", more(new.withheld, old.withheld)),
+        ("sent again", more(new.retransmissions, old.retransmissions)),
+        ("given up", more(new.given_up, old.given_up)),
+        ("handed over", more(now.handed_over, before.handed_over)),
+        (
+            "lost between shards",
+            more(now.handed_over_lost, before.handed_over_lost),
+        ),
+    ];
+    for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        let _ = write!(line, ", {} {what}", HumanCount(count));
+    }
+    let dropped =
+        DropReason::ALL.map(|reason| (reason.name(), more(new.dropped(reason), old.dropped(reason))));
+    for (at, (why, count)) in dropped.into_iter().filter(|(_, count)| *count > 0).enumerate() {
+        line.push_str(if at == 0 { "; dropped: " } else { ", " });
+        let _ = write!(line, "{} {why}", HumanCount(count));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_server_says_little() {
+        let none = Statistics::default();
+        assert_eq!(
+            line(&none, &none, Duration::from_secs(5)),
+            "0 requests/s, 0 B/s in, 0 B/s out"
+        );
+    }
+
+    #[test]
+    fn rates_are_those_since_the_last_line() {
+        let (mut before, mut now) = (Statistics::default(), Statistics::default());
+        before.engine.requests = 1_000_000;
+        now.engine.requests = 1_012_346;
+        now.engine.bytes_in = 3000;
+        now.engine.unproved_bytes_in = 100;
+        now.engine.unproved_bytes_out = 250;
+        now.engine.refused = 7;
+        now.observers = 12;
+        now.engine.notifications = 24;
+        assert_eq!(
+            line(&before, &now, Duration::from_secs(2)),
+            "6,173 requests/s, 1.50 kB/s in, 0 B/s out, 12 notifications/s to 12 observers, amplification 2.50, 7 refused"
+        );
+        // A shard ended.
+        assert!(line(&now, &before, Duration::from_secs(2)).starts_with("0 requests/s"));
+    }
+}
