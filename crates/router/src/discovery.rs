@@ -1,7 +1,6 @@
 //! `/.well-known/core`: the router's own list of what it serves (RFC 6690 §4, RFC 7252 §7).
 
-use std::borrow::Cow;
-
+use bytes::Bytes;
 use coracle_formats::link_format::{Filter, Link, write_links};
 use coracle_wire::{ContentFormat, Options, Status};
 
@@ -14,61 +13,82 @@ use crate::route::{Answer, Call};
 /// Where discovery is asked for.
 pub(crate) const WELL_KNOWN_CORE: &str = "/.well-known/core";
 
-/// Links of all routes.
+/// Links of all routes. What does not change is written once.
 pub(crate) struct Directory {
     sources: Vec<Source>,
 }
 
 enum Source {
-    /// Found to be expressible when the route was added.
-    Fixed(Link),
-    Dynamic {
-        base: String,
-        links: LinkSource,
-    },
+    Fixed(Fixed),
+    Dynamic { base: String, links: LinkSource },
+}
+
+/// The links of routes that follow one another, found to be expressible when they were added.
+struct Fixed {
+    links: Vec<Link>,
+    text: Bytes,
 }
 
 impl Directory {
     pub(crate) fn new<'a>(routes: impl Iterator<Item = (&'a Pattern, &'a Meta)>) -> Directory {
         let mut sources = Vec::new();
+        let mut fixed = Vec::new();
         for (pattern, meta) in routes.filter(|(_, meta)| !meta.hidden) {
             if pattern.is_literal() {
-                sources.push(Source::Fixed(link(pattern, meta)));
+                fixed.push(link(pattern, meta));
             }
             if let Some(links) = &meta.links {
+                sources.push(Source::Fixed(Fixed::new(std::mem::take(&mut fixed))));
                 sources.push(Source::Dynamic {
                     base: pattern.base(),
                     links: links.clone(),
                 });
             }
         }
+        sources.push(Source::Fixed(Fixed::new(fixed)));
         Directory { sources }
     }
 
     /// The links that pass all filters, as a payload.
-    fn list(&self, options: Options<'_>) -> String {
-        let queries: Vec<&str> = options
-            .queries()
-            .filter_map(|query| std::str::from_utf8(query).ok())
+    fn list(&self, options: Options<'_>) -> Bytes {
+        let queries = options.queries();
+        let filters: Vec<Filter<'_>> = queries
+            .filter_map(|query| std::str::from_utf8(query).ok().map(Filter::parse))
             .collect();
-        let filters: Vec<Filter<'_>> = queries.into_iter().map(Filter::parse).collect();
-        let passes = |link: &Link| filters.iter().all(|filter| link.matches(filter));
-        let mut links: Vec<Cow<'_, Link>> = Vec::new();
-        for source in &self.sources {
-            match source {
-                Source::Fixed(link) => {
-                    links.extend(Some(link).filter(|link| passes(link)).map(Cow::Borrowed))
-                }
-                Source::Dynamic { base, links: source } => {
-                    let found = source(base)
-                        .into_iter()
-                        .filter(|link| passes(link) && link.check().is_ok());
-                    links.extend(found.map(Cow::Owned));
-                }
+        if let ([Source::Fixed(fixed)], []) = (&self.sources[..], &filters[..]) {
+            return fixed.text.clone();
+        }
+        let lists = self.sources.iter().map(|source| source.list(&filters));
+        let lists: Vec<Bytes> = lists.filter(|list| !list.is_empty()).collect();
+        lists.join(&b',').into()
+    }
+}
+
+impl Source {
+    fn list(&self, filters: &[Filter<'_>]) -> Bytes {
+        let passes = |link: &&Link| filters.iter().all(|filter| link.matches(filter));
+        match self {
+            Source::Fixed(fixed) if filters.is_empty() => fixed.text.clone(),
+            Source::Fixed(fixed) => write(fixed.links.iter().filter(passes)),
+            Source::Dynamic { base, links } => {
+                let links = links(base);
+                write(links.iter().filter(passes).filter(|link| link.check().is_ok()))
             }
         }
-        write_links(links.iter().map(Cow::as_ref)).unwrap_or_default()
     }
+}
+
+impl Fixed {
+    fn new(links: Vec<Link>) -> Fixed {
+        Fixed {
+            text: write(links.iter()),
+            links,
+        }
+    }
+}
+
+fn write<'l>(links: impl Iterator<Item = &'l Link>) -> Bytes {
+    write_links(links).unwrap_or_default().into()
 }
 
 /// The link of a route with a literal path.

@@ -25,8 +25,8 @@ pub trait Handler<T, S>: Clone + Send + Sync + Sized + 'static {
     /// Whether an argument takes the body part by part; bodies of requests are not assembled then.
     const STREAMS_BODY: bool;
 
-    /// Extracts the arguments and calls the function.
-    fn call(self, request: Request, state: Arc<S>) -> Pin<Box<dyn Future<Output = Response> + Send>>;
+    /// Extracts the arguments and calls the function. The outer count of the state is one driver's own.
+    fn call(self, request: Request, state: Arc<Arc<S>>) -> Pin<Box<dyn Future<Output = Response> + Send>>;
 }
 
 macro_rules! handlers {
@@ -42,7 +42,7 @@ macro_rules! handlers {
         {
             const STREAMS_BODY: bool = false $(|| $T::STREAMS_BODY)*;
 
-            fn call(self, mut request: Request, state: Arc<S>) -> BoxFuture {
+            fn call(self, mut request: Request, state: Shared<S>) -> BoxFuture {
                 Box::pin(async move {
                     $(let $T = match $T::from_request(&mut request, &state).await {
                         Ok(value) => value,
@@ -50,7 +50,9 @@ macro_rules! handlers {
                     };)*
                     drop(request);
                     drop(state);
-                    self($($T),*).await.into_response()
+                    let mut response = self($($T),*).await.into_response();
+                    response.personal |= false $(|| $T::PERSONAL)*;
+                    response
                 })
             }
         }
@@ -71,14 +73,18 @@ handlers! {
     A B C D E G H I J K;
 }
 
+/// The state of handlers. Each request takes a reference: the outer count belongs to one table, so that drivers on
+/// several cores do not contend for it.
+pub(crate) type Shared<S> = Arc<Arc<S>>;
+
 /// Becomes a route once the state is known.
 pub(crate) trait Build<S>: Send + Sync {
-    fn build(&self, state: &Arc<S>) -> Route;
+    fn build(&self, state: &Shared<S>) -> Route;
 }
 
 /// A route needs no state any more.
 impl<S> Build<S> for Route {
-    fn build(&self, _: &Arc<S>) -> Route {
+    fn build(&self, _: &Shared<S>) -> Route {
         self.clone()
     }
 }
@@ -104,7 +110,7 @@ where
     T: 'static,
     S: Send + Sync + 'static,
 {
-    fn build(&self, state: &Arc<S>) -> Route {
+    fn build(&self, state: &Shared<S>) -> Route {
         Route::new(Stateful {
             handler: self.handler.clone(),
             state: state.clone(),
@@ -115,7 +121,7 @@ where
 
 struct Stateful<H, T, S> {
     handler: H,
-    state: Arc<S>,
+    state: Shared<S>,
     arguments: PhantomData<fn() -> T>,
 }
 

@@ -9,7 +9,7 @@ use coracle_wire::{ContentFormat, Method, OptionNumber};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::handler::{Build, Handler, Stateless};
+use crate::handler::{Build, Handler, Shared, Stateless};
 use crate::meta::{Meta, Takes};
 use crate::request::Request;
 use crate::resource::Resource;
@@ -270,7 +270,7 @@ impl<S> MethodRouter<S> {
 }
 
 impl<S: Send + Sync + 'static> Build<S> for MethodRouter<S> {
-    fn build(&self, state: &Arc<S>) -> Route {
+    fn build(&self, state: &Shared<S>) -> Route {
         let handlers = self
             .handlers
             .iter()

@@ -24,6 +24,8 @@ pub struct Response {
     pub window: Option<Window>,
     /// Whether notifications are confirmable; `None`: as the registration was.
     pub confirmable: Option<bool>,
+    /// It depends on who asks, so that observers do not share it.
+    pub personal: bool,
     /// Nobody chose the status: the route puts the method's own in its place.
     implied: bool,
 }
@@ -39,6 +41,7 @@ impl Response {
             observe: None,
             window: None,
             confirmable: None,
+            personal: false,
             implied: false,
         }
     }
@@ -119,6 +122,17 @@ impl Response {
     #[must_use]
     pub fn with_confirmable(mut self, confirmable: bool) -> Self {
         self.confirmable = Some(confirmable);
+        self
+    }
+
+    /// Which depends on who asks: each observer is answered by a call of its own. Otherwise all who observe with the
+    /// same options and under the same security identity share the answer to one of them.
+    ///
+    /// The answers of a handler that takes a [`Peer`](coracle_engine::Peer) or the whole [`Request`](crate::Request) are
+    /// it by themselves; those of a layer that looks at the peer have to say it.
+    #[must_use]
+    pub fn personal(mut self) -> Self {
+        self.personal = true;
         self
     }
 

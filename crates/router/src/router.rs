@@ -11,7 +11,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::discovery::{self, Discovery, WELL_KNOWN_CORE};
-use crate::handler::{Build, Handler};
+use crate::handler::{Build, Handler, Shared};
 use crate::meta::Meta;
 use crate::method_router::{LayerFn, MethodRouter, any, misuse};
 use crate::pattern::Pattern;
@@ -151,7 +151,8 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// Wraps all that was added so far, with the fallback, `/.well-known/core` and the 4.04 of the router. The layer
     /// that is added last sees a request first.
     ///
-    /// A layer is asked once for each route: what routes are to share lies in the layer, behind an `Arc`.
+    /// A layer is asked once for each route, and again for each driver ([`for_shard`](Router::for_shard)): what routes
+    /// are to share lies in the layer, behind an `Arc`.
     /// It runs when the route is found: a changed Uri-Path finds no other one.
     pub fn layer<L>(self, layer: L) -> Self
     where
@@ -238,6 +239,16 @@ impl Router<()> {
         self.call(request)
     }
 
+    /// The same router with a table of its own, for a driver: what it counts for each request (references to routes,
+    /// layers and state) it shares with no other driver, so that cores do not wait for each other. Layers are asked for
+    /// their services anew. Clones of the result share its table.
+    pub fn for_shard(&self) -> Router {
+        Router {
+            inner: self.inner.clone(),
+            table: Arc::default(),
+        }
+    }
+
     /// The critical options that some route or layer declares: for the engine's `Config::known_options`.
     #[must_use]
     pub fn declared_options(&self) -> Vec<OptionNumber> {
@@ -247,7 +258,7 @@ impl Router<()> {
         options
     }
 
-    /// Routes are put together once, at the first request, for this router and all its clones.
+    /// Routes are put together once, at the first request, for a router and all its clones.
     fn table(&self) -> &Arc<Table> {
         self.table.get_or_init(|| Arc::new(self.inner.build()))
     }
@@ -326,7 +337,7 @@ impl<S: Send + Sync + 'static> Inner<S> {
 impl Inner<()> {
     /// Fallbacks stand behind the routes, and the router's own answers take the places that are left.
     fn build(&self) -> Table {
-        let state = Arc::new(());
+        let state = Arc::default();
         let mut route_paths = self.route_paths.clone();
         let mut fallback_paths = Trie::default();
         let mut places: Vec<Place> = self
@@ -392,11 +403,14 @@ impl<S: Send + Sync + 'static> Entry<S> {
         Entry {
             pattern: self.pattern,
             meta: self.meta,
-            service: Arc::new(self.service.build(state)),
+            service: Arc::new(WithState {
+                inner: self.service,
+                state: state.clone(),
+            }),
         }
     }
 
-    fn place(&self, state: &Arc<S>, fallback: bool) -> Place {
+    fn place(&self, state: &Shared<S>, fallback: bool) -> Place {
         let route = self.service.build(state);
         Place {
             pattern: self.pattern.clone(),
@@ -424,8 +438,20 @@ struct Wrapped<S> {
 }
 
 impl<S> Build<S> for Wrapped<S> {
-    fn build(&self, state: &Arc<S>) -> Route {
+    fn build(&self, state: &Shared<S>) -> Route {
         (self.layer)(self.inner.build(state))
+    }
+}
+
+/// A route that has its state, so that it can be built for any other.
+struct WithState<S> {
+    inner: Arc<dyn Build<S>>,
+    state: Arc<S>,
+}
+
+impl<S: Send + Sync, S2> Build<S2> for WithState<S> {
+    fn build(&self, _: &Shared<S2>) -> Route {
+        self.inner.build(&Arc::new(self.state.clone()))
     }
 }
 

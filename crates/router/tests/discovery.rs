@@ -1,5 +1,7 @@
 //! `/.well-known/core` (RFC 6690 §4, RFC 7252 §7).
 
+use std::sync::{Arc, Mutex};
+
 use coracle_formats::link_format::Link;
 use coracle_router::{Changed, Request, Router, from_fn, get, put};
 use coracle_wire::{ContentFormat, Status};
@@ -93,6 +95,26 @@ async fn a_group_hears_nothing_where_nothing_matches() {
 async fn targets_are_percent_encoded() {
     let app: Router = Router::new().route("/a b/ö", get(async || ""));
     assert_eq!(list(&app, "").await, "</a%20b/%C3%B6>");
+}
+
+#[tokio::test]
+async fn links_that_change_stand_where_their_route_was_added() {
+    let changing = Arc::new(Mutex::new(vec![
+        Link::new("/b/1").attr("rt", "b"),
+        Link::new("/b/2"),
+    ]));
+    let links = changing.clone();
+    let app: Router = Router::new()
+        .route("/a", get(async || ""))
+        .route(
+            "/b/{n}",
+            get(async || "").links(move |_| links.lock().unwrap().clone()),
+        )
+        .route("/c", get(async || "").rt("c"));
+    assert_eq!(list(&app, "").await, r#"</a>,</b/1>;rt="b",</b/2>,</c>;rt="c""#);
+    assert_eq!(list(&app, "?rt=*").await, r#"</b/1>;rt="b",</c>;rt="c""#);
+    changing.lock().unwrap().clear();
+    assert_eq!(list(&app, "").await, r#"</a>,</c>;rt="c""#);
 }
 
 #[tokio::test]

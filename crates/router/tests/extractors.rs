@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use coracle_engine::Peer;
 use coracle_router::{
-    Bytes, Cbor, Extension, FromRef, FromRequest, Handler, Json, Next, Path, Query, Rejection, Request,
-    Response, Router, State, from_fn, get, post,
+    Bytes, Cbor, Extension, FromRef, FromRequest, Handler, IntoResponse, Json, Next, Path, Query, Rejection,
+    Request, Response, Router, State, from_fn, get, post,
 };
 use coracle_wire::{ContentFormat, Method, OptionNumber, OptionsBuf, Status};
 
@@ -349,4 +349,16 @@ async fn own_extractors_refuse_with_what_they_like() {
         (Status::FORBIDDEN, &b"odd"[..])
     );
     assert_eq!(refused.content_format(), None);
+}
+
+#[tokio::test]
+async fn the_answers_of_handlers_that_see_who_asks_are_personal() {
+    let peer = async |_: Option<Peer>| "";
+    assert!(ask("/", peer, Request::get("/")).await.personal);
+    let request = async |_: Request| "";
+    assert!(ask("/", request, Request::get("/")).await.personal);
+    let others = async |_: Method, _: OptionsBuf, _: State<()>| "";
+    assert!(!ask("/", others, Request::get("/")).await.personal);
+    let by_choice = async || "".into_response().personal();
+    assert!(ask("/", by_choice, Request::get("/")).await.personal);
 }

@@ -204,6 +204,25 @@ async fn clones_share_the_services_that_layers_made() {
 }
 
 #[tokio::test]
+async fn each_driver_has_services_of_its_own_and_the_same_state() {
+    async fn count(State(count): State<Arc<AtomicU32>>) -> String {
+        count.fetch_add(1, Ordering::Relaxed).to_string()
+    }
+    let made = Counted(Arc::default());
+    let app: Router = Router::new()
+        .route("/", get(count))
+        .with_state(Arc::new(AtomicU32::new(7)))
+        .route("/layered", get(async || "-").layer(made.clone()));
+    let drivers = [app.for_shard(), app.for_shard()];
+    for (driver, expected) in drivers.iter().zip(["7", "8"]) {
+        assert_eq!(body(driver, "/").await, expected);
+        assert_eq!(body(driver, "/layered").await, "counted");
+        assert_eq!(body(&driver.clone(), "/layered").await, "counted");
+    }
+    assert_eq!(made.0.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
 async fn a_panic_is_an_internal_server_error() {
     async fn at_once(Path(n): Path<u8>) -> String {
         assert_ne!(n, 0, "asked to panic");

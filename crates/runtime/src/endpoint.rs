@@ -223,7 +223,7 @@ fn drivers_of(
     let parts = sockets.into_iter().zip(commands).zip(shards);
     parts
         .map(|((socket, commands), shard)| {
-            Driver::new(socket, config.clone(), Some(router.clone()), commands, shard)
+            Driver::new(socket, config.clone(), Some(router.for_shard()), commands, shard)
         })
         .collect()
 }

@@ -65,6 +65,9 @@ pub trait FromRequest<S>: Sized {
     /// Takes the body part by part: bodies for a handler with such an argument are not assembled.
     const STREAMS_BODY: bool = false;
 
+    /// Tells who asks: the answer of a handler with such an argument is [`personal`](crate::Response::personal).
+    const PERSONAL: bool = false;
+
     /// What is answered instead of calling the handler.
     type Rejection: IntoResponse;
 
@@ -125,6 +128,8 @@ impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Extension<T> 
 }
 
 impl<S: Sync> FromRequest<S> for Peer {
+    const PERSONAL: bool = true;
+
     type Rejection = Infallible;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
@@ -169,6 +174,8 @@ impl<S: Sync> FromRequest<S> for BodyStream {
 /// A copy of the request. A body that comes as a stream goes with it, though routes stream only for handlers that
 /// take a [`BodyStream`].
 impl<S: Sync> FromRequest<S> for Request {
+    const PERSONAL: bool = true;
+
     type Rejection = Infallible;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
@@ -178,6 +185,7 @@ impl<S: Sync> FromRequest<S> for Request {
 
 impl<S: Sync, T: FromRequest<S>> FromRequest<S> for Option<T> {
     const STREAMS_BODY: bool = T::STREAMS_BODY;
+    const PERSONAL: bool = T::PERSONAL;
 
     type Rejection = Infallible;
 
@@ -188,6 +196,7 @@ impl<S: Sync, T: FromRequest<S>> FromRequest<S> for Option<T> {
 
 impl<S: Sync, T: FromRequest<S>> FromRequest<S> for Result<T, T::Rejection> {
     const STREAMS_BODY: bool = T::STREAMS_BODY;
+    const PERSONAL: bool = T::PERSONAL;
 
     type Rejection = Infallible;
 
