@@ -1,9 +1,11 @@
-//! The one that asks: many peers in a closed loop, each with one request outstanding.
+//! The one that asks: many peers in a closed loop, each with at most one request outstanding, and at most a window of
+//! requests outstanding in all. Who was answered waits until all others that wait have had their turn.
 //!
 //! A peer is a source address in 127/8, all behind one socket, so that requests and answers move in batches and the
 //! load costs less than any server. Message IDs of a peer count up; before they could repeat within EXCHANGE_LIFETIME
 //! (RFC 7252 §4.4) the peer goes on under an address that was never used.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -70,7 +72,8 @@ struct Peer {
     id: u16,
     /// Its place among the peers, then a count of requests.
     token: [u8; 4],
-    sent: Instant,
+    /// When the request that is outstanding was sent.
+    sent: Option<Instant>,
 }
 
 pub(crate) struct Load {
@@ -84,13 +87,16 @@ struct Asking {
     server: SocketAddr,
     options: OptionsBuf,
     peers: Vec<Peer>,
+    /// Those whose turn comes, the next one first.
+    waiting: VecDeque<usize>,
     next_address: Ipv4Addr,
     sending: SendBatch,
 }
 
 impl Load {
-    /// Peers of `server`, all of which have sent their first request. To be called within a tokio runtime.
-    pub(crate) async fn start(server: SocketAddr, peers: u16) -> io::Result<Load> {
+    /// Peers of `server`, as many of which as the window holds have sent their first request. To be called within a
+    /// tokio runtime.
+    pub(crate) async fn start(server: SocketAddr, peers: u16, window: u16) -> io::Result<Load> {
         let mut options = OptionsBuf::new();
         options
             .push_str(OptionNumber::URI_PATH, "temp")
@@ -99,6 +105,7 @@ impl Load {
             server,
             options,
             peers: Vec::new(),
+            waiting: VecDeque::new(),
             next_address: FIRST_ADDRESS,
             sending: SendBatch::new(),
         };
@@ -108,8 +115,9 @@ impl Load {
             received: RecvBatch::new(),
             asking,
         };
-        for place in 0..peers {
-            load.asking.enter(place);
+        (0..peers).for_each(|place| load.asking.enter(place));
+        for _ in 0..window {
+            load.asking.ask_next(Instant::now());
             load.send().await?;
         }
         Ok(load)
@@ -169,7 +177,10 @@ impl Load {
     async fn retransmit(&mut self, now: Instant) -> io::Result<u64> {
         let mut count = 0;
         for place in 0..self.asking.peers.len() {
-            let late = |peer: &Peer| now.saturating_duration_since(peer.sent) >= RETRANSMIT_AFTER;
+            let late = |peer: &Peer| {
+                let waits = peer.sent.map(|sent| now.saturating_duration_since(sent));
+                waits.is_some_and(|waits| waits >= RETRANSMIT_AFTER)
+            };
             if self.asking.peers.get(place).is_some_and(late) {
                 self.asking.ask(now, place);
                 self.send().await?;
@@ -191,18 +202,17 @@ impl Load {
 }
 
 impl Asking {
-    /// A new peer, with its first request.
+    /// A new peer, whose turn comes.
     fn enter(&mut self, place: u16) {
         let [high, low] = place.to_be_bytes();
-        let now = Instant::now();
         let address = self.new_address();
         self.peers.push(Peer {
             address,
             id: 0,
             token: [high, low, 0, 0],
-            sent: now,
+            sent: None,
         });
-        self.ask(now, place.into());
+        self.waiting.push_back(place.into());
     }
 
     fn new_address(&mut self) -> Ipv4Addr {
@@ -211,7 +221,7 @@ impl Asking {
         address
     }
 
-    /// Takes an answer in and sends the next request of that peer. `None`: nobody waits for it, or it is wrong.
+    /// Takes an answer in and sends the request of the peer whose turn is next. `None`: nobody waits for it, or it is wrong.
     fn answered(&mut self, now: Instant, path: &Path, datagram: &[u8]) -> Option<Duration> {
         let answer = Message::parse(datagram).ok()?;
         let [high, low, ..] = *<&[u8; 4]>::try_from(answer.token).ok()?;
@@ -228,7 +238,7 @@ impl Asking {
         if !expected {
             return None;
         }
-        let latency = now - peer.sent;
+        let latency = now - peer.sent.take()?;
         peer.id += 1;
         let [.., b1, b0] = peer.id.to_be_bytes();
         peer.token = [high, low, b1, b0];
@@ -237,8 +247,15 @@ impl Asking {
             peer.address = new_address;
             self.new_address();
         }
-        self.ask(now, place);
+        self.waiting.push_back(place);
+        self.ask_next(now);
         Some(latency)
+    }
+
+    fn ask_next(&mut self, now: Instant) {
+        if let Some(place) = self.waiting.pop_front() {
+            self.ask(now, place);
+        }
     }
 
     /// Queues the request that the peer has outstanding. There is room: every batch that is received is answered by
@@ -253,7 +270,7 @@ impl Asking {
             ..Path::to(self.server)
         };
         self.sending.push(&path, len);
-        peer.sent = now;
+        peer.sent = Some(now);
     }
 }
 
@@ -275,7 +292,7 @@ mod tests {
     use std::net::UdpSocket as StdSocket;
 
     use super::*;
-    use crate::raw;
+    use crate::subjects::raw;
 
     fn localhost() -> (StdSocket, SocketAddr) {
         let socket = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -287,12 +304,23 @@ mod tests {
     async fn every_request_is_answered_and_peers_change_in_time() {
         let (socket, server) = localhost();
         std::thread::spawn(move || raw::respond(&socket));
-        let mut load = Load::start(server, 2).await.unwrap();
+        let mut load = Load::start(server, 2, 2).await.unwrap();
         let enough = 2 * u64::from(REQUESTS_PER_ADDRESS) + 10;
         let tally = load.run(Until::Answered(enough)).await.unwrap();
         assert!(tally.answered() >= enough);
         let addresses = load.asking.peers.iter().map(|peer| peer.address);
         assert!(addresses.max() > Some(Ipv4Addr::from_bits(FIRST_ADDRESS.to_bits() + 1)));
+    }
+
+    #[tokio::test]
+    async fn all_peers_have_their_turn_in_a_small_window() {
+        let (socket, server) = localhost();
+        std::thread::spawn(move || raw::respond(&socket));
+        let mut load = Load::start(server, 100, 2).await.unwrap();
+        load.run(Until::Answered(300)).await.unwrap();
+        let peers = &load.asking.peers;
+        assert!(peers.iter().all(|peer| peer.id >= 2));
+        assert_eq!(peers.iter().filter(|peer| peer.sent.is_some()).count(), 2);
     }
 
     #[tokio::test]
@@ -310,7 +338,7 @@ mod tests {
                 socket.send_to(answer, from).unwrap();
             }
         });
-        let mut load = Load::start(server, 1).await.unwrap();
+        let mut load = Load::start(server, 1, 1).await.unwrap();
         let tally = load.run(Until::Answered(1)).await.unwrap();
         assert_eq!((tally.answered(), tally.strays), (1, 2));
         assert!(tally.retransmissions >= 2);

@@ -1,6 +1,14 @@
 //! On what it was measured.
 
 use std::fs::read_to_string;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The folder of the whole project.
+pub(crate) fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
 
 /// The model of the CPU.
 pub(crate) fn cpu() -> String {
@@ -21,4 +29,36 @@ pub(crate) fn kernel() -> String {
 pub(crate) fn load_average() -> String {
     let averages = read_to_string("/proc/loadavg").unwrap_or_default();
     averages.split(' ').next().unwrap_or("unknown").to_owned()
+}
+
+/// The day, and the commit that was measured if it is known.
+pub(crate) fn day_and_commit() -> (String, String) {
+    let tell = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program)
+            .args(arguments)
+            .current_dir(workspace())
+            .output();
+        let text = output
+            .ok()
+            .filter(|output| output.status.success())
+            .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        text.unwrap_or_else(|| "unknown".to_owned())
+    };
+    (
+        tell("date", &["+%F"]),
+        tell("git", &["rev-parse", "--short", "HEAD"]),
+    )
+}
+
+/// Memory of the machine, in GiB.
+pub(crate) fn memory() -> u64 {
+    let info = read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib: Option<u64> = total.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse().ok());
+    kib.unwrap_or_default().div_ceil(1 << 20)
+}
+
+/// How many cores there are.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

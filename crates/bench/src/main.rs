@@ -1,15 +1,17 @@
-//! Cost of a request: of the whole server beside the raw limit of UDP, and of the layers one by one.
+//! What requests, notifications and transfers cost: of the whole server beside the raw limit of UDP and beside other
+//! servers, and of single operations.
 //!
-//! Judged are the server's CPU time per request, as a ratio to that of a responder which only moves datagrams, in
-//! the same run; and instruction counts. Rates depend on the machine and its mood. `docs/performance.md` tells how to
-//! read the numbers.
+//! Judged are ratios within the same run, and instruction counts. Rates depend on the machine and its mood.
+//! `docs/performance.md` tells how to read the numbers.
 #![cfg_attr(
     target_os = "linux",
     allow(clippy::print_stdout, reason = "a program that reports")
 )]
 
 #[cfg(target_os = "linux")]
-mod child;
+mod cases;
+#[cfg(target_os = "linux")]
+mod document;
 #[cfg(target_os = "linux")]
 mod instructions;
 #[cfg(target_os = "linux")]
@@ -23,17 +25,15 @@ mod micro;
 #[cfg(target_os = "linux")]
 mod options;
 #[cfg(target_os = "linux")]
-mod raw;
+mod process;
 #[cfg(target_os = "linux")]
 mod recorded;
 #[cfg(target_os = "linux")]
 mod report;
 #[cfg(target_os = "linux")]
-mod rounds;
-#[cfg(target_os = "linux")]
-mod served;
-#[cfg(target_os = "linux")]
 mod statistics;
+#[cfg(target_os = "linux")]
+mod subjects;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::io::Result<()> {
@@ -42,19 +42,16 @@ fn main() -> std::io::Result<()> {
 
     let options = Options::parse();
     match options.command {
-        Some(Command::Serve { subject, core }) => {
-            child::pin(core)?;
-            match subject {
-                options::Subject::Raw => raw::serve(),
-                options::Subject::Coracle => served::serve(),
-            }
+        Some(Command::Serve { subject, cores }) => {
+            process::pin(&cores)?;
+            subject.serve()
         }
         Some(Command::Work { case }) => {
             println!("{}", micro::work_counted(case));
             Ok(())
         }
         Some(Command::Instructions { record }) => recorded::run(record),
-        None => report::run(&options.measure),
+        None => cases::run(&options.measure),
     }
 }
 

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-use crate::micro::Case;
+use crate::cases::Case;
+use crate::micro;
+use crate::subjects::Subject;
 
-/// Measures the CPU time of a request beside the raw limit of UDP, and of the layers one by one.
+/// Measures the server beside the raw limit of UDP and beside other servers, and its layers one by one.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -19,30 +22,42 @@ pub(crate) struct Options {
 /// How to measure.
 #[derive(Args)]
 pub(crate) struct Measure {
-    /// Rounds, in each of which every server has its turn; the medians are told
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
+    /// What to measure; everything, if nothing is named
+    #[arg(value_name = "CASE")]
+    cases: Vec<Case>,
+    /// Rounds, in each of which everything has its turn; the medians are told
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
     /// Length of a turn
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.5, value_parser = seconds)]
     seconds: f64,
-    /// Peers, each with one request outstanding
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) peers: u16,
-    /// Five rounds of a second
-    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
-    quick: bool,
+    /// Turns of 0.3 s and small sizes, to see that it works
+    #[arg(long, conflicts_with_all = ["seconds", "write"])]
+    pub(crate) quick: bool,
+    /// Leaves the servers of others out
+    #[arg(long)]
+    pub(crate) alone: bool,
+    /// Writes the results to docs/performance.md
+    #[arg(long)]
+    pub(crate) write: bool,
     /// Also writes the results to a file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }
 
 impl Measure {
+    /// In the order of the report.
+    pub(crate) fn cases(&self) -> impl Iterator<Item = Case> {
+        let chosen = |case: &Case| self.cases.is_empty() || self.cases.contains(case);
+        Case::ALL.into_iter().filter(chosen)
+    }
+
     pub(crate) fn rounds(&self) -> u16 {
-        if self.quick { 5 } else { self.rounds }
+        self.rounds
     }
 
     pub(crate) fn turn(&self) -> Duration {
-        Duration::from_secs_f64(if self.quick { 1.0 } else { self.seconds })
+        Duration::from_secs_f64(if self.quick { 0.3 } else { self.seconds })
     }
 }
 
@@ -53,13 +68,13 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Serve {
         subject: Subject,
-        /// The core to run on
-        #[arg(long)]
-        core: usize,
+        /// The cores to run on
+        #[arg(long, value_delimiter = ',', required = true)]
+        cores: Vec<usize>,
     },
     /// Repeats an operation, for a tool that counts instructions
     #[command(hide = true)]
-    Work { case: Case },
+    Work { case: micro::Case },
     /// Counts instructions and holds them against the recorded counts
     Instructions {
         /// Records the counts instead
@@ -68,28 +83,7 @@ pub(crate) enum Command {
     },
 }
 
-/// A server to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Subject {
-    /// Moves datagrams and knows nothing
-    Raw,
-    /// This project's server
-    Coracle,
-}
-
-impl Subject {
-    /// In the order of their turns.
-    pub(crate) const ALL: [Subject; 2] = [Subject::Raw, Subject::Coracle];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Subject::Raw => "raw",
-            Subject::Coracle => "coracle",
-        }
-    }
-}
-
-/// At least a tenth of a second, so that ticks of CPU time mean something.
+/// At least a tenth of a second, so that the noise of a turn's ends is small.
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (0.1..=600.0).contains(&seconds) {

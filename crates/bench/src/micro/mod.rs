@@ -145,7 +145,7 @@ pub(crate) fn nanoseconds(case: Case) -> f64 {
         }
         time.as_secs_f64() * 1e9 / f64::from(units)
     });
-    median(samples.collect())
+    median(samples)
 }
 
 /// Works for a tool that counts the instructions of [`COUNTED_FUNCTION`], and returns the units of work.

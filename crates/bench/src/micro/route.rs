@@ -11,10 +11,10 @@ use coracle_router::Request;
 use coracle_wire::{Method, Status};
 
 use super::codec::options;
-use crate::served;
+use crate::subjects::coracle;
 
 pub(super) fn route() -> impl FnMut() {
-    let router = served::router();
+    let router = coracle::router();
     let path = Path::to(SocketAddr::from((Ipv4Addr::LOCALHOST, 5683)));
     let options = options();
     move || {

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::Operation;
 use super::codec::{options, request};
-use crate::served;
+use crate::subjects::coracle;
 
 /// Peers that ask at once.
 const PEERS: u8 = 64;
@@ -37,14 +37,14 @@ impl Whole {
     }
 
     fn try_start(seen_bytes: usize) -> io::Result<Whole> {
-        let runtime = served::runtime()?;
+        let runtime = coracle::runtime()?;
         let server = runtime.block_on(async {
             let mut config = Config::default();
             config.seen_bytes = seen_bytes;
             let endpoint = Endpoint::bind("coap://127.0.0.1:0").map_err(io::Error::other)?;
             let endpoint = endpoint.with_config(config);
             let address = endpoint.local_addrs().first().copied();
-            tokio::spawn(endpoint.serve(served::router()).into_future());
+            tokio::spawn(endpoint.serve(coracle::router()).into_future());
             address.ok_or_else(|| io::Error::other("no address"))
         })?;
         let peers = (1..=PEERS).map(|number| peer(server, number));

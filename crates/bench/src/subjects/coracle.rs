@@ -5,10 +5,13 @@ use std::io;
 use coracle_router::{Router, get};
 use coracle_runtime::Endpoint;
 
-use crate::child;
+use crate::process;
+
+/// What it answers, as all others do.
+pub(crate) const TEXT: &str = "21.5";
 
 async fn temperature() -> &'static str {
-    "21.5"
+    TEXT
 }
 
 /// The application under test.
@@ -25,7 +28,7 @@ pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
 pub(crate) fn serve() -> io::Result<()> {
     runtime()?.block_on(async {
         let endpoint = Endpoint::bind("coap://127.0.0.1:0").map_err(io::Error::other)?;
-        endpoint.local_addrs().into_iter().for_each(child::announce);
+        endpoint.local_addrs().into_iter().for_each(process::announce);
         endpoint.serve(router()).await.map_err(io::Error::other)
     })
 }

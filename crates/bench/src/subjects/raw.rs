@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 
-use crate::child;
+use crate::process;
 
 const BATCH: usize = coracle_net::BATCH_SIZE;
 const SLOT: usize = coracle_net::SLOT_SIZE;
@@ -26,7 +26,7 @@ const ANSWER: usize = 4 + 8 + REST.len();
 /// Serves until it is killed.
 pub(crate) fn serve() -> io::Result<()> {
     let socket = UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
-    child::announce(socket.local_addr()?);
+    process::announce(socket.local_addr()?);
     respond(&socket)
 }
 

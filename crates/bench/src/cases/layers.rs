@@ -1,0 +1,33 @@
+//! Single operations.
+
+use std::io;
+
+use crate::instructions;
+use crate::micro::{self, Case};
+use crate::report::{Cell, Section, Table};
+
+pub(super) fn run() -> io::Result<Section> {
+    let counted = instructions::can_be_counted();
+    let mut table = Table::new(&["operation", "ns", "instructions"]);
+    for case in Case::ALL {
+        eprintln!("  {}", case.title());
+        let instructions = if counted {
+            Cell::Number(instructions::of_case(case)?, 0)
+        } else {
+            Cell::text_of("-")
+        };
+        table.row(vec![
+            Cell::text_of(case.title()),
+            Cell::Number(micro::nanoseconds(case), 0),
+            instructions,
+        ]);
+    }
+    let uncounted = "Instructions were not counted: valgrind is not installed.";
+    Ok(Section {
+        name: super::Case::Layers.name(),
+        what: "Single operations; the time of the whole server includes the kernel.".to_owned(),
+        table,
+        goals: Vec::new(),
+        notes: (!counted).then(|| uncounted.to_owned()).into_iter().collect(),
+    })
+}

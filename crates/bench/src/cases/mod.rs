@@ -1,0 +1,64 @@
+//! What can be measured, each by itself.
+
+mod layers;
+mod requests;
+
+use std::io;
+
+use clap::ValueEnum;
+
+use crate::options::Measure;
+use crate::report::Section;
+use crate::{document, machine, report};
+
+/// A measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Case {
+    /// CPU time of a confirmable GET beside the raw limit and other servers, with 64 and with 10,000 peers
+    Requests,
+    /// Single operations: their time and their instructions
+    Layers,
+}
+
+impl Case {
+    pub(crate) const ALL: [Case; 2] = [Case::Requests, Case::Layers];
+
+    pub(crate) fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    fn run(self, measure: &Measure) -> io::Result<Section> {
+        match self {
+            Case::Requests => requests::run(measure),
+            Case::Layers => layers::run(),
+        }
+    }
+}
+
+/// Measures and reports.
+pub(crate) fn run(measure: &Measure) -> io::Result<()> {
+    let cases = measure.cases();
+    let (mut texts, mut values) = (Vec::new(), Vec::new());
+    for case in cases {
+        let conditions = report::conditions(&machine::load_average());
+        eprintln!("{}:", case.name());
+        let section = case.run(measure)?;
+        let text = section.markdown(&conditions);
+        println!("\n## {}\n\n{text}\n", case.name());
+        let mut value = section.json();
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("conditions".into(), conditions.into());
+        }
+        texts.push((case.name(), text));
+        values.push(value);
+    }
+    if let Some(file) = &measure.json {
+        let json = serde_json::Value::Array(values);
+        std::fs::write(file, format!("{json:#}\n"))?;
+    }
+    if measure.write {
+        println!("\nwritten to {}", document::write(&texts)?.display());
+    }
+    Ok(())
+}
