@@ -52,11 +52,21 @@ const TABLE: &[Row] = &[
     // Beside: they judge. Only the program that carries the judge in the box uses it.
     row("sim", &["wire", "engine"]),
     row("conformance", &["wire", "sim", "coracle"]),
+    row("load", &["wire", "engine", "net"]),
     // Floor 5: programs.
     row("console", &["coracle", "proxy", "rd", "pubsub", "lwm2m", "ace"]),
     row(
         "cli",
-        &["coracle", "proxy", "rd", "pubsub", "lwm2m", "ace", "conformance"],
+        &[
+            "coracle",
+            "proxy",
+            "rd",
+            "pubsub",
+            "lwm2m",
+            "ace",
+            "conformance",
+            "load",
+        ],
     ),
     row("bench", EVERYTHING_BELOW),
     row("fuzz", EVERYTHING_BELOW),
@@ -66,7 +76,7 @@ const TABLE: &[Row] = &[
 /// What may measure or attack any layer uses any of them.
 const EVERYTHING_BELOW: &[&str] = &[
     "wire", "formats", "oscore", "dtls", "engine", "router", "net", "runtime", "store", "proxy", "rd",
-    "pubsub", "lwm2m", "ace", "coracle", "sim",
+    "pubsub", "lwm2m", "ace", "coracle", "sim", "load",
 ];
 
 /// What the tests of every crate may use besides its row.

@@ -1,0 +1,309 @@
+//! The message layer of the load: requests out, once or again (RFC 7252 §4).
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::time::{Duration, Instant};
+
+use coracle_wire::{Code, Message, MessageId, MessageType, OptionNumber, OptionsBuf};
+
+use crate::limits::{BEGUN_PER_TURN, MAX_RETRANSMIT};
+use crate::outbox::Outbox;
+use crate::peer::Peer;
+use crate::plan::{Pace, Plan};
+use crate::random::Random;
+use crate::slot::{Slot, State};
+use crate::sources::{Source, Sources};
+use crate::tally::{Sample, Tally};
+use crate::timers::Timers;
+
+/// All peers and their outstanding requests.
+pub(crate) struct Exchanges {
+    pub(crate) plan: Plan,
+    pub(crate) sources: Sources,
+    pub(crate) peers: Vec<Peer>,
+    /// Whose source it is; also the one that a peer had before.
+    by_source: HashMap<Source, u32>,
+    /// That of number `index` belongs to peer `index % peers`.
+    pub(crate) slots: Vec<Slot>,
+    /// Slots without an outstanding request, those that wait longest first.
+    free: VecDeque<u32>,
+    timers: Timers,
+    pub(crate) outbox: Outbox,
+    pub(crate) tally: Tally,
+    pub(crate) sample: Sample,
+    random: Random,
+    /// Something came from the server at any time.
+    pub(crate) heard: bool,
+}
+
+/// The moments at which requests are due in open loop.
+pub(crate) struct Schedule {
+    start: Instant,
+    /// In seconds.
+    interval: f64,
+    begun: u64,
+}
+
+impl Schedule {
+    pub(crate) fn new(start: Instant, rate: f64) -> Schedule {
+        Schedule {
+            start,
+            interval: rate.recip(),
+            begun: 0,
+        }
+    }
+
+    /// When the next request is due.
+    pub(crate) fn next(&self) -> Instant {
+        self.start + Duration::from_secs_f64(self.begun as f64 * self.interval)
+    }
+
+    /// How many requests were due by then but are not begun.
+    pub(crate) fn behind(&self, now: Instant) -> u64 {
+        let due = now.duration_since(self.start).as_secs_f64() / self.interval;
+        // A rate is at most 10^8 a second, and a run no longer than the clock.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let due = due.ceil() as u64;
+        due.saturating_sub(self.begun)
+    }
+}
+
+impl Exchanges {
+    pub(crate) fn new(plan: Plan, now: Instant) -> io::Result<Exchanges> {
+        plan.check()?;
+        let mut random = Random::new();
+        let mut sources = Sources::new(&plan)?;
+        let mut peers = Vec::new();
+        let mut by_source = HashMap::new();
+        for number in 0..plan.peers {
+            let source = sources.fresh(now)?;
+            by_source.insert(source, number);
+            peers.push(Peer::new(source, &mut random));
+        }
+        let mut slots = Vec::new();
+        for _ in 0..plan.outstanding {
+            for peer in &peers {
+                // An answer to an earlier run of the same port names no request of this one.
+                let first = u32::from(random.bits16()) << 16;
+                slots.push(Slot::new(now, peer.source, first));
+            }
+        }
+        let free = (0..).take(slots.len()).collect();
+        Ok(Exchanges {
+            plan,
+            sources,
+            peers,
+            by_source,
+            slots,
+            free,
+            timers: Timers::default(),
+            outbox: Outbox::new(),
+            tally: Tally::default(),
+            sample: Sample::new(0),
+            random,
+            heard: false,
+        })
+    }
+
+    /// No request is outstanding.
+    pub(crate) fn all_idle(&self) -> bool {
+        self.free.len() == self.slots.len()
+    }
+
+    /// A slot is free for another request.
+    pub(crate) fn can_begin(&self) -> bool {
+        !self.free.is_empty()
+    }
+
+    /// When something is to be done for an outstanding request; or earlier.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Begins the requests of a closed loop, or those of an open loop that are due. Some are left for the next turn.
+    pub(crate) fn begin(&mut self, now: Instant, schedule: Option<&mut Schedule>) -> io::Result<()> {
+        let Some(schedule) = schedule else {
+            let count = self.free.len().min(BEGUN_PER_TURN);
+            for index in self.free.drain(..count).collect::<Vec<_>>() {
+                self.start(now, now, index)?;
+            }
+            return Ok(());
+        };
+        for _ in 0..BEGUN_PER_TURN {
+            let due = schedule.next();
+            if due > now {
+                break;
+            }
+            let Some(index) = self.free.pop_front() else {
+                break;
+            };
+            schedule.begun += 1;
+            self.tally.record_lag(now - due);
+            self.start(now, due, index)?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, now: Instant, intended: Instant, index: u32) -> io::Result<()> {
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            slot.intended = intended;
+            slot.challenges = 0;
+            self.tally.sent += 1;
+        }
+        self.ask(now, index)
+    }
+
+    /// Sends a new message of the slot's request: its first, or one that an answer calls for.
+    pub(crate) fn ask(&mut self, now: Instant, index: u32) -> io::Result<()> {
+        let number = index % self.plan.peers;
+        let Some(id) = self.identify(now, number)? else {
+            return Ok(());
+        };
+        let (Some(peer), Some(slot)) = (
+            self.peers.get_mut(number as usize),
+            self.slots.get_mut(index as usize),
+        ) else {
+            return Ok(());
+        };
+        let factor = 1.0 + 0.5 * self.random.fraction();
+        let wait = self.plan.ack_timeout.mul_f64(factor);
+        slot.state = State::Sent;
+        slot.sequence = slot.sequence.wrapping_add(1);
+        slot.id = id;
+        slot.source = peer.source;
+        slot.echo = peer.echo.take();
+        slot.retransmissions = 0;
+        slot.wait = wait * 2;
+        slot.send_again = self.plan.request.confirmable.then_some(now + wait);
+        slot.give_up = now + self.plan.timeout;
+        self.timers.arm(index, slot.deadline());
+        self.transmit(index);
+        Ok(())
+    }
+
+    fn identify(&mut self, now: Instant, number: u32) -> io::Result<Option<MessageId>> {
+        let Some(peer) = self.peers.get_mut(number as usize) else {
+            return Ok(None);
+        };
+        if let Some(id) = peer.identify() {
+            return Ok(Some(id));
+        }
+        let source = self.sources.fresh(now)?;
+        self.sources.retire(now, peer.source);
+        let forgotten = peer.move_to(source, &mut self.random);
+        let id = peer.identify();
+        if let Some(forgotten) = forgotten
+            && self.by_source.get(&forgotten) == Some(&number)
+        {
+            self.by_source.remove(&forgotten);
+        }
+        self.by_source.insert(source, number);
+        Ok(id)
+    }
+
+    /// Writes the slot's message. Each time it has the same bytes.
+    fn transmit(&mut self, index: u32) {
+        let Some(slot) = self.slots.get(index as usize) else {
+            return;
+        };
+        let request = &self.plan.request;
+        let with_echo = slot.echo.as_ref().map(|echo| {
+            let mut options = request.options.clone();
+            // It came in an option, so it fits one.
+            let _ = options.insert(OptionNumber::ECHO, echo);
+            options
+        });
+        let options: &OptionsBuf = with_echo.as_ref().unwrap_or(&request.options);
+        let message = Message {
+            message_type: match request.confirmable {
+                true => MessageType::Confirmable,
+                false => MessageType::NonConfirmable,
+            },
+            code: Code::from(request.method),
+            message_id: slot.id,
+            token: &slot.token(index),
+            options: options.as_options(),
+            payload: &request.payload,
+        };
+        let path = self.sources.path(slot.source);
+        let written = self
+            .outbox
+            .push(slot.source.socket, path, message.encoded_len(), |buf| {
+                message.encode(buf).unwrap_or_default()
+            });
+        self.tally.bytes_out += written as u64;
+    }
+
+    /// Sends an Empty message.
+    pub(crate) fn send_empty(&mut self, source: Source, message_type: MessageType, id: MessageId) {
+        let message = Message::empty(message_type, id);
+        let path = self.sources.path(source);
+        let written = self
+            .outbox
+            .push(source.socket, path, message.encoded_len(), |buf| {
+                message.encode(buf).unwrap_or_default()
+            });
+        self.tally.bytes_out += written as u64;
+    }
+
+    /// Sends again and gives up what is due.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        while let Some(index) = self.timers.due(now) {
+            let Some(slot) = self
+                .slots
+                .get_mut(index as usize)
+                .filter(|slot| slot.is_outstanding())
+            else {
+                continue;
+            };
+            if now >= slot.give_up {
+                slot.gave_up_before = true;
+                self.tally.timeouts += 1;
+                self.sample.failed += 1;
+                self.free_slot(index);
+                continue;
+            }
+            let again = slot.send_again.is_some_and(|again| now >= again);
+            if again {
+                slot.retransmissions += 1;
+                slot.send_again = (slot.retransmissions < MAX_RETRANSMIT).then_some(now + slot.wait);
+                slot.wait *= 2;
+            }
+            self.timers.arm(index, slot.deadline());
+            if again {
+                self.tally.retransmissions += 1;
+                self.transmit(index);
+            }
+        }
+    }
+
+    /// The slot's request is over.
+    pub(crate) fn free_slot(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get_mut(index as usize)
+            && slot.is_outstanding()
+        {
+            slot.state = State::Idle;
+            slot.echo = None;
+            self.free.push_back(index);
+        }
+    }
+
+    /// The slot whose outstanding message has that ID.
+    pub(crate) fn find(&self, source: Source, id: MessageId) -> Option<u32> {
+        let number = *self.by_source.get(&source)?;
+        let of_peer = (number..).step_by(self.plan.peers as usize);
+        let mut of_peer = of_peer.take(self.plan.outstanding.into());
+        of_peer.find(|index| {
+            let slot = self.slots.get(*index as usize);
+            slot.is_some_and(|slot| slot.is_outstanding() && slot.id == id && slot.source == source)
+        })
+    }
+
+    /// The schedule of a run that begins now.
+    pub(crate) fn schedule(&self, now: Instant) -> Option<Schedule> {
+        match self.plan.pace {
+            Pace::Closed => None,
+            Pace::Open(rate) => Some(Schedule::new(now, rate)),
+        }
+    }
+}

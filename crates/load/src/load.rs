@@ -1,0 +1,229 @@
+//! The loop: send, receive, look at the clock.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use coracle_net::RecvBatch;
+
+use crate::exchanges::{Exchanges, Schedule};
+use crate::limits::{AWAKE_BEFORE, HOPELESS, LONGEST_SLEEP};
+use crate::plan::{Plan, Until};
+use crate::tally::{Sample, Tally};
+
+/// Peers of one server, driven by one task.
+pub struct Load {
+    received: RecvBatch,
+    exchanges: Exchanges,
+}
+
+/// How one turn may wait.
+enum Wait {
+    /// Not at all.
+    No,
+    /// It looks again and again.
+    Awake,
+    Asleep(Duration),
+}
+
+impl Load {
+    /// Peers as the plan says. Nothing is sent yet. To be called within a tokio runtime with I/O and time, in the
+    /// thread that runs it.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] for a plan that makes no sense, and what the system reports about sockets.
+    pub fn start(plan: Plan) -> io::Result<Load> {
+        Ok(Load {
+            received: RecvBatch::new(),
+            exchanges: Exchanges::new(plan, Instant::now())?,
+        })
+    }
+
+    /// Asks until the end and returns what came. Requests that are outstanding then belong to the next run.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::TimedOut`] if [`Until::Answered`] is not reached because no right answer came for three
+    /// times as long as a request is waited for; an ICMP error if the server never answered; and what the system reports.
+    pub async fn run(&mut self, until: Until) -> io::Result<Tally> {
+        self.watch(until, &AtomicBool::new(false), &mut |_| {}).await
+    }
+
+    /// As [`run`](Load::run). It ends early when `stop` becomes true, and tells each second what came in it.
+    ///
+    /// # Errors
+    /// As [`run`](Load::run).
+    pub async fn watch(
+        &mut self,
+        until: Until,
+        stop: &AtomicBool,
+        tell: &mut dyn FnMut(Sample),
+    ) -> io::Result<Tally> {
+        let started = Instant::now();
+        let mut schedule = self.exchanges.schedule(started);
+        self.exchanges.sample = Sample::new(0);
+        let end = match until {
+            Until::Passed(time) => Some(started + time),
+            Until::Answered(_) => None,
+        };
+        let mut progress = (started, 0);
+        loop {
+            let now = Instant::now();
+            let answered = self.exchanges.tally.answered;
+            if answered > progress.1 {
+                progress = (now, answered);
+            }
+            let over = match until {
+                Until::Answered(count) => answered >= count,
+                Until::Passed(time) => now - started >= time,
+            };
+            self.tell_seconds(now - started, tell);
+            if over || stop.load(Ordering::Relaxed) {
+                break;
+            }
+            if end.is_none() && now - progress.0 >= self.exchanges.plan.timeout * HOPELESS {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the server answers no longer as it should",
+                ));
+            }
+            self.exchanges.tick(now);
+            self.exchanges.begin(now, schedule.as_mut())?;
+            self.turn(schedule.as_ref(), end).await?;
+        }
+        self.flush().await?;
+        let now = Instant::now();
+        let mut tally = std::mem::take(&mut self.exchanges.tally);
+        tally.elapsed = now - started;
+        tally.unsent = schedule.map_or(0, |schedule| schedule.behind(end.unwrap_or(now).min(now)));
+        tell(std::mem::replace(&mut self.exchanges.sample, Sample::new(0)));
+        Ok(tally)
+    }
+
+    /// Waits for the answers to outstanding requests, without asking more.
+    ///
+    /// # Errors
+    /// What the system reports.
+    pub async fn settle(&mut self, longest: Duration, stop: &AtomicBool) -> io::Result<Tally> {
+        let started = Instant::now();
+        loop {
+            let now = Instant::now();
+            if self.exchanges.all_idle() || now - started >= longest || stop.load(Ordering::Relaxed) {
+                break;
+            }
+            self.exchanges.tick(now);
+            self.turn_settling(now).await?;
+        }
+        self.flush().await?;
+        let mut tally = std::mem::take(&mut self.exchanges.tally);
+        tally.elapsed = started.elapsed();
+        Ok(tally)
+    }
+
+    /// How many different source addresses and ports were used.
+    #[must_use]
+    pub fn sources(&self) -> u64 {
+        self.exchanges.sources.given()
+    }
+
+    fn tell_seconds(&mut self, elapsed: Duration, tell: &mut dyn FnMut(Sample)) {
+        let second = elapsed.as_secs();
+        if self.exchanges.sample.second < second {
+            tell(std::mem::replace(&mut self.exchanges.sample, Sample::new(second)));
+        }
+    }
+
+    /// Sends what is to be sent, and waits for what comes or is due.
+    async fn turn(&mut self, schedule: Option<&Schedule>, end: Option<Instant>) -> io::Result<()> {
+        let now = Instant::now();
+        let can_begin = self.exchanges.can_begin();
+        let due = schedule.map(Schedule::next).filter(|_| can_begin);
+        let wait = if due.is_some_and(|due| due <= now) || (schedule.is_none() && can_begin) {
+            Wait::No
+        } else if self.exchanges.plan.awake || due.is_some_and(|due| due - now <= AWAKE_BEFORE) {
+            Wait::Awake
+        } else {
+            let due = due.map(|due| due - AWAKE_BEFORE);
+            Wait::Asleep(self.until(now, due.into_iter().chain(end)))
+        };
+        self.exchange(wait).await
+    }
+
+    async fn turn_settling(&mut self, now: Instant) -> io::Result<()> {
+        let wait = self.until(now, None.into_iter());
+        self.exchange(Wait::Asleep(wait)).await
+    }
+
+    /// The time to the first of these moments or that of a timer.
+    fn until(&self, now: Instant, moments: impl Iterator<Item = Instant>) -> Duration {
+        let first = moments.chain(self.exchanges.deadline()).min();
+        let wait = first.map_or(LONGEST_SLEEP, |first| first.saturating_duration_since(now));
+        wait.min(LONGEST_SLEEP)
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        let Exchanges { outbox, sources, .. } = &mut self.exchanges;
+        outbox.flush(sources).await
+    }
+
+    async fn exchange(&mut self, wait: Wait) -> io::Result<()> {
+        self.flush().await?;
+        let sources = &mut self.exchanges.sources;
+        let ready = match wait {
+            Wait::No => sources.readable_now(),
+            Wait::Awake => {
+                let ready = sources.readable_now();
+                if ready.is_none() {
+                    tokio::task::yield_now().await;
+                }
+                ready
+            }
+            Wait::Asleep(time) => tokio::time::timeout(time, sources.readable())
+                .await
+                .ok()
+                .flatten(),
+        };
+        match ready {
+            Some(index) => self.receive(index),
+            None => self.look_at_errors(),
+        }
+    }
+
+    fn receive(&mut self, index: u32) -> io::Result<()> {
+        let exchanges = &mut self.exchanges;
+        if let Some(socket) = exchanges.sources.socket(index) {
+            match socket.try_recv_batch(&mut self.received) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => drop(result?),
+            }
+            while let Some((_, error)) = socket.try_recv_error() {
+                exchanges.outbox.errors.push(error);
+            }
+        }
+        exchanges.sources.watch(index);
+        let now = Instant::now();
+        for datagram in self.received.datagrams() {
+            exchanges.handle(now, index, &datagram.path, datagram.payload)?;
+        }
+        self.look_at_errors()
+    }
+
+    /// Errors of the network end a run if the server was never heard; otherwise it may come back.
+    fn look_at_errors(&mut self) -> io::Result<()> {
+        let exchanges = &mut self.exchanges;
+        for error in exchanges.outbox.errors.drain(..) {
+            if !exchanges.heard {
+                return Err(error);
+            }
+            exchanges.tally.unreachable += 1;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Load {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Load")
+            .field("plan", &self.exchanges.plan)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,250 @@
+//! What came of a run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use coracle_wire::Status;
+use hdrhistogram::Histogram;
+
+/// Latencies up to this are told apart, in nanoseconds; longer ones count as this. Longer than MAX_TRANSMIT_WAIT.
+const LONGEST: u64 = 300_000_000_000;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// How long the run took.
+    pub elapsed: Duration,
+    /// From the intended moment of sending until the right answer, in nanoseconds; three decimal digits are exact.
+    pub latency: Histogram<u64>,
+    /// Requests that were begun.
+    pub sent: u64,
+    /// Right answers, all 2.xx.
+    pub answered: u64,
+    /// Response codes of all answers that belong to their requests, 2.xx and others.
+    pub codes: BTreeMap<Status, u64>,
+    /// Answers that are not what the request calls for.
+    pub wrong: BTreeMap<Wrong, u64>,
+    /// What was wrong with the first of them, for people.
+    pub first_wrong: Option<String>,
+    /// Transmissions of confirmable requests after their first (RFC 7252 §4.2).
+    pub retransmissions: u64,
+    /// Answers to requests that are answered already.
+    pub duplicates: u64,
+    /// Answers to requests that were given up.
+    pub late: u64,
+    /// Datagrams that belong to no request.
+    pub strays: u64,
+    /// Requests that the server rejected with a Reset.
+    pub resets: u64,
+    /// Requests that were given up.
+    pub timeouts: u64,
+    /// Requests that went out anew with the Echo option that the server had asked for (RFC 9175 §2).
+    pub challenges: u64,
+    /// Responses that came in a message of their own after an empty Acknowledgement (RFC 7252 §5.2.2).
+    pub separate: u64,
+    /// Answers that are the first block of a longer body (RFC 7959 §2.4).
+    pub partial: u64,
+    /// ICMP errors and refusals of this machine.
+    pub unreachable: u64,
+    /// In open loop: how much later than intended requests were sent, in nanoseconds.
+    pub lag: Histogram<u64>,
+    /// In open loop: requests that were due but never sent, because none of those outstanding was answered.
+    pub unsent: u64,
+    /// Bytes of datagrams that were sent.
+    pub bytes_out: u64,
+    /// Bytes of datagrams that were received.
+    pub bytes_in: u64,
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally {
+            elapsed: Duration::ZERO,
+            latency: histogram(3),
+            sent: 0,
+            answered: 0,
+            codes: BTreeMap::new(),
+            wrong: BTreeMap::new(),
+            first_wrong: None,
+            retransmissions: 0,
+            duplicates: 0,
+            late: 0,
+            strays: 0,
+            resets: 0,
+            timeouts: 0,
+            challenges: 0,
+            separate: 0,
+            partial: 0,
+            unreachable: 0,
+            lag: histogram(2),
+            unsent: 0,
+            bytes_out: 0,
+            bytes_in: 0,
+        }
+    }
+}
+
+impl Tally {
+    /// Right answers a second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 {
+            self.answered as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+
+    /// Answers that are not what their requests call for.
+    #[must_use]
+    pub fn wrong_answers(&self) -> u64 {
+        self.wrong.values().sum()
+    }
+
+    /// Answers with a code of an error.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        let errors = self.codes.iter().filter(|(status, _)| !status.is_success());
+        errors.map(|(_, count)| count).sum()
+    }
+
+    /// In how much time `share` (0 to 1) of the right answers came.
+    #[must_use]
+    pub fn percentile(&self, share: f64) -> Duration {
+        Duration::from_nanos(self.latency.value_at_quantile(share))
+    }
+
+    /// Adds what another thread counted meanwhile: the longer time counts.
+    pub fn join(&mut self, other: &Tally) {
+        self.elapsed = self.elapsed.max(other.elapsed);
+        add(&mut self.latency, &other.latency);
+        add(&mut self.lag, &other.lag);
+        for (status, count) in &other.codes {
+            *self.codes.entry(*status).or_default() += count;
+        }
+        for (wrong, count) in &other.wrong {
+            *self.wrong.entry(*wrong).or_default() += count;
+        }
+        if self.first_wrong.is_none() {
+            self.first_wrong.clone_from(&other.first_wrong);
+        }
+        for (mine, theirs) in [
+            (&mut self.sent, other.sent),
+            (&mut self.answered, other.answered),
+            (&mut self.retransmissions, other.retransmissions),
+            (&mut self.duplicates, other.duplicates),
+            (&mut self.late, other.late),
+            (&mut self.strays, other.strays),
+            (&mut self.resets, other.resets),
+            (&mut self.timeouts, other.timeouts),
+            (&mut self.challenges, other.challenges),
+            (&mut self.separate, other.separate),
+            (&mut self.partial, other.partial),
+            (&mut self.unreachable, other.unreachable),
+            (&mut self.unsent, other.unsent),
+            (&mut self.bytes_out, other.bytes_out),
+            (&mut self.bytes_in, other.bytes_in),
+        ] {
+            *mine += theirs;
+        }
+    }
+
+    pub(crate) fn record(&mut self, latency: Duration) {
+        record(&mut self.latency, latency);
+    }
+
+    pub(crate) fn record_lag(&mut self, lag: Duration) {
+        record(&mut self.lag, lag);
+    }
+
+    pub(crate) fn is_wrong(&mut self, wrong: Wrong, example: impl FnOnce() -> String) {
+        *self.wrong.entry(wrong).or_default() += 1;
+        if self.first_wrong.is_none() {
+            self.first_wrong = Some(example());
+        }
+    }
+}
+
+/// What is wrong with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Wrong {
+    /// It is no CoAP message (RFC 7252 §3).
+    Malformed,
+    /// It came from another address than that of the server, or to another one than that of the request
+    /// (RFC 7252 §5.3.2).
+    Source,
+    /// An Acknowledgement of a non-confirmable request (RFC 7252 §4.3).
+    Type,
+    /// A piggybacked response with another message ID (RFC 7252 §5.3.2).
+    MessageId,
+    /// The payload is not what it should be.
+    Payload,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Wrong::Malformed => "malformed",
+            Wrong::Source => "from another address",
+            Wrong::Type => "of another type",
+            Wrong::MessageId => "with another message ID",
+            Wrong::Payload => "with another payload",
+        })
+    }
+}
+
+/// A part of a run, for those who watch.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Which second of the run, from 0.
+    pub second: u64,
+    /// Right answers.
+    pub answered: u64,
+    /// Other answers, requests rejected, and requests given up.
+    pub failed: u64,
+    /// Latencies of the right answers, in nanoseconds; two decimal digits are exact.
+    pub latency: Histogram<u64>,
+}
+
+impl Sample {
+    pub(crate) fn new(second: u64) -> Sample {
+        Sample {
+            second,
+            answered: 0,
+            failed: 0,
+            latency: histogram(2),
+        }
+    }
+
+    pub(crate) fn record(&mut self, latency: Duration) {
+        self.answered += 1;
+        record(&mut self.latency, latency);
+    }
+
+    /// Adds what another thread counted in the same second.
+    pub fn join(&mut self, other: &Sample) {
+        self.answered += other.answered;
+        self.failed += other.failed;
+        add(&mut self.latency, &other.latency);
+    }
+}
+
+/// From a nanosecond to [`LONGEST`].
+fn histogram(digits: u8) -> Histogram<u64> {
+    match Histogram::new_with_bounds(1, LONGEST, digits) {
+        Ok(histogram) => histogram,
+        Err(_) => unreachable!("the bounds are constant and sound"),
+    }
+}
+
+fn record(histogram: &mut Histogram<u64>, time: Duration) {
+    histogram.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(LONGEST));
+}
+
+/// Both have the same bounds, so that there is nothing that does not fit.
+fn add(to: &mut Histogram<u64>, from: &Histogram<u64>) {
+    let _ = to.add(from);
+}
