@@ -386,17 +386,10 @@ impl Endpoint {
         self.server.pass_answered();
     }
 
-    /// Asks for the next part of a streamed body (2.31, RFC 7959 §2.9.1).
-    pub fn continue_body(&mut self, now: Instant, id: ExchangeId) {
-        let Some(serving) = self
-            .server
-            .exchanges
-            .get_mut(id.key)
-            .filter(|_| id.role == Role::Server)
-        else {
-            return;
-        };
-        if serving.stream.is_some()
+    /// Asks for the next part of a streamed request body.
+    fn continue_request(&mut self, now: Instant, key: Key) {
+        if let Some(serving) = self.server.exchanges.get_mut(key)
+            && serving.stream.is_some()
             && let Some(ask) = serving.ask.take()
         {
             self.continue_with(now, &ask);

@@ -29,5 +29,5 @@ pub use time::Instant;
 pub use timers::{Deadline, Reason};
 pub use values::{
     BodyPart, Event, ExchangeError, ExchangeId, OwnedRequest, Received, Request, RequestError, RequestRef,
-    RespondError, Response, ResponseRef, Topic, Transmit, Window,
+    RespondError, Response, ResponseRef, StreamedBody, Topic, Transmit, Window,
 };

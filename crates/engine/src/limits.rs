@@ -73,6 +73,10 @@ pub(crate) const QUIET_AT_MOST: Duration = Duration::from_secs(300);
 /// How many servers' wishes to be left alone are remembered at once (RFC 8516 §4).
 pub(crate) const MAX_RESTRAINTS: usize = 256;
 
+/// The application is asked for the next part of a body that it gives in parts when fewer bytes than these wait to be
+/// sent, so that it has the time of some blocks to bring it.
+pub(crate) const BODY_WANTED_BELOW: usize = 4 * MAX_PAYLOAD;
+
 /// The longest diagnostic payload of ours, in bytes.
 pub(crate) const MAX_DIAGNOSTIC: usize = 128;
 

@@ -119,6 +119,12 @@ pub struct RequestRef<'a> {
     pub options: Options<'a>,
     /// The whole body; it is cut into blocks when it is longer than one.
     pub payload: &'a [u8],
+    /// The body comes in parts instead: [`Event::BodyWanted`] asks for the first and for each that follows. Goes once,
+    /// so neither to a group nor with an observation.
+    pub streamed: Option<StreamedBody>,
+    /// Give the body of the answer in parts, as [`Event::Body`]. Not heeded for groups and observations, whose answers
+    /// are always whole.
+    pub streams_answer: bool,
     /// Send it in a confirmable message. Not heeded towards a group (RFC 7252 §8.1).
     pub confirmable: bool,
     /// Transmission parameters in place of the endpoint's.
@@ -126,8 +132,15 @@ pub struct RequestRef<'a> {
     /// How long to wait for the end of the exchange; `None`: as long as RFC 7252 §4.8.2 gives it. Observations
     /// count from request to first answer.
     pub timeout: Option<Duration>,
-    /// The longest body of the answer, in bytes; `None`: the endpoint's bound.
+    /// The longest body of the answer, in bytes; `None`: the endpoint's bound, or any length if it comes in parts.
     pub max_body: Option<usize>,
+}
+
+/// A body of ours that is given to the engine part by part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamedBody {
+    /// Its length in bytes, if it is known: the server is told (RFC 7959 §4), and can refuse it at once.
+    pub total: Option<u64>,
 }
 
 impl<'a> RequestRef<'a> {
@@ -138,6 +151,8 @@ impl<'a> RequestRef<'a> {
             method,
             options,
             payload: &[],
+            streamed: None,
+            streams_answer: false,
             confirmable: true,
             parameters: None,
             timeout: None,
@@ -149,6 +164,20 @@ impl<'a> RequestRef<'a> {
     #[must_use]
     pub fn with_payload(mut self, payload: &'a [u8]) -> Self {
         self.payload = payload;
+        self
+    }
+
+    /// With a body that comes in parts.
+    #[must_use]
+    pub fn with_streamed(mut self, streamed: Option<StreamedBody>) -> Self {
+        self.streamed = streamed;
+        self
+    }
+
+    /// With the body of the answer in parts. A Block2 option of a later block in the request begins with that block.
+    #[must_use]
+    pub fn with_streamed_answer(mut self, streams: bool) -> Self {
+        self.streams_answer = streams;
         self
     }
 
@@ -271,8 +300,23 @@ pub enum Event {
         id: ExchangeId,
         /// The answer.
         response: Response,
-        /// The exchange goes on: an observation, or a request to a group.
+        /// The exchange goes on: an observation, a request to a group, or a body in parts, of which this is the first.
         more: bool,
+    },
+    /// The next part of an answer's body that comes in parts. The one after it is asked for when
+    /// [`Endpoint::continue_body`](crate::Endpoint::continue_body) is called.
+    Body {
+        /// The request.
+        id: ExchangeId,
+        /// The bytes, following those of the part before.
+        payload: Vec<u8>,
+        /// More parts follow; if not, the exchange is over.
+        more: bool,
+    },
+    /// The next part of a request's body is wanted: [`Endpoint::supply_body`](crate::Endpoint::supply_body).
+    BodyWanted {
+        /// The request.
+        id: ExchangeId,
     },
     /// A peer answered a ping (RFC 7252 §4.3). The exchange is over.
     Pong {
@@ -350,6 +394,11 @@ pub enum ExchangeError {
         /// The bound.
         limit: usize,
     },
+    /// In place of a further part of the body came another answer.
+    BodyEnded {
+        /// Its code.
+        status: Status,
+    },
 }
 
 impl fmt::Display for ExchangeError {
@@ -376,6 +425,9 @@ impl fmt::Display for ExchangeError {
             ExchangeError::BodyChanged => f.write_str("the body kept changing while it was transferred"),
             ExchangeError::QueueFull => f.write_str("too many messages wait for this peer"),
             ExchangeError::BodyTooLong { limit } => write!(f, "the answer is longer than {limit} bytes"),
+            ExchangeError::BodyEnded { status } => {
+                write!(f, "the body broke off: its next block was answered {status}")
+            }
         }
     }
 }
@@ -393,6 +445,8 @@ pub enum RequestError {
     TooLong,
     /// A body that is longer than one block cannot go to a group (RFC 7959 §2.8).
     BodyToGroup,
+    /// A body that comes in parts goes once: not to a group, and not with an observation, which is renewed.
+    StreamedBody,
     /// The peer answered a similar request 4.29 and asked to be left alone until later (RFC 8516 §4).
     TooManyRequests {
         /// How long still.
@@ -408,6 +462,7 @@ impl fmt::Display for RequestError {
             RequestError::TooMany => "too many requests are under way",
             RequestError::TooLong => "the options do not fit into a datagram",
             RequestError::BodyToGroup => "a request to a group cannot be cut into blocks (RFC 7959 §2.8)",
+            RequestError::StreamedBody => "a body that comes in parts cannot go to a group or be observed",
             RequestError::TooManyRequests { wait } => {
                 let seconds = wait.as_secs() + 1;
                 return write!(

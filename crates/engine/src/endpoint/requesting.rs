@@ -53,4 +53,27 @@ impl Endpoint {
             Role::Server => {}
         }
     }
+
+    /// Gives the next part of a request's body, which [`Event::BodyWanted`](crate::Event::BodyWanted) asked for; `more`
+    /// says whether others follow. Parts may have any length: they are cut into blocks here, and kept until the peer has
+    /// them.
+    pub fn supply_body(&mut self, now: Instant, id: ExchangeId, part: &[u8], more: bool) {
+        if id.role == Role::Client {
+            self.client
+                .supply_body(&mut self.context, &mut self.messages, now, id.key, (part, more));
+        }
+    }
+
+    /// Asks for the next part of a streamed body: a peer's request is told to go on (2.31, RFC 7959 §2.9.1), and of an
+    /// answer to a request of ours the next block is asked for (RFC 7959 §2.4).
+    pub fn continue_body(&mut self, now: Instant, id: ExchangeId) {
+        match id.role {
+            Role::Client => {
+                self.client
+                    .continue_body(&mut self.context, &mut self.messages, now, id.key);
+            }
+            Role::Server => self.continue_request(now, id.key),
+            Role::Ping => {}
+        }
+    }
 }

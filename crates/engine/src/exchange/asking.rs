@@ -17,13 +17,14 @@ use crate::path::Path;
 use crate::slab::Key;
 use crate::stats::DropReason;
 use crate::time::Instant;
-use crate::values::{Event, ExchangeError, ExchangeId};
+use crate::values::{Event, ExchangeError, ExchangeId, Response};
 
 pub(crate) struct Asking {
     pub(crate) path: Path,
     pub(crate) method: Method,
     pub(crate) options: OptionsBuf,
-    pub(crate) payload: Box<[u8]>,
+    /// The body of the request; of one that comes in parts, what is there of it.
+    pub(crate) payload: Vec<u8>,
     pub(crate) confirmable: bool,
     pub(crate) parameters: TransmissionParameters,
     pub(crate) max_body: usize,
@@ -39,6 +40,10 @@ pub(crate) struct Asking {
     /// What tells the body of the request, once it goes in blocks, from others that go at the same time.
     pub(crate) operation: Option<Operation>,
     pub(crate) download: Option<Download>,
+    /// The body of the answer is given out in parts.
+    pub(crate) streams_answer: bool,
+    /// A part was given out, and the next one is not asked for before the application wants it.
+    pub(crate) paused: bool,
     /// The last message was answered with a challenge (RFC 9175 §2.3).
     pub(crate) challenged: bool,
     /// The answer was asked for in larger blocks than the server had chosen.
@@ -61,7 +66,32 @@ impl Asking {
 
     /// The application asks for one block by itself.
     pub(crate) fn is_manual(&self) -> bool {
-        matches!(self.options.as_options().block2(), Some(Ok(block)) if block.num() > 0)
+        !self.streams_answer && self.start() > 0
+    }
+
+    /// Where in the representation the body that is asked for begins.
+    fn start(&self) -> u64 {
+        match self.options.as_options().block2() {
+            Some(Ok(block)) => block.offset(),
+            _ => 0,
+        }
+    }
+
+    /// The next block of the request cannot be sent yet: the application has not given it.
+    pub(crate) fn waits_for_body(&self) -> bool {
+        let waits = |upload: &Upload| !upload.is_ready(&self.payload);
+        self.fetch.is_none() && self.upload.as_ref().is_some_and(waits)
+    }
+
+    /// Asks the application for the next part of the request's body if it is time for it.
+    pub(crate) fn ask_for_body(&mut self, context: &mut Context, key: Key) {
+        if let Some(upload) = &mut self.upload
+            && self.fetch.is_none()
+            && upload.wants_more(&self.payload)
+        {
+            let id = ExchangeId::client(key);
+            context.events.push_back(Event::BodyWanted { id });
+        }
     }
 
     /// The whole request, or the block of it that is under way.
@@ -73,7 +103,9 @@ impl Asking {
         let (part, block) = upload.block(&self.payload)?;
         options.set(OptionNumber::BLOCK1, &block.encode()).ok()?;
         if block.num() == 0 {
-            options.set_uint(OptionNumber::SIZE1, self.payload.len() as u64);
+            if let Some(total) = upload.total() {
+                options.set_uint(OptionNumber::SIZE1, total);
+            }
         } else {
             // RFC 7959 §2.10: only in the first block.
             options.remove(OptionNumber::IF_NONE_MATCH);
@@ -145,6 +177,10 @@ pub(crate) enum Outcome {
     /// The message once more, with the Echo value that came (RFC 9175 §2.3).
     Challenged,
     Done(Box<Delivered>),
+    /// The first part of an answer whose body is given out in parts; more follow, or not.
+    FirstPart(Box<Delivered>, bool),
+    /// A further part; more follow, or not.
+    Part(Vec<u8>, bool),
     Failed(ExchangeError),
 }
 
@@ -152,6 +188,17 @@ pub(crate) struct Delivered {
     pub(crate) status: Status,
     pub(crate) options: OptionsBuf,
     pub(crate) payload: Vec<u8>,
+}
+
+impl Delivered {
+    pub(crate) fn into_response(self, path: Path) -> Response {
+        Response {
+            status: self.status,
+            options: self.options,
+            payload: self.payload,
+            path,
+        }
+    }
 }
 
 impl Outcome {
@@ -230,16 +277,24 @@ impl Asking {
             }
             (None, _) => {}
         }
-        match Download::begin(message, status, blocks, self.max_body) {
+        if self.streams_answer && !status.is_success() {
+            return Outcome::done(status, message);
+        }
+        match Download::begin(message, status, blocks, (self.start(), self.max_body)) {
             None => Outcome::done(status, message),
             Some(Ok(mut download)) => {
-                if let Some(szx) = self.larger(context, message, blocks) {
+                let larger = self.larger(context, message, blocks);
+                if let Some(szx) = larger {
                     self.enlarged = true;
                     download.begin_again_in(szx);
                 }
-                self.download = Some(download);
+                let download = self.download.insert(download);
+                let outcome = match larger {
+                    None if self.streams_answer => download.first_part(blocks),
+                    _ => Outcome::Next,
+                };
                 self.progress(context, key);
-                Outcome::Next
+                outcome
             }
             Some(Err(error)) => Outcome::Failed(error),
         }
@@ -255,7 +310,7 @@ impl Asking {
         };
         let is_first = blocks
             .block2
-            .is_some_and(|block| block.num() == 0 && block.szx() < wanted);
+            .is_some_and(|block| block.offset() == self.start() && block.more() && block.szx() < wanted);
         let may = self.method.is_safe() && self.upload.is_none() && !self.enlarged;
         let echoes = echoes::value(message.options).is_some() && !self.options.contains(OptionNumber::ECHO);
         (is_first && may && echoes).then_some(wanted)
@@ -275,10 +330,14 @@ impl Asking {
             && let Some(block) = blocks.block1.filter(|block| block.size() < total)
         {
             // RFC 7959 §2.9.3: a hint to try again in blocks.
-            self.upload = Some(Upload::new(block.szx()));
+            self.upload = Some(Upload::new(block.szx(), total));
             return Some(Outcome::Next);
         }
-        match self.upload.as_mut()?.respond(status, blocks.block1, total) {
+        match self
+            .upload
+            .as_mut()?
+            .respond(status, blocks.block1, &self.payload)
+        {
             Uploaded::Final => None,
             Uploaded::Broken => Some(Outcome::Failed(ExchangeError::BlockOption)),
             Uploaded::Next => {
@@ -298,7 +357,21 @@ impl Asking {
         let Some(download) = &mut self.download else {
             return Outcome::Nothing;
         };
+        let in_parts = self.streams_answer;
+        let is_first = download.received() == 0;
         match download.take(message, status, blocks) {
+            Ok(Downloaded::Next | Downloaded::Whole) if in_parts => {
+                let outcome = match is_first {
+                    true => download.first_part(blocks),
+                    false => download.part(blocks),
+                };
+                self.progress(context, key);
+                outcome
+            }
+            Ok(Downloaded::Instead) if in_parts && !is_first => {
+                Outcome::Failed(ExchangeError::BodyEnded { status })
+            }
+            Ok(Downloaded::Changed) if in_parts => Outcome::Failed(ExchangeError::BodyChanged),
             Ok(Downloaded::Next) => {
                 self.progress(context, key);
                 Outcome::Next
@@ -333,8 +406,10 @@ impl Asking {
             return Outcome::Failed(ExchangeError::BodyChanged);
         }
         self.restarts += 1;
-        if self.upload.is_some() {
-            return Outcome::Again;
+        match &self.upload {
+            Some(upload) if upload.is_streamed() => return Outcome::Failed(ExchangeError::BodyChanged),
+            Some(_) => return Outcome::Again,
+            None => {}
         }
         if let Some(download) = &mut self.download {
             download.begin_again();
@@ -343,13 +418,12 @@ impl Asking {
     }
 
     fn progress(&self, context: &mut Context, key: Key) {
-        let received = self
-            .download
-            .as_ref()
-            .map_or(0, |download| download.body.len() as u64);
+        let received = self.download.as_ref().map_or(0, Download::received);
+        let whole = self.payload.len() as u64;
         let (sent, total) = match (&self.download, &self.upload) {
-            (Some(download), _) => (self.payload.len() as u64, download.total()),
-            (None, Some(upload)) => (upload.offset() as u64, Some(self.payload.len() as u64)),
+            (Some(download), None) => (whole, download.total()),
+            (Some(download), Some(upload)) => (upload.end(&self.payload), download.total()),
+            (None, Some(upload)) => (upload.offset(), upload.total()),
             (None, None) => (0, None),
         };
         context.events.push_back(Event::Progress {
@@ -359,4 +433,25 @@ impl Asking {
             total,
         });
     }
+}
+
+impl Download {
+    /// The first block of a body that is given out in parts. Its Block2 option stays, which tells where it begins.
+    fn first_part(&mut self, blocks: Blocks) -> Outcome {
+        let delivered = Delivered {
+            status: self.status,
+            options: self.options.clone(),
+            payload: core::mem::take(&mut self.body),
+        };
+        Outcome::FirstPart(Box::new(delivered), has_more(blocks))
+    }
+
+    /// A further one.
+    fn part(&mut self, blocks: Blocks) -> Outcome {
+        Outcome::Part(core::mem::take(&mut self.body), has_more(blocks))
+    }
+}
+
+fn has_more(blocks: Blocks) -> bool {
+    blocks.block2.is_some_and(|block| block.more())
 }

@@ -1,6 +1,6 @@
 //! Requests of ours: from their first message to their end.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::time::Duration;
 use hashbrown::HashMap;
 
@@ -22,15 +22,16 @@ use crate::path::Path;
 use crate::slab::{Key, Slab};
 use crate::time::Instant;
 use crate::timers::TimerKey;
-use crate::values::{Event, ExchangeError, ExchangeId, RequestError, RequestRef, Response};
+use crate::values::{Event, ExchangeError, ExchangeId, RequestError, RequestRef};
 
 /// Seconds after Max-Age at which an observation is renewed, at least and at most (RFC 7641 §3.3.1).
 const RENEW_AFTER: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15));
 
 /// All requests of ours, by token.
 pub(crate) struct Client {
-    table: Slab<Asking>,
-    pings: Slab<Option<Key>>,
+    pub(super) table: Slab<Asking>,
+    /// The messages of pings under way.
+    pub(super) pings: Slab<Option<Key>>,
     tokens: HashMap<Token, Key, foldhash::fast::FixedState>,
     restraint: Restraint,
     echoes: Echoes,
@@ -77,6 +78,10 @@ impl Client {
         if let Some(wait) = wait {
             return Err(RequestError::TooManyRequests { wait });
         }
+        let observes = request.options.observe() == Some(0);
+        if request.streamed.is_some() && (path.multicast || observes) {
+            return Err(RequestError::StreamedBody);
+        }
         let block = 16 << context.config.block_szx;
         let in_blocks = request.payload.len() > block && !request.options.contains(OptionNumber::BLOCK1);
         if in_blocks && path.multicast {
@@ -87,23 +92,34 @@ impl Client {
         if request.options.as_bytes().len() > room || whole {
             return Err(RequestError::TooLong);
         }
+        let streams_answer = request.streams_answer && !path.multicast && !observes;
+        let szx = context.config.block_szx;
         let asking = Asking {
             path: *path,
             method: request.method,
-            options: with_block_size(context.config.block_szx, &request),
-            payload: Box::from(request.payload),
+            options: with_block_size(szx, &request),
+            payload: Vec::from(request.payload),
             confirmable: request.confirmable && !path.multicast,
             parameters: request
                 .parameters
                 .map_or(context.config.transmission, TransmissionParameters::bounded),
-            max_body: request.max_body.unwrap_or(context.config.max_body),
+            max_body: request.max_body.unwrap_or(if streams_answer {
+                usize::MAX
+            } else {
+                context.config.max_body
+            }),
             deadline: request.timeout.map(|timeout| now + timeout),
             token: context.random_token(),
             fetch: None,
             outgoing: None,
-            upload: in_blocks.then(|| Upload::new(context.config.block_szx)),
+            upload: match request.streamed {
+                Some(body) => Some(Upload::streamed(szx, body.total)),
+                None => in_blocks.then(|| Upload::new(szx, request.payload.len())),
+            },
             operation: None,
             download: None,
+            streams_answer,
+            paused: false,
             challenged: false,
             enlarged: false,
             restarts: 0,
@@ -122,64 +138,9 @@ impl Client {
         Ok(key)
     }
 
-    /// Sends an empty confirmable message, which the peer rejects if it lives (RFC 7252 §4.3).
-    pub(crate) fn ping(
-        &mut self,
-        context: &mut Context,
-        messages: &mut MessageLayer,
-        now: Instant,
-        path: &Path,
-    ) -> Result<Key, RequestError> {
-        let key = self.pings.insert(None).map_err(|_| RequestError::TooMany)?;
-        let sending = Sending {
-            path: *path,
-            confirmable: true,
-            owner: Owner::Ping(key),
-            parameters: context.config.transmission,
-            resume: None,
-            allowance: Allowance::UNLIMITED,
-        };
-        let ping = Message::empty(MessageType::Confirmable, MessageId(0));
-        match messages.send(context, now, sending, &ping) {
-            Ok(outgoing) => {
-                if let Some(place) = self.pings.get_mut(key) {
-                    *place = Some(outgoing);
-                }
-                Ok(key)
-            }
-            Err(_) => {
-                self.pings.remove(key);
-                Err(RequestError::TooMany)
-            }
-        }
-    }
-
-    /// Forgets a ping.
-    pub(crate) fn cancel_ping(
-        &mut self,
-        context: &mut Context,
-        messages: &mut MessageLayer,
-        now: Instant,
-        key: Key,
-    ) {
-        if let Some(Some(outgoing)) = self.pings.remove(key) {
-            messages.cancel(context, now, outgoing);
-        }
-    }
-
-    /// A ping ended.
-    pub(crate) fn ping_ended(&mut self, context: &mut Context, key: Key, error: Option<ExchangeError>) {
-        if self.pings.remove(key).is_some() {
-            let id = ExchangeId::ping(key);
-            context.events.push_back(match error {
-                None => Event::Pong { id },
-                Some(error) => Event::Failed { id, error },
-            });
-        }
-    }
-
-    /// Sends what is next: a block of the request, the request, or one for a further block of the response.
-    fn send(
+    /// Sends what is next: a block of the request, the request, or one for a further block of the response. A block that
+    /// the application has not given yet is waited for.
+    pub(super) fn send(
         &mut self,
         context: &mut Context,
         messages: &mut MessageLayer,
@@ -187,6 +148,11 @@ impl Client {
         key: Key,
     ) -> Option<()> {
         let asking = self.table.get_mut(key)?;
+        asking.ask_for_body(context, key);
+        if asking.waits_for_body() {
+            self.wait_for_application(context, key);
+            return Some(());
+        }
         if asking.upload.is_some() && asking.operation.is_none() {
             let (peer, options) = (asking.path.peer(), &mut asking.options);
             asking.operation = Some(self.operations.begin(peer, asking.method, options));
@@ -282,7 +248,8 @@ impl Client {
         response: Result<Inbound<'_>, ExchangeError>,
     ) {
         let key = arrival.key;
-        let Some(asking) = self.table.get_mut(key) else {
+        // While a part is with the application nothing was asked for that this could answer.
+        let Some(asking) = self.table.get_mut(key).filter(|asking| !asking.paused) else {
             return;
         };
         let is_fetch = asking
@@ -324,9 +291,7 @@ impl Client {
             Outcome::Next => {
                 self.hold_renewal(context, key);
                 self.renew_token(context, key);
-                if self.send(context, messages, now, key).is_none() {
-                    self.fail(context, messages, now, key, ExchangeError::QueueFull);
-                }
+                self.send_or_fail(context, messages, now, key);
             }
             Outcome::Challenged => {
                 self.drop_fetch(context, messages, now, key);
@@ -336,56 +301,66 @@ impl Client {
                     asking.renew();
                 }
                 self.renew_token(context, key);
-                if self.send(context, messages, now, key).is_none() {
-                    self.fail(context, messages, now, key, ExchangeError::QueueFull);
-                }
+                self.send_or_fail(context, messages, now, key);
             }
             Outcome::Again => {
                 self.drop_fetch(context, messages, now, key);
                 if let Some(asking) = self.table.get_mut(key) {
                     asking.begin_again();
                 }
-                if self.send(context, messages, now, key).is_none() {
-                    self.fail(context, messages, now, key, ExchangeError::QueueFull);
-                }
+                self.send_or_fail(context, messages, now, key);
             }
             Outcome::Failed(error) => self.fail(context, messages, now, key, error),
-            Outcome::Done(delivered) => {
-                let Delivered {
-                    status,
-                    mut options,
-                    payload,
-                } = *delivered;
-                let Some(asking) = self.table.get_mut(key) else {
-                    return;
-                };
-                if status == Status::TOO_MANY_REQUESTS && !asking.is_group() {
-                    let max_age = Duration::from_secs(u64::from(options.as_options().max_age()));
-                    let (peer, sent) = (asking.path.peer(), asking.options.as_options());
-                    self.restraint.begin(now, peer, asking.method, sent, max_age);
-                }
-                asking.restarts = 0;
-                asking.enlarged = false;
-                if !asking.is_manual() && !asking.is_group() {
-                    options.remove(OptionNumber::BLOCK2);
-                    options.remove(OptionNumber::BLOCK1);
-                }
-                let more = asking.observation.is_some() || asking.is_group();
-                let response = Response {
-                    status,
-                    options,
-                    payload,
-                    path: *path,
-                };
+            Outcome::FirstPart(delivered, more) => {
+                let response = delivered.into_response(*path);
                 context.stats.responses += 1;
                 let id = ExchangeId::client(key);
                 context.events.push_back(Event::Response { id, response, more });
-                if more {
-                    self.settle(context, messages, now, key);
-                } else {
-                    self.remove(context, messages, now, key);
-                }
+                self.part_given(context, messages, now, key, more);
             }
+            Outcome::Part(payload, more) => {
+                let id = ExchangeId::client(key);
+                context.events.push_back(Event::Body { id, payload, more });
+                self.part_given(context, messages, now, key, more);
+            }
+            Outcome::Done(delivered) => self.deliver(context, messages, now, key, path, *delivered),
+        }
+    }
+
+    /// Gives a whole answer to the application.
+    fn deliver(
+        &mut self,
+        context: &mut Context,
+        messages: &mut MessageLayer,
+        now: Instant,
+        key: Key,
+        path: &Path,
+        mut delivered: Delivered,
+    ) {
+        let Some(asking) = self.table.get_mut(key) else {
+            return;
+        };
+        let options = &mut delivered.options;
+        if delivered.status == Status::TOO_MANY_REQUESTS && !asking.is_group() {
+            let max_age = Duration::from_secs(u64::from(options.as_options().max_age()));
+            let (peer, sent) = (asking.path.peer(), asking.options.as_options());
+            self.restraint.begin(now, peer, asking.method, sent, max_age);
+        }
+        asking.restarts = 0;
+        asking.enlarged = false;
+        if !asking.is_manual() && !asking.is_group() {
+            options.remove(OptionNumber::BLOCK2);
+            options.remove(OptionNumber::BLOCK1);
+        }
+        let more = asking.observation.is_some() || asking.is_group();
+        let response = delivered.into_response(*path);
+        context.stats.responses += 1;
+        let id = ExchangeId::client(key);
+        context.events.push_back(Event::Response { id, response, more });
+        if more {
+            self.settle(context, messages, now, key);
+        } else {
+            self.remove(context, messages, now, key);
         }
     }
 
@@ -432,7 +407,7 @@ impl Client {
     /// answer. A block of a request tells by its number which answer is its own: it uses the token again, which is
     /// free by then (RFC 7252 §5.3.1) and by which some servers key the body, unless there is a security association,
     /// under which no token is used twice (RFC 9175 §4.2): eight random bytes are not drawn twice in its life.
-    fn renew_token(&mut self, context: &mut Context, key: Key) {
+    pub(super) fn renew_token(&mut self, context: &mut Context, key: Key) {
         let token = context.random_token();
         let Some(asking) = self.table.get_mut(key) else {
             return;
@@ -549,7 +524,7 @@ impl Client {
         let _ = messages.send(context, now, sending, &message);
     }
 
-    fn remove(
+    pub(super) fn remove(
         &mut self,
         context: &mut Context,
         messages: &mut MessageLayer,

@@ -5,6 +5,8 @@ pub(crate) mod asking;
 pub(crate) mod client;
 mod echoes;
 mod operations;
+mod pings;
 pub(crate) mod reply;
 mod restraint;
 pub(crate) mod server;
+mod streams;

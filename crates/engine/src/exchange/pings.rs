@@ -1,0 +1,70 @@
+//! Signs of life of peers (RFC 7252 §4.3).
+
+use coracle_wire::{Message, MessageId, MessageType};
+
+use crate::amplification::Allowance;
+use crate::context::Context;
+use crate::exchange::client::Client;
+use crate::message::{MessageLayer, Owner, Sending};
+use crate::path::Path;
+use crate::slab::Key;
+use crate::time::Instant;
+use crate::values::{Event, ExchangeError, ExchangeId, RequestError};
+
+impl Client {
+    /// Sends an empty confirmable message, which the peer rejects if it lives (RFC 7252 §4.3).
+    pub(crate) fn ping(
+        &mut self,
+        context: &mut Context,
+        messages: &mut MessageLayer,
+        now: Instant,
+        path: &Path,
+    ) -> Result<Key, RequestError> {
+        let key = self.pings.insert(None).map_err(|_| RequestError::TooMany)?;
+        let sending = Sending {
+            path: *path,
+            confirmable: true,
+            owner: Owner::Ping(key),
+            parameters: context.config.transmission,
+            resume: None,
+            allowance: Allowance::UNLIMITED,
+        };
+        let ping = Message::empty(MessageType::Confirmable, MessageId(0));
+        match messages.send(context, now, sending, &ping) {
+            Ok(outgoing) => {
+                if let Some(place) = self.pings.get_mut(key) {
+                    *place = Some(outgoing);
+                }
+                Ok(key)
+            }
+            Err(_) => {
+                self.pings.remove(key);
+                Err(RequestError::TooMany)
+            }
+        }
+    }
+
+    /// Forgets a ping.
+    pub(crate) fn cancel_ping(
+        &mut self,
+        context: &mut Context,
+        messages: &mut MessageLayer,
+        now: Instant,
+        key: Key,
+    ) {
+        if let Some(Some(outgoing)) = self.pings.remove(key) {
+            messages.cancel(context, now, outgoing);
+        }
+    }
+
+    /// A ping ended.
+    pub(crate) fn ping_ended(&mut self, context: &mut Context, key: Key, error: Option<ExchangeError>) {
+        if self.pings.remove(key).is_some() {
+            let id = ExchangeId::ping(key);
+            context.events.push_back(match error {
+                None => Event::Pong { id },
+                Some(error) => Event::Failed { id, error },
+            });
+        }
+    }
+}
