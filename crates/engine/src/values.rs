@@ -119,8 +119,8 @@ pub struct RequestRef<'a> {
     pub options: Options<'a>,
     /// The whole body; it is cut into blocks when it is longer than one.
     pub payload: &'a [u8],
-    /// The body comes in parts instead: [`Event::BodyWanted`] asks for the first and for each that follows. Goes once,
-    /// so neither to a group nor with an observation.
+    /// The body comes in parts, of which `payload` is the first: [`Event::BodyWanted`] asks for each that follows. Goes
+    /// once, so neither to a group nor with an observation.
     pub streamed: Option<StreamedBody>,
     /// Give the body of the answer in parts, as [`Event::Body`]. Not heeded for groups and observations, whose answers
     /// are always whole.
@@ -167,7 +167,7 @@ impl<'a> RequestRef<'a> {
         self
     }
 
-    /// With a body that comes in parts.
+    /// With a body that comes in parts; the payload is the first of them.
     #[must_use]
     pub fn with_streamed(mut self, streamed: Option<StreamedBody>) -> Self {
         self.streamed = streamed;

@@ -148,8 +148,8 @@ impl Client {
         key: Key,
     ) -> Option<()> {
         let asking = self.table.get_mut(key)?;
-        asking.ask_for_body(context, key);
         if asking.waits_for_body() {
+            asking.ask_for_body(context, key);
             self.wait_for_application(context, key);
             return Some(());
         }
@@ -190,6 +190,7 @@ impl Client {
         if let Some(before) = asking.outgoing.replace(outgoing) {
             messages.cancel(context, now, before);
         }
+        asking.ask_for_body(context, key);
         if asking.deadline.is_none() {
             context.timers.disarm(TimerKey::Request(key));
         }

@@ -31,11 +31,12 @@ pub const TYPES: [MessageType; 4] = [
     MessageType::Acknowledgement,
     MessageType::Reset,
 ];
-pub const CODES: [u8; 17] = [
-    0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x41, 0x44, 0x45, 0x43, 0x5f, 0x80, 0x8d, 0xa0, 0x88, 0x9d,
+pub const CODES: [u8; 18] = [
+    0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x41, 0x44, 0x45, 0x43, 0x5f, 0x80, 0x81, 0x8d, 0xa0, 0x88,
+    0x9d,
 ];
-pub const NUMBERS: [u16; 20] = [
-    1, 3, 4, 5, 6, 6, 11, 12, 14, 15, 17, 23, 23, 27, 27, 28, 35, 60, 258, 292,
+pub const NUMBERS: [u16; 21] = [
+    1, 3, 4, 5, 6, 6, 11, 12, 14, 15, 17, 23, 23, 27, 27, 28, 35, 60, 252, 258, 292,
 ];
 pub const STATUSES: [Status; 8] = [
     Status::CONTENT,

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use coracle_engine::{
     Body, BodyPolicy, Config, Endpoint, Event, ExchangeId, Instant, Path, Received, RequestRef, ResponseRef,
-    Topic, Window, limits,
+    StreamedBody, Topic, Window, limits,
 };
 use coracle_wire::{Message, Method, OptionNumber, Options, OptionsBuf, Status};
 
@@ -70,7 +70,8 @@ struct Asked {
     id: ExchangeId,
     /// Who may answer; everybody if it went to a group.
     of: Option<SocketAddr>,
-    observes: bool,
+    /// It may last as long as nobody ends it: an observation, or a body in parts.
+    lasts: bool,
 }
 
 struct World {
@@ -161,6 +162,15 @@ impl World {
                 self.endpoint.close();
                 self.closed = true;
             }
+            0xc0..0xf0 => {
+                let Some(asked) = pick(&self.asked, cursor) else {
+                    return;
+                };
+                let (len, more) = (usize::from(cursor.byte()), cursor.byte().is_multiple_of(2));
+                self.endpoint
+                    .supply_body(self.now, asked.id, &[3; 255][..len], more);
+                self.endpoint.continue_body(self.now, asked.id);
+            }
             0xf0..0xff => {
                 let topic = Topic(u64::from(cursor.byte()) % TOPICS);
                 self.endpoint.forget_observers(self.now, topic);
@@ -173,11 +183,11 @@ impl World {
         }
     }
 
-    fn begins(&mut self, id: ExchangeId, path: &Path, observes: bool) {
+    fn begins(&mut self, id: ExchangeId, path: &Path, lasts: bool) {
         assert!(!self.closed, "a closed endpoint began a request");
         assert!(self.asked.iter().all(|asked| asked.id != id), "{id:?} again");
         let of = (!path.multicast).then_some(path.remote);
-        self.asked.push(Asked { id, of, observes });
+        self.asked.push(Asked { id, of, lasts });
     }
 
     fn receive(&mut self, path: Path, bytes: Vec<u8>) {
@@ -223,8 +233,12 @@ impl World {
         }
         let payload = [2; 200];
         let method = cursor.pick(&METHODS);
+        let (len, streams) = (cursor.byte(), cursor.byte());
+        let streamed = (streams & 1 == 1).then_some(StreamedBody { total: None });
         let request = RequestRef::new(method, options.as_options())
-            .with_payload(&payload[..usize::from(cursor.byte() % 200)])
+            .with_payload(&payload[..usize::from(len % 200)])
+            .with_streamed(streamed)
+            .with_streamed_answer(streams & 2 == 2)
             .with_confirmable(!cursor.byte().is_multiple_of(3))
             .with_timeout(cursor.byte().is_multiple_of(4).then_some(Duration::from_secs(20)));
         let mut path = path(cursor.byte());
@@ -233,7 +247,7 @@ impl World {
         }
         let observes = options.as_options().observe() == Some(0);
         if let Ok(id) = self.endpoint.request(self.now, &path, request) {
-            self.begins(id, &path, observes);
+            self.begins(id, &path, observes || streams & 3 != 0);
         }
     }
 
@@ -338,7 +352,15 @@ impl World {
                 self.asked(id);
                 self.asked.retain(|other| other.id != id);
             }
-            Event::Progress { id, .. } | Event::Stale { id } => drop(self.asked(id)),
+            Event::Body { id, more, .. } => {
+                self.asked(id);
+                if !more {
+                    self.asked.retain(|other| other.id != id);
+                }
+            }
+            Event::Progress { id, .. } | Event::Stale { id } | Event::BodyWanted { id } => {
+                drop(self.asked(id))
+            }
             _ => {}
         }
     }
@@ -365,7 +387,7 @@ impl World {
     /// Nobody answers any more: every request of ours ends, but for those that may be observations.
     fn wait(&mut self) {
         let until = self.now + PATIENCE;
-        while self.asked.iter().any(|asked| !asked.observes) {
+        while self.asked.iter().any(|asked| !asked.lasts) {
             let deadline = self
                 .endpoint
                 .poll_deadline()
