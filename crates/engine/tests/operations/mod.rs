@@ -359,7 +359,7 @@ impl World {
                 }
             }
             Event::Progress { id, .. } | Event::Stale { id } | Event::BodyWanted { id } => {
-                drop(self.asked(id))
+                self.asked(id);
             }
             _ => {}
         }
