@@ -25,10 +25,11 @@ use coracle_wire::{CodeKind, Message, MessageType};
 
 use crate::block::assembly::{self, Assemblies, Inbound, Part};
 use crate::block::bodies::{Asked, Bodies, lost_body};
-use crate::block::{cache_key, payload_key};
+use crate::block::payload_key;
 use crate::config::Config;
 use crate::context::Context;
 use crate::endpoint::refusing::failure;
+use crate::exchange::admission::Reading;
 use crate::exchange::asking;
 use crate::exchange::client::{Arrival, Client};
 use crate::exchange::reply::Reply;
@@ -119,8 +120,9 @@ impl Endpoint {
         match messages.inbound(&mut self.context, now, &path, &message, allowance) {
             Verdict::Request { seen, room } => match message.code.kind() {
                 CodeKind::Request(method) => {
-                    let ask = Ask::new(&path, (method, &message), seen, allowance);
-                    self.inbound_request(now, ask, &message, room)
+                    let reading = self.read(method, message.options);
+                    let ask = Ask::new(&path, (method, &message), seen, allowance, &reading);
+                    self.inbound_request(now, ask, &message, (room, reading))
                 }
                 _ => Received::Nothing,
             },
@@ -146,13 +148,12 @@ impl Endpoint {
         now: Instant,
         mut ask: Ask,
         message: &Message<'d>,
-        room: bool,
+        (room, reading): (bool, Reading),
     ) -> Received<'d> {
         // 4 exchange
-        if let Err(refusal) = self.check(&mut ask, message, room) {
+        if let Err(refusal) = self.check(&mut ask, message, &reading, room) {
             return self.refuse(now, &mut ask, &refusal);
         }
-        ask.cache_key = cache_key(&self.cache_hasher, ask.method, message.options);
         ask.payload_key = payload_key(&self.cache_hasher, ask.method, message.payload);
         // 5 block: a further block of a response is served from what was kept of it
         if let Some(reply) = self.bodies.inbound(&mut self.context, now, &Asked::of(&ask)) {

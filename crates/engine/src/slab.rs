@@ -33,7 +33,13 @@ const CHUNK: u32 = u64::BITS;
 
 struct Chunk<T> {
     used: u64,
-    places: Vec<Option<(NonZeroU32, T)>>,
+    places: Vec<Place<T>>,
+}
+
+/// The generation stands beside the value, not within the option, so that a value moves in and out at once.
+struct Place<T> {
+    generation: NonZeroU32,
+    value: Option<T>,
 }
 
 impl<T> Chunk<T> {
@@ -94,9 +100,10 @@ impl<T> Slab<T> {
             return Err(value);
         };
         let place = chunk.used.trailing_ones();
+        let value = Some(value);
         match chunk.places.get_mut(place as usize) {
-            Some(free) => *free = Some((generation, value)),
-            None => chunk.places.push(Some((generation, value))),
+            Some(free) => *free = Place { generation, value },
+            None => chunk.places.push(Place { generation, value }),
         }
         chunk.used |= 1 << place;
         self.len += 1;
@@ -125,18 +132,16 @@ impl<T> Slab<T> {
 
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
         let chunk = self.chunks.get((key.index / CHUNK) as usize)?;
-        match chunk.places.get((key.index % CHUNK) as usize)? {
-            Some((generation, value)) if *generation == key.generation => Some(value),
-            _ => None,
-        }
+        let place = chunk.places.get((key.index % CHUNK) as usize)?;
+        let is_it = place.generation == key.generation;
+        if is_it { place.value.as_ref() } else { None }
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let chunk = self.chunks.get_mut((key.index / CHUNK) as usize)?;
-        match chunk.places.get_mut((key.index % CHUNK) as usize)? {
-            Some((generation, value)) if *generation == key.generation => Some(value),
-            _ => None,
-        }
+        let place = chunk.places.get_mut((key.index % CHUNK) as usize)?;
+        let is_it = place.generation == key.generation;
+        if is_it { place.value.as_mut() } else { None }
     }
 
     pub(crate) fn contains(&self, key: Key) -> bool {
@@ -147,7 +152,10 @@ impl<T> Slab<T> {
         let (at, place) = (key.index / CHUNK, key.index % CHUNK);
         let chunk = self.chunks.get_mut(at as usize)?;
         let found = chunk.places.get_mut(place as usize)?;
-        let (_, value) = found.take_if(|(generation, _)| *generation == key.generation)?;
+        if found.generation != key.generation {
+            return None;
+        }
+        let value = found.value.take()?;
         if chunk.is_full() {
             self.with_room.push(Reverse(at));
         }
@@ -183,9 +191,8 @@ impl<T> Slab<T> {
         chunks.flat_map(|(first, chunk)| {
             let places = (first * CHUNK..).zip(&chunk.places);
             places.filter_map(|(index, place)| {
-                let (generation, value) = place.as_ref()?;
-                let generation = *generation;
-                Some((Key { index, generation }, value))
+                let generation = place.generation;
+                Some((Key { index, generation }, place.value.as_ref()?))
             })
         })
     }

@@ -6,23 +6,42 @@ pub(crate) mod transfer;
 
 use core::hash::{BuildHasher, Hash, Hasher};
 
-use coracle_wire::{BlockOption, Method, OptionNumber, Options};
+use coracle_wire::{BlockOption, Method, OptionNumber, OptionRef, Options};
 
 /// What identifies a request among those of a peer: its method and cache key (RFC 7252 §5.6), which holds the
 /// Request-Tag (RFC 9175 §3.3), but not what changes from block to block or with what the client knows already, nor
 /// what tells about a payload that further requests do not repeat.
 pub(crate) fn cache_key(hasher: &foldhash::fast::FixedState, method: Method, options: Options<'_>) -> u64 {
-    let mut state = hasher.build_hasher();
-    method.hash(&mut state);
-    for option in options.iter().filter(|option| counts(option.number)) {
-        option.number.hash(&mut state);
-        option.value.hash(&mut state);
+    let mut key = CacheKey::new(hasher, method);
+    options.iter().for_each(|option| key.add(option));
+    key.finish()
+}
+
+/// The same where the options are walked over anyway.
+pub(crate) struct CacheKey<'h>(foldhash::fast::FoldHasher<'h>);
+
+impl<'h> CacheKey<'h> {
+    pub(crate) fn new(hasher: &'h foldhash::fast::FixedState, method: Method) -> CacheKey<'h> {
+        let mut state = hasher.build_hasher();
+        method.hash(&mut state);
+        CacheKey(state)
     }
-    state.finish()
+
+    pub(crate) fn add(&mut self, option: OptionRef<'_>) {
+        if counts(option.number) {
+            self.0
+                .write_u64(u64::from(option.number.0) << 32 | option.value.len() as u64);
+            self.0.write(option.value);
+        }
+    }
+
+    pub(crate) fn finish(self) -> u64 {
+        self.0.finish()
+    }
 }
 
 fn counts(number: OptionNumber) -> bool {
-    const PASSING: [OptionNumber; 10] = [
+    const PASSING: NumberSet = NumberSet::of(&[
         OptionNumber::CONTENT_FORMAT,
         OptionNumber::BLOCK1,
         OptionNumber::BLOCK2,
@@ -31,11 +50,31 @@ fn counts(number: OptionNumber) -> bool {
         OptionNumber::IF_MATCH,
         // RFC 7959 §2.10: only in the first block of a body.
         OptionNumber::IF_NONE_MATCH,
-        OptionNumber::NO_RESPONSE,
-        OptionNumber::ECHO,
         OptionNumber::HOP_LIMIT,
-    ];
-    !number.is_no_cache_key() && !PASSING.contains(&number)
+    ]);
+    let passes =
+        PASSING.contains(number) || [OptionNumber::NO_RESPONSE, OptionNumber::ECHO].contains(&number);
+    !number.is_no_cache_key() && !passes
+}
+
+/// Some of the first 64 option numbers, as bits.
+#[derive(Clone, Copy)]
+pub(crate) struct NumberSet(u64);
+
+impl NumberSet {
+    pub(crate) const fn of(mut numbers: &[OptionNumber]) -> NumberSet {
+        let mut bits = 0;
+        while let [first, rest @ ..] = numbers {
+            assert!(first.0 < 64, "not one of the first numbers");
+            bits |= 1 << first.0;
+            numbers = rest;
+        }
+        NumberSet(bits)
+    }
+
+    pub(crate) const fn contains(self, number: OptionNumber) -> bool {
+        number.0 < 64 && self.0 >> number.0 & 1 == 1
+    }
 }
 
 /// What tells the payload of a FETCH, which is part of its cache key (RFC 8132 §2.3.2), from others. `None` where there

@@ -34,7 +34,8 @@ impl Endpoint {
 
     /// Ends the observation that a request cancels (RFC 7641 §3.6, §4.1).
     pub(super) fn deregister(&mut self, now: Instant, ask: &Ask, options: Options<'_>) {
-        if options.observe() == Some(1)
+        if ask.observes
+            && options.observe() == Some(1)
             && let Some(observer) = self.observers.find(ask)
         {
             self.end_observation(now, observer);
@@ -102,7 +103,7 @@ impl Endpoint {
         let observable = ask.method == Method::GET || ask.method == Method::FETCH;
         // RFC 7959 §2.6: what is observed is the whole, from its first block on.
         let further = ask.blocks.block2.is_some_and(|block| block.num() > 0);
-        if !observable || further || options.observe() != Some(0) || ask.path.multicast {
+        if !ask.observes || !observable || further || options.observe() != Some(0) || ask.path.multicast {
             return None;
         }
         let mut options = OptionsBuf::from(options);

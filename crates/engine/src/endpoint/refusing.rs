@@ -1,9 +1,9 @@
 //! Requests and messages that the engine does not take.
 
-use coracle_wire::{Message, MessageError, MessageErrorKind, MessageType, Reaction, Status};
+use coracle_wire::{Message, MessageError, MessageErrorKind, MessageType, Method, Options, Reaction, Status};
 
 use crate::endpoint::Endpoint;
-use crate::exchange::admission::{Refusal, admit};
+use crate::exchange::admission::{Reading, Refusal};
 use crate::exchange::server::{Ask, refuse};
 use crate::limits;
 use crate::path::Path;
@@ -12,13 +12,24 @@ use crate::time::Instant;
 use crate::values::{Received, ResponseRef};
 
 impl Endpoint {
+    /// Reads the options of a request.
+    pub(super) fn read(&self, method: Method, options: Options<'_>) -> Reading {
+        Reading::of(&self.context.config, &self.cache_hasher, method, options)
+    }
+
     /// What a request must fulfil before anybody looks at what it asks for.
-    pub(super) fn check(&mut self, ask: &mut Ask, message: &Message<'_>, room: bool) -> Result<(), Refusal> {
+    pub(super) fn check(
+        &mut self,
+        ask: &mut Ask,
+        message: &Message<'_>,
+        reading: &Reading,
+        room: bool,
+    ) -> Result<(), Refusal> {
         if message.token.len() > limits::MAX_TOKEN {
             let text = "the token is too long";
             return Err(Refusal::new(Status::BAD_REQUEST, DropReason::TokenLength, text));
         }
-        ask.blocks = admit(&self.context.config, message.options)?;
+        ask.blocks = reading.admit()?;
         let blocks = [ask.blocks.block1, ask.blocks.block2];
         let goes_on = blocks.into_iter().flatten().any(|block| block.num() > 0);
         let closed = self.closing && !goes_on;

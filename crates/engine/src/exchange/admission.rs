@@ -3,14 +3,15 @@
 use alloc::string::String;
 use core::fmt::Write as _;
 
-use coracle_wire::{BlockError, BlockOption, OptionNumber, Options, Status, check_option};
+use coracle_wire::{BlockError, BlockOption, Method, OptionNumber, OptionRef, Options, Status, check_option};
 
+use crate::block::{CacheKey, NumberSet};
 use crate::config::Config;
 use crate::stats::DropReason;
 
 /// Critical options that the engine or its users' framework understands in a request, and that no response is defined
 /// to have (RFC 7252 §5.4, §5.4.1).
-const OF_REQUESTS: [OptionNumber; 9] = [
+const OF_REQUESTS: NumberSet = NumberSet::of(&[
     OptionNumber::IF_MATCH,
     OptionNumber::URI_HOST,
     OptionNumber::IF_NONE_MATCH,
@@ -20,10 +21,12 @@ const OF_REQUESTS: [OptionNumber; 9] = [
     OptionNumber::ACCEPT,
     OptionNumber::PROXY_URI,
     OptionNumber::PROXY_SCHEME,
-];
+]);
 
 /// Critical options that the engine understands in requests and in responses (RFC 7959 §2.1).
-const OF_BOTH: [OptionNumber; 2] = [OptionNumber::BLOCK2, OptionNumber::BLOCK1];
+const OF_BOTH: NumberSet = NumberSet::of(&[OptionNumber::BLOCK2, OptionNumber::BLOCK1]);
+
+const PROXIES: NumberSet = NumberSet::of(&[OptionNumber::PROXY_URI, OptionNumber::PROXY_SCHEME]);
 
 /// The Block options of a message, checked.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,41 +56,97 @@ impl Refusal {
     }
 }
 
-/// Checks the options of a request.
-pub(crate) fn admit(config: &Config, options: Options<'_>) -> Result<Blocks, Refusal> {
-    if let Some(number) = misunderstood(options, |number| config.known_options.contains(&number)) {
-        let mut diagnostic = String::from("critical option ");
-        // Writing to a string cannot fail.
-        let _ = write!(diagnostic, "{number}");
-        return Err(Refusal::new(
-            Status::BAD_OPTION,
-            DropReason::CriticalOption,
-            &diagnostic,
-        ));
+/// What the options of a request say to the engine, read in one walk over them.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    block1: Option<BlockOption>,
+    block2: Option<BlockOption>,
+    has_bad_block: bool,
+    /// The content of No-Response (RFC 7967 §2.1).
+    pub(crate) no_response: Option<u8>,
+    /// It has an Observe option.
+    pub(crate) observes: bool,
+    /// See [`crate::block::cache_key`].
+    pub(crate) cache_key: u64,
+    misunderstood: Option<OptionNumber>,
+    asks_to_proxy: bool,
+}
+
+impl Reading {
+    pub(crate) fn of(
+        config: &Config,
+        hasher: &foldhash::fast::FixedState,
+        method: Method,
+        options: Options<'_>,
+    ) -> Reading {
+        let mut reading = Reading::default();
+        let mut cache_key = CacheKey::new(hasher, method);
+        let known = |number| config.known_options.contains(&number);
+        let mut before = None;
+        for option in options.iter() {
+            let number = option.number;
+            let again = before.replace(number) == Some(number);
+            cache_key.add(option);
+            if reading.misunderstood.is_none() && is_misunderstood(option, again, known) {
+                reading.misunderstood = Some(number);
+            }
+            match number {
+                OptionNumber::OBSERVE => reading.observes = true,
+                OptionNumber::BLOCK1 if !again => reading.block1 = reading.block(option.value),
+                OptionNumber::BLOCK2 if !again => reading.block2 = reading.block(option.value),
+                // A longer value is no No-Response: the option is elective (RFC 7252 §5.4.3, RFC 7967 §2).
+                OptionNumber::NO_RESPONSE if !again && option.value.len() <= 1 => {
+                    reading.no_response = Some(option.value.first().copied().unwrap_or(0));
+                }
+                number if PROXIES.contains(number) && !known(number) => reading.asks_to_proxy = true,
+                _ => {}
+            }
+        }
+        reading.cache_key = cache_key.finish();
+        reading
     }
-    let proxies = |number: &OptionNumber| options.contains(*number) && !config.known_options.contains(number);
-    if [OptionNumber::PROXY_URI, OptionNumber::PROXY_SCHEME]
-        .iter()
-        .any(proxies)
-    {
-        let text = "this is not a proxy";
-        return Err(Refusal::new(
-            Status::PROXYING_NOT_SUPPORTED,
-            DropReason::Proxying,
-            text,
-        ));
+
+    fn block(&mut self, value: &[u8]) -> Option<BlockOption> {
+        let block = BlockOption::decode(value).and_then(datagram_block).ok();
+        self.has_bad_block |= block.is_none();
+        block
     }
-    blocks(options).map_err(|_| {
-        Refusal::new(
-            Status::BAD_REQUEST,
-            DropReason::BlockOption,
-            "Block option with a reserved size exponent",
-        )
-    })
+
+    /// Whether the options can be heeded; the Block options.
+    pub(crate) fn admit(&self) -> Result<Blocks, Refusal> {
+        if let Some(number) = self.misunderstood {
+            let mut diagnostic = String::from("critical option ");
+            // Writing to a string cannot fail.
+            let _ = write!(diagnostic, "{number}");
+            return Err(Refusal::new(
+                Status::BAD_OPTION,
+                DropReason::CriticalOption,
+                &diagnostic,
+            ));
+        }
+        if self.asks_to_proxy {
+            return Err(Refusal::new(
+                Status::PROXYING_NOT_SUPPORTED,
+                DropReason::Proxying,
+                "this is not a proxy",
+            ));
+        }
+        if self.has_bad_block {
+            return Err(Refusal::new(
+                Status::BAD_REQUEST,
+                DropReason::BlockOption,
+                "Block option with a reserved size exponent",
+            ));
+        }
+        Ok(Blocks {
+            block1: self.block1,
+            block2: self.block2,
+        })
+    }
 }
 
 fn understood(number: OptionNumber) -> bool {
-    OF_REQUESTS.contains(&number) || OF_BOTH.contains(&number)
+    OF_REQUESTS.contains(number) || OF_BOTH.contains(number)
 }
 
 /// The first critical option that a response is not defined to have, and that is not `known` nevertheless (RFC 7252
@@ -97,7 +156,7 @@ pub(crate) fn of_requests(
     known: impl Fn(OptionNumber) -> bool,
 ) -> Option<OptionNumber> {
     let mut numbers = options.iter().map(|option| option.number);
-    numbers.find(|number| OF_REQUESTS.contains(number) && !known(*number))
+    numbers.find(|number| OF_REQUESTS.contains(*number) && !known(*number))
 }
 
 /// The first critical option that has to be treated as unknown: its number is, its value has the wrong length or
@@ -107,33 +166,38 @@ pub(crate) fn misunderstood(
     known: impl Fn(OptionNumber) -> bool,
 ) -> Option<OptionNumber> {
     let mut before = None;
-    for option in options.iter() {
-        let number = option.number;
-        let again = before.replace(number) == Some(number);
-        if !number.is_critical() || known(number) {
-            continue;
-        }
-        let repeats = again
-            && number
-                .definition()
-                .is_none_or(|definition| !definition.repeatable);
-        if repeats || !understood(number) || check_option(number, option.value).is_err() {
-            return Some(number);
-        }
+    let mut options = options.iter();
+    let first = options.find(|option| {
+        let again = before.replace(option.number) == Some(option.number);
+        is_misunderstood(*option, again, &known)
+    });
+    first.map(|option| option.number)
+}
+
+/// Whether an option has to be treated as unknown and critical, where `again` tells that it follows one of its number.
+fn is_misunderstood(option: OptionRef<'_>, again: bool, known: impl Fn(OptionNumber) -> bool) -> bool {
+    let number = option.number;
+    if !number.is_critical() {
+        return false;
     }
-    None
+    let repeats = again
+        && number
+            .definition()
+            .is_none_or(|definition| !definition.repeatable);
+    (repeats || !understood(number) || check_option(number, option.value).is_err()) && !known(number)
 }
 
 /// The Block options, where SZX 7 is not allowed: it is for reliable transports (RFC 7959 §2.2, RFC 8323 §6).
 pub(crate) fn blocks(options: Options<'_>) -> Result<Blocks, BlockError> {
-    let datagram_block = |block: BlockOption| {
-        if block.is_bert() {
-            Err(BlockError::SzxTooLarge(block.szx()))
-        } else {
-            Ok(block)
-        }
-    };
     let block1 = options.block1().transpose()?.map(datagram_block).transpose()?;
     let block2 = options.block2().transpose()?.map(datagram_block).transpose()?;
     Ok(Blocks { block1, block2 })
+}
+
+fn datagram_block(block: BlockOption) -> Result<BlockOption, BlockError> {
+    if block.is_bert() {
+        Err(BlockError::SzxTooLarge(block.szx()))
+    } else {
+        Ok(block)
+    }
 }

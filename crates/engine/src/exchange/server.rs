@@ -4,13 +4,11 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use hashbrown::HashMap;
 
-use coracle_wire::{
-    BlockOption, Code, Message, MessageId, MessageType, Method, OptionNumber, Status, Token, decode_uint,
-};
+use coracle_wire::{BlockOption, Code, Message, MessageId, MessageType, Method, OptionNumber, Status, Token};
 
 use crate::amplification::Allowance;
 use crate::context::Context;
-use crate::exchange::admission::{Blocks, Refusal};
+use crate::exchange::admission::{Blocks, Reading, Refusal};
 use crate::exchange::reply::Reply;
 use crate::limits;
 use crate::message::{MessageLayer, Note, Owner, Sending};
@@ -53,6 +51,8 @@ pub(crate) struct Ask {
     pub(crate) cache_key: u64,
     /// Tells the payloads of FETCH requests apart.
     pub(crate) payload_key: Option<u64>,
+    /// It has an Observe option.
+    pub(crate) observes: bool,
     /// What may go out on its behalf.
     pub(crate) allowance: Allowance,
     /// The content of No-Response (RFC 7967 §2.1).
@@ -68,20 +68,19 @@ impl Ask {
         (method, message): (Method, &Message<'_>),
         seen: Option<Note>,
         allowance: Allowance,
+        reading: &Reading,
     ) -> Ask {
-        // A longer value is no No-Response: the option is elective (RFC 7252 §5.4.3, RFC 7967 §2).
-        let no_response = message.options.get(OptionNumber::NO_RESPONSE);
-        let no_response = no_response.filter(|value| value.len() <= 1).and_then(decode_uint);
         Ask {
             path: *path,
             token: PeerToken::new(message.token),
             method,
             confirmable: message.message_type == MessageType::Confirmable,
             blocks: Blocks::default(),
-            cache_key: 0,
+            cache_key: reading.cache_key,
             payload_key: None,
+            observes: reading.observes,
             allowance,
-            no_response: no_response.and_then(|classes| u8::try_from(classes).ok()),
+            no_response: reading.no_response,
             id: message.message_id,
             acknowledged: false,
             seen,
@@ -391,7 +390,13 @@ mod tests {
                 code: Code::from(Method::GET),
                 ..Message::empty(MessageType::Confirmable, MessageId(id))
             };
-            let ask = Ask::new(&path, (Method::GET, &message), None, Allowance::UNLIMITED);
+            let ask = Ask::new(
+                &path,
+                (Method::GET, &message),
+                None,
+                Allowance::UNLIMITED,
+                &Reading::default(),
+            );
             let key = server.open(&context, Instant::ZERO, ask).unwrap();
             if id > 0 {
                 server.remove(key);
