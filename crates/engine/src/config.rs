@@ -188,11 +188,12 @@ pub struct Config {
     /// Peers whose message IDs are tracked, those that observe among them, and at most as many addresses whose proof is;
     /// 262,144.
     pub max_peers: usize,
-    /// Requests of others that are worked on at once, observers included; 65,536. More are answered 5.03.
+    /// Requests of others that are worked on at once; 262,144. More are answered 5.03.
     pub max_exchanges: usize,
     /// The same of one peer; 8,192, so that no peer takes all the room.
     pub max_exchanges_per_peer: usize,
-    /// Observers of all peers; 32,768, at most half of `max_exchanges`, so that observers leave room for requests.
+    /// Observers of all peers; 131,072, at most half of `max_exchanges`: of as many notifications, requests and answers
+    /// together are messages sent at once.
     /// Beyond it a request is answered without Observe (RFC 7641 §4.1).
     pub max_observers: usize,
     /// Observers of one peer; 1,024. Beyond it a request is answered without Observe (RFC 7641 §4.1).
@@ -227,9 +228,9 @@ impl Default for Config {
             amplification: None,
             echo_key: None,
             max_peers: 262_144,
-            max_exchanges: 65_536,
+            max_exchanges: 262_144,
             max_exchanges_per_peer: 8192,
-            max_observers: 32_768,
+            max_observers: 131_072,
             max_observers_per_peer: 1024,
             max_requests: 65_536,
             max_queue_per_peer: 1024,

@@ -44,7 +44,7 @@ use crate::time::Instant;
 use crate::timers::{Deadline, Reason};
 use crate::values::{
     BodyPart, Event, ExchangeError, ExchangeId, OwnedRequest, Received, Request, RespondError, ResponseRef,
-    Role, Topic, Transmit,
+    Role, Transmit,
 };
 
 /// A CoAP endpoint, client and server at once, without sockets, clock or randomness.
@@ -136,6 +136,10 @@ impl Endpoint {
             }
             Verdict::Reset(owner) => {
                 self.was_reset(now, owner);
+                Received::Nothing
+            }
+            Verdict::ResetOf { peer, id } => {
+                self.was_reset_late(now, peer, id);
                 Received::Nothing
             }
             Verdict::Absorbed => Received::Nothing,
@@ -337,15 +341,15 @@ impl Endpoint {
         let fits = response.options.as_bytes().len() + limits::ADDED_OPTIONS
             <= limits::MAX_DATAGRAM - limits::MAX_PAYLOAD - limits::MAX_TOKEN - 16;
         let response = if fits { response } else { failure() };
-        let serving = self
-            .server
-            .exchanges
-            .get_mut(id.key)
-            .filter(|_| id.role == Role::Server);
-        let serving = serving.ok_or(RespondError::Unknown)?;
+        if id.role != Role::Server {
+            return Err(RespondError::Unknown);
+        }
+        let Some(serving) = self.server.exchanges.get_mut(id.key) else {
+            self.refreshed(now, id.key, &response)?;
+            return if fits { Ok(()) } else { Err(RespondError::TooLong) };
+        };
         match serving.ask.take() {
             Some(ask) => self.outbound_response(now, id.key, &ask, &response),
-            None if serving.observer.is_some() => self.notify(now, id.key, &response)?,
             None => {
                 // A streamed body was given up between two of its blocks: the next one is answered 4.08.
                 self.close_exchange(id.key);
@@ -359,7 +363,7 @@ impl Endpoint {
     fn outbound_response(&mut self, now: Instant, key: Key, ask: &Ask, response: &ResponseRef<'_>) {
         let mut reply = Reply::of(response);
         // 3 observe
-        let observes = self.register(now, key, ask, response, &mut reply);
+        let observer = self.register(now, key, ask, response, &mut reply);
         // 4 block
         self.bodies.outbound(
             &mut self.context,
@@ -370,20 +374,15 @@ impl Endpoint {
         );
         echo_block1(ask, &mut reply);
         // 5 exchange, 7 message, 8 wire
-        let goes_on = observes && reply.status.is_success();
-        let owner = if goes_on {
-            Owner::Notification(key)
-        } else {
-            Owner::Response
-        };
+        let goes_on = observer.filter(|_| reply.status.is_success());
+        let owner = goes_on.map_or(Owner::Response, Owner::Notification);
         let sent = answer_for(&mut self.context, &mut self.messages, now, ask, &reply, owner);
-        if goes_on {
-            self.first_notification_left(key, sent, ask.confirmable);
-        } else if observes {
-            self.end_observation(now, key);
-        } else {
-            self.close_exchange(key);
+        match (goes_on, observer) {
+            (Some(observer), _) => self.first_notification_left(now, observer, sent, ask.confirmable),
+            (None, Some(observer)) => self.end_observation(now, observer),
+            (None, None) => {}
         }
+        self.close_exchange(key);
         self.server.pass_answered();
     }
 
@@ -403,21 +402,13 @@ impl Endpoint {
         answer(&mut self.context, &mut self.messages, now, ask, &reply);
     }
 
-    /// A state of the application changed: leads to [`Event::Refresh`] for each of its observers.
-    pub fn changed(&mut self, topic: Topic) {
-        self.observers.changed(&mut self.server.exchanges, topic);
-    }
-
-    /// Whether a topic has observers.
-    #[must_use]
-    pub fn is_observed(&self, topic: Topic) -> bool {
-        self.observers.is_observed(topic)
-    }
-
     /// Copies the next datagram to send into `buf`, which has to hold [`limits::MAX_DATAGRAM`] bytes; one that does
     /// not fit is lost.
-    pub fn poll_transmit(&mut self, _now: Instant, buf: &mut [u8]) -> Option<Transmit> {
-        let transmit = self.context.out.pop(buf)?;
+    ///
+    /// Notifications are made here, one by one, when nothing else waits.
+    pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
+        let transmit = self.context.out.pop(buf);
+        let transmit = transmit.or_else(|| self.next_notification(now, buf))?;
         self.context.stats.datagrams_out += 1;
         self.context.stats.bytes_out += transmit.len as u64;
         Some(transmit)
@@ -432,13 +423,19 @@ impl Endpoint {
                 return Some(event);
             }
         }
-        self.observers.next_refresh(&mut self.server.exchanges)
+        let messages = &self.messages;
+        self.observers
+            .next_refresh(|peer| messages.peer(peer).map(|state| state.peer))
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has to be called, and why.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Deadline> {
         let candidates = [
+            (!self.observers.is_quiet()).then_some(Deadline {
+                at: Instant::ZERO,
+                reason: Reason::Notification,
+            }),
             self.context.timers.next(),
             self.server.next_acknowledgement().map(|at| Deadline {
                 at,
@@ -470,7 +467,10 @@ impl Endpoint {
     /// Everything that was accepted is answered, and nothing waits to be sent.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.server.is_answered() && self.messages.is_quiet() && self.context.out.is_empty()
+        self.server.is_answered()
+            && self.messages.is_quiet()
+            && self.observers.is_quiet()
+            && self.context.out.is_empty()
     }
 
     /// Nothing at all is kept of past exchanges: what tests call back to zero.

@@ -70,6 +70,19 @@ pub(crate) const QUIET_AT_LEAST: Duration = Duration::from_secs(30);
 /// and not after this time, in which a lost one leaves its observer behind.
 pub(crate) const QUIET_AT_MOST: Duration = Duration::from_secs(300);
 
+/// How long a state that was asked for is shown to observers who may be told it only now: the unit of Max-Age, which
+/// counts from when it was asked for (RFC 7252 §5.10.5).
+pub(crate) const SHOWN_FOR: Duration = Duration::from_secs(1);
+
+/// How many observers of one state are told in a row before those of another are.
+pub(crate) const MEMBERS_IN_A_ROW: u32 = 64;
+
+/// How many observers one call of `poll_transmit` looks at to find one that can be told at once.
+pub(crate) const MEMBERS_PER_CALL: usize = 256;
+
+/// When there is no room for a confirmable notification, it is tried again after this time.
+pub(crate) const ROOM_AFTER: Duration = Duration::from_secs(1);
+
 /// How many servers' wishes to be left alone are remembered at once (RFC 8516 §4).
 pub(crate) const MAX_RESTRAINTS: usize = 256;
 

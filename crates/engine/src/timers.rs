@@ -25,7 +25,7 @@ pub enum Reason {
     Request,
     /// An observation of ours is older than its Max-Age (RFC 7641 §3.3.1).
     Staleness,
-    /// An observer of ours may be notified again (RFC 7641 §4.5.1), or is told the last state once more (§4.5).
+    /// An observer of ours may be notified (RFC 7641 §4.5.1), or is told the last state once more (§4.5).
     Notification,
     /// A body that came or went in part is forgotten (RFC 7959 §2.5).
     Blockwise,
@@ -50,6 +50,7 @@ pub(crate) enum TimerKey {
     Request(Key),
     Stale(Key),
     Notify(Key),
+    Group(Key),
     Assembly(Key),
     Body(Key),
 }
@@ -62,7 +63,7 @@ impl TimerKey {
             TimerKey::Peer(_) => Reason::Pacing,
             TimerKey::Request(_) => Reason::Request,
             TimerKey::Stale(_) => Reason::Staleness,
-            TimerKey::Notify(_) => Reason::Notification,
+            TimerKey::Notify(_) | TimerKey::Group(_) => Reason::Notification,
             TimerKey::Assembly(_) | TimerKey::Body(_) => Reason::Blockwise,
         }
     }

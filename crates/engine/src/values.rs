@@ -227,6 +227,8 @@ pub struct ResponseRef<'a> {
     pub observe: Option<Topic>,
     /// Whether notifications are confirmable; `None`: as the registration was.
     pub confirmable: Option<bool>,
+    /// It depends on who asks: observers of the same do not share it, the application is asked for each.
+    pub personal: bool,
 }
 
 impl<'a> ResponseRef<'a> {
@@ -240,6 +242,7 @@ impl<'a> ResponseRef<'a> {
             window: None,
             observe: None,
             confirmable: None,
+            personal: false,
         }
     }
 
@@ -261,6 +264,13 @@ impl<'a> ResponseRef<'a> {
     #[must_use]
     pub fn with_confirmable(mut self, confirmable: Option<bool>) -> Self {
         self.confirmable = confirmable;
+        self
+    }
+
+    /// Tells whether it depends on who asks.
+    #[must_use]
+    pub fn with_personal(mut self, personal: bool) -> Self {
+        self.personal = personal;
         self
     }
 }
@@ -347,11 +357,13 @@ pub enum Event {
         error: ExchangeError,
     },
     /// An observed state changed: run the stored request again and give the outcome to
-    /// [`Endpoint::respond`](crate::Endpoint::respond).
+    /// [`Endpoint::respond`](crate::Endpoint::respond). It is asked for once for all observers whose requests have the
+    /// same cache key (RFC 7252 §5.6), by the request of one of them; with an outcome that is an error or
+    /// [personal](ResponseRef::personal), once for each.
     Refresh {
-        /// The exchange of the registration.
+        /// The exchange of the registration, of one of the observers.
         id: ExchangeId,
-        /// The registration.
+        /// Its registration.
         request: OwnedRequest,
     },
     /// Nobody waits any more for the answer to a request of a peer, or its observation ended.

@@ -24,7 +24,7 @@ use crate::serving::Serving;
 use crate::shards::{Handed, Shard};
 use crate::statistics::Statistics;
 
-/// Batches received before the other sources are looked at, so that a flood of datagrams does not starve them.
+/// Batches received, or sent, before the other sources are looked at, so that a flood of datagrams does not starve them.
 const BATCHES_PER_TURN: usize = 4;
 
 /// How long those wait who want all sent and acknowledged.
@@ -134,11 +134,11 @@ impl Driver {
         {
             self.engine.handle_timeout(now);
         }
-        self.flush()?;
+        let more = self.flush()?;
         if self.is_over() {
             return Ok(true);
         }
-        if received {
+        if received || more {
             // More may lie in the socket: handlers and other tasks have a turn, then it is looked at again.
             self.run_handlers(now).await;
             tokio::task::yield_now().await;
@@ -306,24 +306,26 @@ impl Driver {
         self.waiting.insert(id, (ticket, sender));
     }
 
-    /// Events to whom they concern, datagrams to the socket, until neither is left or the socket takes no more.
-    fn flush(&mut self) -> io::Result<()> {
+    /// Events to whom they concern, datagrams to the socket, until neither is left or the socket takes no more. Bounded, so
+    /// that a hundred thousand observers do not hold up other answers: tells whether there may be more.
+    fn flush(&mut self) -> io::Result<bool> {
         let now = self.clock.now();
-        loop {
+        for _ in 0..BATCHES_PER_TURN {
             self.fill(now);
             if self.sending.is_empty() {
-                return Ok(());
+                return Ok(false);
             }
             match self.socket.try_send_batch(&mut self.sending) {
                 Ok(_) => self.blocked = false,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked = true;
-                    return Ok(());
+                    return Ok(false);
                 }
                 Err(error) => return Err(error),
             }
             self.unreachable(now);
         }
+        Ok(true)
     }
 
     /// Fills the batch to send. Events wait while there are datagrams: a change that a thousand peers observe makes no

@@ -105,7 +105,8 @@ impl Serving {
         let answer = ResponseRef::new(response.status, response.options.as_options(), &response.payload)
             .with_window(response.window)
             .with_observe(topic)
-            .with_confirmable(response.confirmable);
+            .with_confirmable(response.confirmable)
+            .with_personal(response.personal);
         if let Err(error) = engine.respond(now, id, answer) {
             tracing::debug!(%error, "an answer was not sent");
         }

@@ -11,18 +11,33 @@ use crate::amplification::Allowance;
 use crate::endpoint::Endpoint;
 use crate::exchange::reply::Reply;
 use crate::exchange::server::Ask;
+use crate::limits;
 use crate::message::{Owner, Sending};
-use crate::observe::server::{Observer, Phase};
+use crate::observe::groups::{Shown, observe};
+use crate::observe::members::Member;
+use crate::observe::server::{Left, Registration};
+use crate::path::Peer;
 use crate::slab::Key;
+use crate::stats::DropReason;
 use crate::time::Instant;
-use crate::timers::TimerKey;
-use crate::values::{Event, ExchangeId, OwnedRequest, RespondError, ResponseRef, Topic};
+use crate::values::{Event, ExchangeId, OwnedRequest, RespondError, ResponseRef, Topic, Transmit, Window};
 
 impl Endpoint {
     /// How many observers are registered.
     #[must_use]
     pub fn observers(&self) -> usize {
-        self.observers.len()
+        self.observers.members.len()
+    }
+
+    /// A state of the application changed: leads to [`Event::Refresh`] for those who observe it.
+    pub fn changed(&mut self, topic: Topic) {
+        self.observers.changed(topic);
+    }
+
+    /// Whether a topic has observers.
+    #[must_use]
+    pub fn is_observed(&self, topic: Topic) -> bool {
+        self.observers.is_observed(topic)
     }
 
     /// Forgets all observers of a topic without telling them, as a restart would.
@@ -32,11 +47,23 @@ impl Endpoint {
         }
     }
 
+    /// The observation that a request of this peer with this token renews or cancels (RFC 7641 §4.1).
+    fn observer_of(&self, ask: &Ask) -> Option<Key> {
+        let peer = self.messages.find_peer(&ask.path.peer())?;
+        self.observers.members.find(peer, &ask.token)
+    }
+
+    /// All that a peer observes.
+    fn observers_of(&self, peer: Key) -> impl Iterator<Item = (Key, &Member)> {
+        let first = self.messages.peer(peer).and_then(|state| state.observers);
+        self.observers.members.of_peer(first)
+    }
+
     /// Ends the observation that a request cancels (RFC 7641 §3.6, §4.1).
     pub(super) fn deregister(&mut self, now: Instant, ask: &Ask, options: Options<'_>) {
         if ask.observes
             && options.observe() == Some(1)
-            && let Some(observer) = self.observers.find(ask)
+            && let Some(observer) = self.observer_of(ask)
         {
             self.end_observation(now, observer);
         }
@@ -46,50 +73,45 @@ impl Endpoint {
     pub(super) fn register(
         &mut self,
         now: Instant,
-        key: Key,
+        exchange: Key,
         ask: &Ask,
         response: &ResponseRef<'_>,
         reply: &mut Reply<'_>,
-    ) -> bool {
-        let Some(request) = self
-            .server
-            .exchanges
-            .get_mut(key)
-            .and_then(|serving| serving.registration.take())
-        else {
-            return false;
-        };
-        let before = self.observers.find(ask);
-        let Some(topic) = response.observe.filter(|_| response.status.is_success()) else {
-            // RFC 7641 §4.1, §4.2: the answer tells the client that no more notifications follow.
-            if let Some(before) = before {
-                self.end_observation(now, before);
-            }
-            return false;
-        };
-        let sequence = before.and_then(|before| {
-            let serving = self.server.exchanges.get(before)?;
-            serving.observer.as_ref().map(|observer| observer.sequence())
-        });
-        if let Some(before) = before {
+    ) -> Option<Key> {
+        let request = self.server.exchanges.get_mut(exchange)?.registration.take()?;
+        let mut after = None;
+        // RFC 7641 §4.1, §4.2: where the new one is not accepted, the answer tells the client that no more follow.
+        if let Some(before) = self.observer_of(ask) {
+            after = self.observers.members.get(before).map(|member| member.number);
             self.end_observation(now, before);
         }
-        if !self.observers.has_room(&self.context, &ask.path.peer()) {
-            return false;
+        let topic = response.observe.filter(|_| response.status.is_success())?;
+        if !self.observers.has_room(&self.context) {
+            return None;
         }
-        let mut observer = self.observers.register(now, key, ask, topic, *request, response);
-        if let Some(sequence) = sequence {
-            observer.continue_after(sequence);
+        let peer = self
+            .messages
+            .enter_peer(&mut self.context, now, &ask.path.peer())?;
+        let most = self.context.config.max_observers_per_peer;
+        let state = self.messages.peer_mut(peer)?;
+        if state.pins as usize >= most {
+            return None;
         }
-        reply.set_uint(OptionNumber::OBSERVE, u64::from(observer.next_sequence()));
-        if !ask.confirmable {
-            observer.phase = Phase::Pausing;
-            context_pause(self, now, key);
-        }
-        if let Some(serving) = self.server.exchanges.get_mut(key) {
-            serving.observer = Some(Box::new(observer));
-        }
-        true
+        let registration = Registration {
+            exchange,
+            ask,
+            topic,
+            request: *request,
+            response,
+            after,
+        };
+        let of_peer = (peer, &mut state.observers);
+        let (observer, number) = self
+            .observers
+            .register(&mut self.context, now, of_peer, registration)?;
+        self.messages.pin_peer(peer);
+        reply.set_uint(OptionNumber::OBSERVE, observe(number));
+        Some(observer)
     }
 
     /// What has to be kept of a request that may become an observation: the request itself, to run it again.
@@ -124,218 +146,283 @@ impl Endpoint {
         }))
     }
 
-    /// Sends the new state to an observer: stages 3 to 8 of the way out.
-    pub(super) fn notify(
+    /// The new state of what was asked for by this registration is there.
+    pub(super) fn refreshed(
         &mut self,
         now: Instant,
-        key: Key,
+        registration: Key,
         response: &ResponseRef<'_>,
     ) -> Result<(), RespondError> {
-        if self.is_postponed(now, key, response) {
+        let asking = self.observers.asked(registration).ok_or(RespondError::Unknown)?;
+        let member = asking.member;
+        let group = self.observers.group_of(member).ok_or(RespondError::Unknown)?;
+        // RFC 7641 §4.2: a state that cannot be shown as it was before ends the observation.
+        let keeps_format = !response.status.is_success() || group.keeps_format(response);
+        let goes_on = response.status.is_success() && response.observe.is_some() && keeps_format;
+        if asking.shared && (!goes_on || response.personal) {
+            // What one may not see any more, others still may.
+            self.observers.ask_alone(member, goes_on);
+        }
+        if !goes_on {
+            let reply = if keeps_format {
+                Reply::of(response)
+            } else {
+                Reply::new(Status::NOT_ACCEPTABLE, &[])
+            };
+            self.tell_last(now, member, reply, response.window);
             return Ok(());
         }
-        let serving = self.server.exchanges.get_mut(key).ok_or(RespondError::Unknown)?;
-        let observer = serving
-            .observer
-            .as_mut()
-            .filter(|observer| observer.phase == Phase::Refreshing);
-        let observer = observer.ok_or(RespondError::Unknown)?;
-        let mut reply = Reply::of(response);
-        // RFC 7641 §4.2: a state that cannot be shown as it was before ends the observation.
-        if response.status.is_success() && !observer.keeps_format(response) {
-            reply = Reply::new(Status::NOT_ACCEPTABLE, &[]);
+        let shown = Shown::new(now, asking.number, response);
+        if asking.shared && !response.personal {
+            self.observers.show(&mut self.context, member, Box::new(shown));
+        } else {
+            self.tell(now, member, &shown, None);
         }
-        if reply.status.is_success() && response.observe.is_some() {
-            reply.set_uint(OptionNumber::OBSERVE, u64::from(observer.next_sequence()));
+        Ok(())
+    }
+
+    /// Makes the next notification of a state that is there, in `buf`.
+    pub(super) fn next_notification(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
+        for _ in 0..limits::MEMBERS_PER_CALL {
+            let (group, member) = self.observers.next_due(now)?;
+            let shown = self.observers.take_shown(group)?;
+            let transmit = self.tell(now, member, &shown, Some(&mut *buf));
+            self.observers.keep_shown(group, shown);
+            // A confirmable one, or another that was held up by it, takes the way of all messages.
+            if let Some(transmit) = transmit.or_else(|| self.context.out.pop(buf)) {
+                return Some(transmit);
+            }
         }
-        if let Some(before) = observer.outgoing.take() {
+        None
+    }
+
+    /// Tells a state to a member, or sees to it that it is told as soon as it may be: stages 3 to 8 of the way out.
+    fn tell(&mut self, now: Instant, key: Key, shown: &Shown, buf: Option<&mut [u8]>) -> Option<Transmit> {
+        let member = self.observers.members.get(key)?;
+        let peer = self.messages.peer(member.peer)?.peer;
+        let confirmable = member.wants_confirmation(&self.context, now, shown.confirmable);
+        let mut id = MessageId(0);
+        if !confirmable {
+            match self.turn(now, member.peer, member.has_turn) {
+                Ok(given) => id = given,
+                Err(at) => {
+                    self.observers.wait(&mut self.context, key, at);
+                    return None;
+                }
+            }
+        }
+        let (member, group) = self.observers.get(key)?;
+        let (path, asked) = (group.way_to(peer), group.asked_by(peer));
+        if let Some(before) = member.outgoing {
             self.messages.cancel(&mut self.context, now, before);
         }
+        let mut reply = shown.reply();
         // 4 block
-        self.bodies.outbound(
-            &mut self.context,
-            now,
-            &observer.asked,
-            &mut reply,
-            response.window,
-        );
-        let goes_on = reply.status.is_success() && response.observe.is_some();
-        let confirmable = !goes_on || observer.wants_confirmation(&self.context, now, response);
-        let (path, token) = (observer.path, observer.token.clone());
-        let sending = Sending {
-            path,
-            confirmable,
-            owner: if goes_on {
-                Owner::Notification(key)
-            } else {
-                Owner::Response
-            },
-            parameters: self.context.config.transmission,
-            resume: observer.resume.take(),
-            allowance: Allowance::UNLIMITED,
-        };
+        self.bodies
+            .outbound(&mut self.context, now, &asked, &mut reply, shown.window);
         let message = Message {
             message_type: if confirmable {
                 MessageType::Confirmable
             } else {
                 MessageType::NonConfirmable
             },
-            code: Code::from(reply.status),
-            message_id: MessageId(0),
-            token: token.as_bytes(),
-            options: reply.options(),
-            payload: reply.payload,
+            message_id: id,
+            ..message(&reply, member.token.as_bytes())
         };
         // 7 message, 8 wire
-        let outgoing = self.messages.send(&mut self.context, now, sending, &message).ok();
-        self.context.stats.notifications += 1;
-        if !goes_on || outgoing.is_none() {
-            self.end_observation(now, key);
-            return Ok(());
-        }
-        self.notification_left(now, key, outgoing, confirmable);
-        Ok(())
-    }
-
-    /// Whether a non-confirmable notification has to wait because its peer was sent another one just now. The state is
-    /// asked for anew when its turn comes.
-    fn is_postponed(&mut self, now: Instant, key: Key, response: &ResponseRef<'_>) -> bool {
-        let Some(serving) = self.server.exchanges.get_mut(key) else {
-            return false;
+        let mut left = Left {
+            number: shown.number,
+            id: Some(id),
+            outgoing: None,
         };
-        let refreshing = |observer: &&mut Box<Observer>| observer.phase == Phase::Refreshing;
-        let Some(observer) = serving.observer.as_mut().filter(refreshing) else {
-            return false;
-        };
-        let goes_on = response.status.is_success() && response.observe.is_some();
-        if !goes_on || observer.wants_confirmation(&self.context, now, response) {
-            return false;
-        }
-        let interval = self.context.config.notification_interval;
-        match self.observers.turn(now, interval, observer) {
-            Ok(()) => false,
-            Err(at) => {
-                self.context.timers.arm(TimerKey::Notify(key), at);
-                true
-            }
-        }
-    }
-
-    /// A notification is on its way: the next one waits for its acknowledgement, or pauses.
-    fn notification_left(&mut self, now: Instant, key: Key, outgoing: Option<Key>, confirmable: bool) {
-        let Some(serving) = self.server.exchanges.get_mut(key) else {
-            return;
-        };
-        let Some(observer) = serving.observer.as_mut() else {
-            return;
-        };
-        observer.outgoing = outgoing;
-        observer.sent(now, confirmable);
+        let mut transmit = None;
         if confirmable {
-            observer.phase = Phase::Sent;
-            self.context.timers.disarm(TimerKey::Notify(key));
+            let sending = Sending {
+                path,
+                confirmable,
+                owner: Owner::Notification(key),
+                parameters: self.context.config.transmission,
+                resume: self.observers.resumed(key),
+                allowance: Allowance::UNLIMITED,
+            };
+            let Ok(outgoing) = self.messages.send(&mut self.context, now, sending, &message) else {
+                // It is told later, not never.
+                self.observers
+                    .wait(&mut self.context, key, now + limits::ROOM_AFTER);
+                return None;
+            };
+            (left.id, left.outgoing) = (None, Some(outgoing));
+        } else if let Some(buf) = buf {
+            transmit = message.encode(buf).ok().map(|len| Transmit { path, len });
         } else {
-            observer.phase = Phase::Pausing;
-            context_pause(self, now, key);
+            self.context.transmit(path, &message);
         }
+        self.context.stats.notifications += 1;
+        self.observers.told(&mut self.context, now, key, left);
+        transmit
+    }
+
+    /// The message ID of a non-confirmable notification, or when its peer may be sent one.
+    fn turn(&mut self, now: Instant, peer: Key, has_turn: bool) -> Result<MessageId, Instant> {
+        if !has_turn {
+            let interval = self.context.config.notification_interval;
+            self.messages.take_turn(now, interval, peer)?;
+        }
+        self.messages.next_id(&self.context, now, peer)
+    }
+
+    /// Tells a member that its observation ends, and why (RFC 7641 §4.2).
+    fn tell_last(&mut self, now: Instant, key: Key, mut reply: Reply<'_>, window: Option<Window>) {
+        let Some((member, group)) = self.observers.get(key) else {
+            return;
+        };
+        let Some(peer) = self.messages.peer(member.peer).map(|state| state.peer) else {
+            return;
+        };
+        if let Some(before) = member.outgoing {
+            self.messages.cancel(&mut self.context, now, before);
+        }
+        // 4 block
+        let asked = group.asked_by(peer);
+        self.bodies
+            .outbound(&mut self.context, now, &asked, &mut reply, window);
+        let sending = Sending {
+            path: group.way_to(peer),
+            confirmable: true,
+            owner: Owner::Response,
+            parameters: self.context.config.transmission,
+            resume: self.observers.resumed(key),
+            allowance: Allowance::UNLIMITED,
+        };
+        // 7 message, 8 wire
+        let message = message(&reply, member.token.as_bytes());
+        if self
+            .messages
+            .send(&mut self.context, now, sending, &message)
+            .is_err()
+        {
+            self.context.stats.drop_for(DropReason::Busy);
+        }
+        self.context.stats.notifications += 1;
+        self.end_observation(now, key);
     }
 
     /// The response to a registration is the first notification. As a message of its own it comes before all others, is
     /// the one that is under way, and tells by its Reset or its end that nobody is there (RFC 7641 §4.5, §4.5.1).
-    pub(super) fn first_notification_left(&mut self, key: Key, outgoing: Option<Key>, confirmable: bool) {
-        let Some(serving) = self.server.exchanges.get_mut(key) else {
-            return;
-        };
-        if let Some(observer) = serving.observer.as_mut()
-            && outgoing.is_some()
-        {
-            observer.outgoing = outgoing;
-            if confirmable {
-                observer.phase = Phase::Sent;
-            }
+    pub(super) fn first_notification_left(
+        &mut self,
+        now: Instant,
+        key: Key,
+        sent: Option<Key>,
+        confirmable: bool,
+    ) {
+        let Some(outgoing) = sent else { return };
+        let id = self.messages.id_of(outgoing).filter(|_| !confirmable);
+        if id.is_some() {
+            self.messages.cancel(&mut self.context, now, outgoing);
         }
+        let outgoing = sent.filter(|_| id.is_none());
+        self.observers.first_left(key, id, outgoing, confirmable);
     }
 
     /// A confirmable notification was acknowledged: the client is interested (RFC 7641 §4.5).
     pub(super) fn notified(&mut self, now: Instant, key: Key) {
-        let Some(serving) = self.server.exchanges.get_mut(key) else {
-            return;
-        };
-        let Some(observer) = serving.observer.as_mut() else {
-            return;
-        };
-        observer.confirmed(now);
-        observer.outgoing = None;
-        if observer.phase == Phase::Sent {
-            self.observers.released(key, observer);
-        }
-    }
-
-    /// The pause after a non-confirmable notification is over (RFC 7641 §4.5.1), or it has been quiet for so long after
-    /// it that it is repeated (§4.5).
-    pub(super) fn pause_over(&mut self, key: Key) {
-        let Some(serving) = self.server.exchanges.get_mut(key) else {
-            return;
-        };
-        let Some(observer) = serving.observer.as_mut() else {
-            return;
-        };
-        match observer.phase {
-            Phase::Pausing => {
-                self.observers.released(key, observer);
-                if let Some(at) = observer.quiet_at() {
-                    self.context.timers.arm(TimerKey::Notify(key), at);
-                }
-            }
-            Phase::Current if observer.quiet_at().is_some() => self.observers.repeat(key, observer),
-            // What is under way tells the latest state.
-            Phase::Current | Phase::Refreshing | Phase::Sent => {}
+        if let Some(member) = self.observers.members.get_mut(key) {
+            member.confirmed(now);
+            member.outgoing = None;
+            self.observers.released(&mut self.context, key);
         }
     }
 
     /// Gives up an unacknowledged notification in favour of the newer state; `false` when there is none, or when it
     /// was the last attempt.
     pub(super) fn supersede(&mut self, now: Instant, outgoing: Key, key: Key) -> bool {
-        let Some(serving) = self.server.exchanges.get_mut(key) else {
+        if !self.observers.is_outdated(key) {
             return false;
-        };
-        let Some(observer) = serving
-            .observer
-            .as_mut()
-            .filter(|observer| observer.is_outdated())
-        else {
-            return false;
-        };
+        }
         let Some(attempt) = self.messages.supersede(&mut self.context, now, outgoing) else {
             return false;
         };
-        observer.outgoing = None;
-        observer.resume = Some(attempt);
-        self.observers.released(key, observer);
+        self.observers.resume(key, attempt);
+        self.observers.released(&mut self.context, key);
         true
+    }
+
+    /// A peer rejects what is not under way any more: the last notification to one of its observers, if that was not
+    /// confirmable (RFC 7641 §4.5).
+    pub(super) fn was_reset_late(&mut self, now: Instant, peer: Key, id: MessageId) {
+        let of_peer = self.observers_of(peer);
+        // An ID may come round; the latest that had it is meant.
+        let rejected = of_peer
+            .filter(|(_, member)| member.last_id == Some(id))
+            .max_by_key(|(_, member)| member.last_sent);
+        match rejected {
+            Some((key, _)) => self.end_observation(now, key),
+            None => self.context.stats.drop_for(DropReason::UnmatchedAcknowledgement),
+        }
+    }
+
+    /// What was sent last to a peer does not arrive: those who did not acknowledge are gone.
+    pub(super) fn end_unconfirmed(&mut self, now: Instant, peer: &Peer) {
+        let Some(peer) = self.messages.find_peer(peer) else {
+            return;
+        };
+        let unconfirmed = self
+            .observers_of(peer)
+            .filter(|(_, member)| member.last_id.is_some());
+        for key in unconfirmed.map(|(key, _)| key).collect::<Vec<_>>() {
+            self.end_observation(now, key);
+        }
+    }
+
+    /// A peer that is gone is gone for all that it observes: it is not tried once more for each.
+    pub(super) fn end_observations_beside(&mut self, now: Instant, key: Key) {
+        let member = self.observers.members.get(key);
+        let Some((of_peer, state)) =
+            member.and_then(|member| Some((member.peer, self.messages.peer(member.peer)?)))
+        else {
+            return;
+        };
+        // First those whose notification waits for its turn, so that none is sent when the ones before it go.
+        let waiting = self.messages.towards(state.peer.address).into_iter();
+        let waiting = waiting.filter_map(|(_, owner)| match owner {
+            Owner::Notification(observer) => Some(observer),
+            _ => None,
+        });
+        let all = waiting.chain(self.observers_of(of_peer).map(|(key, _)| key));
+        for other in all.filter(|other| *other != key).collect::<Vec<_>>() {
+            self.end_observation(now, other);
+        }
     }
 
     /// Takes an observer off the list, and tells the application (RFC 7641 §4.5).
     pub(super) fn end_observation(&mut self, now: Instant, key: Key) {
-        let Some(serving) = self.server.exchanges.get_mut(key) else {
+        let Some(member) = self.observers.members.get(key) else {
             return;
         };
-        let Some(observer) = serving.observer.take() else {
-            return;
-        };
-        if let Some(outgoing) = observer.outgoing {
+        let (registration, outgoing, peer) = (member.registration, member.outgoing, member.peer);
+        if let Some(outgoing) = outgoing {
             self.messages.cancel(&mut self.context, now, outgoing);
         }
-        self.observers.unregister(&mut self.context, key, &observer);
-        self.server.remove(key);
+        if let Some(state) = self.messages.peer_mut(peer) {
+            self.observers
+                .unregister(&mut self.context, key, &mut state.observers);
+        }
+        self.messages.unpin_peer(peer);
         self.context.events.push_back(Event::Ended {
-            id: ExchangeId::server(key),
+            id: ExchangeId::server(registration),
         });
     }
 }
 
-/// The next notification waits (RFC 7641 §4.5.1).
-fn context_pause(endpoint: &mut Endpoint, now: Instant, key: Key) {
-    let at = now + endpoint.context.config.notification_interval;
-    endpoint.context.timers.arm(TimerKey::Notify(key), at);
+/// A confirmable message with a notification.
+fn message<'m>(reply: &'m Reply<'_>, token: &'m [u8]) -> Message<'m> {
+    Message {
+        message_type: MessageType::Confirmable,
+        code: Code::from(reply.status),
+        message_id: MessageId(0),
+        token,
+        options: reply.options(),
+        payload: reply.payload,
+    }
 }

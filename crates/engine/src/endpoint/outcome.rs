@@ -1,6 +1,5 @@
 //! What timers, acknowledgements and resets lead to.
 
-use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use coracle_wire::{MessageId, MessageType};
@@ -9,7 +8,7 @@ use crate::endpoint::Endpoint;
 use crate::exchange::server::Ask;
 use crate::limits;
 use crate::message::{Owner, TimedOut};
-use crate::path::Path;
+use crate::path::{Path, Peer};
 use crate::slab::Key;
 use crate::stats::DropReason;
 use crate::time::Instant;
@@ -36,7 +35,8 @@ impl Endpoint {
                         .timed_out(&mut self.context, &mut self.messages, now, key);
                 }
                 TimerKey::Stale(key) => self.client.stale(&mut self.context, &mut self.messages, now, key),
-                TimerKey::Notify(key) => self.pause_over(key),
+                TimerKey::Notify(key) => self.observers.released(&mut self.context, key),
+                TimerKey::Group(key) => self.observers.group_due(&mut self.context, now, key),
                 TimerKey::Assembly(key) => self.assembly_over(now, key),
                 TimerKey::Body(key) => self.bodies.remove(&mut self.context, key),
             }
@@ -61,6 +61,11 @@ impl Endpoint {
             self.messages.cancel(&mut self.context, now, key);
             self.lost(now, owner, ExchangeError::Unreachable);
         }
+        let peer = Peer {
+            address: remote,
+            identity: None,
+        };
+        self.end_unconfirmed(now, &peer);
     }
 
     /// A datagram came that is longer than the caller takes; `start` is what there is of it. It is counted, and a
@@ -129,28 +134,6 @@ impl Endpoint {
                 self.end_observation(now, key);
             }
             Owner::Response => {}
-        }
-    }
-
-    /// A peer that is gone is gone for all that it observes: it is not tried once more for each.
-    fn end_observations_beside(&mut self, now: Instant, key: Key) {
-        let observer = self
-            .server
-            .exchanges
-            .get(key)
-            .and_then(|serving| serving.observer.as_ref());
-        let Some(peer) = observer.map(|observer| observer.path.peer()) else {
-            return;
-        };
-        // First those whose notification waits for its turn, so that none is sent when the ones before it go.
-        let waiting = self.messages.towards(peer.address).into_iter();
-        let waiting = waiting.filter_map(|(_, owner)| match owner {
-            Owner::Notification(observer) => Some(observer),
-            _ => None,
-        });
-        let all = waiting.chain(self.observers.of_peer(&peer));
-        for other in all.filter(|other| *other != key).collect::<Vec<_>>() {
-            self.end_observation(now, other);
         }
     }
 

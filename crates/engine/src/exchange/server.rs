@@ -12,7 +12,6 @@ use crate::exchange::admission::{Blocks, Reading, Refusal};
 use crate::exchange::reply::Reply;
 use crate::limits;
 use crate::message::{MessageLayer, Note, Owner, Sending};
-use crate::observe::server::Observer;
 use crate::path::{Path, Peer};
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;
@@ -120,8 +119,6 @@ pub(crate) struct Serving {
     pub(crate) stream: Option<Key>,
     /// The request itself, if it asks to observe.
     pub(crate) registration: Option<Box<OwnedRequest>>,
-    /// The observation that the request became.
-    pub(crate) observer: Option<Box<Observer>>,
 }
 
 /// All requests of peers that are worked on.
@@ -188,7 +185,6 @@ impl Server {
             ask: Some(ask),
             stream: None,
             registration: None,
-            observer: None,
         };
         let key = self.exchanges.insert(serving).ok()?;
         self.newest = Some(key);

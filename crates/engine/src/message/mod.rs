@@ -11,6 +11,7 @@
 
 mod ids;
 mod log;
+mod notifying;
 mod pacing;
 mod peers;
 mod record;
@@ -66,6 +67,8 @@ pub(crate) enum Verdict {
     Acknowledged(Owner),
     /// A message of ours was rejected.
     Reset(Owner),
+    /// What was rejected is not under way; it may be the last notification to one of what the peer observes.
+    ResetOf { peer: Key, id: MessageId },
 }
 
 /// What a retransmission timer led to.
@@ -210,11 +213,19 @@ impl MessageLayer {
         path: &Path,
         message: &Message<'_>,
     ) -> Verdict {
-        let matched = self
-            .peers
-            .find(&path.peer())
-            .and_then(|peer| self.in_flight.get(&(peer, message.message_id)).copied());
+        let id = message.message_id;
+        let peer = self.peers.find(&path.peer());
+        let matched = peer.and_then(|peer| self.in_flight.get(&(peer, id)).copied());
         let Some(owner) = matched.and_then(|key| self.owner(key)) else {
+            let is_reset = message.message_type == MessageType::Reset;
+            let observes = |peer: &Key| {
+                self.peers
+                    .get(*peer)
+                    .is_some_and(|state| state.observers.is_some())
+            };
+            if let Some(peer) = peer.filter(|peer| is_reset && observes(peer)) {
+                return Verdict::ResetOf { peer, id };
+            }
             context.stats.drop_for(DropReason::UnmatchedAcknowledgement);
             return Verdict::Absorbed;
         };

@@ -30,15 +30,13 @@ pub(crate) struct PeerState {
     /// When PROBING_RATE allows the next one.
     pub(crate) probe_at: Instant,
     /// The head of the list of its observers.
-    #[allow(dead_code, reason = "for the observers, which hold their peers")]
     pub(crate) observers: Option<Key>,
     /// When the next non-confirmable notification may leave: one at a time, to whichever of its observers.
-    #[allow(dead_code, reason = "for the observers, which hold their peers")]
     pub(crate) notify_at: Instant,
     under_way: Option<Box<UnderWay>>,
     /// How many hold this peer by its key.
-    pins: u32,
-    last_used: Instant,
+    pub(crate) pins: u32,
+    pub(crate) last_used: Instant,
     /// When it was put in line, and who is behind it.
     in_line_since: Instant,
     behind: Option<Key>,
@@ -190,7 +188,6 @@ impl Peers {
     }
 
     /// Holds a peer: it is not forgotten before each pin is taken out again.
-    #[allow(dead_code, reason = "for the observers, which hold their peers")]
     pub(crate) fn pin(&mut self, key: Key) {
         if let Some(state) = self.states.get_mut(key) {
             state.pins = state.pins.saturating_add(1);
@@ -198,7 +195,6 @@ impl Peers {
     }
 
     /// Takes a pin out.
-    #[allow(dead_code, reason = "for the observers, which hold their peers")]
     pub(crate) fn unpin(&mut self, key: Key) {
         if let Some(state) = self.states.get_mut(key) {
             state.pins = state.pins.saturating_sub(1);

@@ -1,4 +1,6 @@
 //! Observation of resources (RFC 7641), as server and as client.
 
 pub(crate) mod client;
+pub(crate) mod groups;
+pub(crate) mod members;
 pub(crate) mod server;

@@ -1,366 +1,570 @@
 //! Observers of our resources.
 //!
+//! Observers whose requests mean the same make a group. The application is asked once for all of them, by the request of
+//! one; what it shows is sent to each under the same number, and only header and token differ:
+//!
 //! ```text
-//!              changed             polled               respond
-//!   ┌─▶ Current ──────▶ queued ──────────▶ Refreshing ──────────▶ Sent ─┐
-//!   │                     ▲                                             │
-//!   │      changed meanwhile (only the latest state is sent)            │
-//!   └──────┴── acknowledged, or the pause after a non-confirmable one ──┘
-//!  Reset, the last attempt, an error or Observe 1: gone
+//!                 changed              polled               respond            poll_transmit, one by one
+//!   group  Quiet ────────▶ in line for ───────▶ asking ──────────▶ in line for ─────────────────────────▶ Quiet
+//!                          its refresh ◀─── too old, or changed ── sending
+//!
+//!   member  Current ──changed──▶ Due ──told──▶ Away (confirmable)      ──acknowledged──▶ Current
+//!                                          └─▶ Pausing (non-confirmable) ──pause over──▶ Quiet ──▶ Due, confirmable
+//!   Reset, the last attempt, an error or Observe 1: gone
 //! ```
+//!
+//! A member is Due when the state that it was told last is not the latest, but no sooner than it may be told another:
+//! when the one under way is acknowledged or its pause is over. So the slow hold up nobody. What was shown serves whoever
+//! becomes due within a second, the unit of Max-Age; whoever comes later, and a newer change, lead to asking again.
+//!
+//! An answer that is an error, or that depends on who asks, is not spread: each member is asked for alone.
 //!
 //! A non-confirmable notification may be lost without anybody noticing. When none follows it for a while, the state is
 //! asked for and sent once more, in a confirmable message: an observer that is on the list knows the latest state in
-//! the end (RFC 7641 §4.5). How long "a while" is goes by how often there are notifications, so that those that come
+//! the end (RFC 7641 §4.5). How long "a while" is goes by how often there are changes, so that notifications that come
 //! regularly, not farther apart than the longest such quiet, cost nothing more.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
-use core::time::Duration;
-use hashbrown::HashMap;
+use core::hash::BuildHasher;
+use hashbrown::{HashMap, HashTable};
 
-use coracle_wire::{ContentFormat, Status};
+use coracle_wire::MessageId;
 
-use crate::block::bodies::Asked;
 use crate::context::Context;
-use crate::exchange::server::Serving;
-use crate::exchange::server::{Ask, PeerToken};
-use crate::limits::{QUIET_AT_LEAST, QUIET_AT_MOST, UNCONFIRMED_NOTIFICATIONS};
+use crate::exchange::server::Ask;
+use crate::limits::{MEMBERS_IN_A_ROW, SHOWN_FOR, TIMERS_PER_CALL};
 use crate::message::Attempt;
-use crate::path::{Path, Peer};
+use crate::observe::groups::{Group, Line, Shown};
+use crate::observe::members::{Member, Members, Place};
+use crate::path::Peer;
 use crate::slab::{Key, Slab};
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::values::{Event, ExchangeId, OwnedRequest, ResponseRef, Topic};
 
-/// Where an observer is in the cycle above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Nothing is under way.
-    Current,
-    /// The application is asked for the new state.
-    Refreshing,
-    /// A confirmable notification waits for its acknowledgement.
-    Sent,
-    /// A non-confirmable notification has left; the next waits (RFC 7641 §4.5.1).
-    Pausing,
+/// A member by whose request the application was asked.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking {
+    pub(crate) member: Key,
+    pub(crate) number: u64,
+    /// For all of its group.
+    pub(crate) shared: bool,
 }
 
-pub(crate) struct Observer {
+/// A registration that the application accepted.
+pub(crate) struct Registration<'r> {
+    pub(crate) exchange: Key,
+    pub(crate) ask: &'r Ask,
     pub(crate) topic: Topic,
     pub(crate) request: OwnedRequest,
-    pub(crate) path: Path,
-    pub(crate) token: PeerToken,
-    pub(crate) phase: Phase,
-    /// The state changed since it was last asked for.
-    changed: bool,
-    /// The turn among its peer's observers was kept for it.
-    has_turn: bool,
-    /// The notification that was sent last, as long as the message layer knows it.
+    pub(crate) response: &'r ResponseRef<'r>,
+    /// The number of the registration that it renews.
+    pub(crate) after: Option<u64>,
+}
+
+/// A notification that has left: under which number, under which message ID if it can only be rejected, and what the
+/// message layer does about it otherwise.
+pub(crate) struct Left {
+    pub(crate) number: u64,
+    pub(crate) id: Option<MessageId>,
     pub(crate) outgoing: Option<Key>,
-    /// The retransmission that the next notification takes up.
-    pub(crate) resume: Option<Attempt>,
-    /// The last confirmable sign of life.
-    last_confirmed: Instant,
-    /// Non-confirmable notifications since then (RFC 7641 §7).
-    unconfirmed: u8,
-    /// When the last notification left, and how long after the one before.
-    last_sent: Instant,
-    last_gap: Duration,
-    /// No other followed the last one: it is repeated in a confirmable message.
-    repeats: bool,
-    confirmable: bool,
-    sequence: u32,
-    /// The content-format of the representations sent so far; missing until one was sent.
-    format: Option<Option<ContentFormat>>,
-    /// What the block stage needs to cut a notification.
-    pub(crate) asked: Asked,
 }
 
-impl Observer {
-    /// The next value of the Observe option: 24 bits, going up (RFC 7641 §4.4).
-    pub(crate) fn next_sequence(&mut self) -> u32 {
-        self.sequence = (self.sequence + 1) & 0x00ff_ffff;
-        self.sequence
-    }
-
-    /// Notifications keep the content-format of the first representation (RFC 7641 §4.2).
-    pub(crate) fn keeps_format(&mut self, response: &ResponseRef<'_>) -> bool {
-        let Some(next) = format_of(response) else {
-            return true;
-        };
-        *self.format.get_or_insert(next) == next
-    }
-
-    /// Whether the next notification is confirmable.
-    pub(crate) fn wants_confirmation(
-        &self,
-        context: &Context,
-        now: Instant,
-        response: &ResponseRef<'_>,
-    ) -> bool {
-        let due = now - self.last_confirmed >= context.config.confirmable_notification_every
-            || self.unconfirmed >= UNCONFIRMED_NOTIFICATIONS;
-        due || self.repeats || self.resume.is_some() || response.confirmable.unwrap_or(self.confirmable)
-    }
-
-    pub(crate) fn confirmed(&mut self, now: Instant) {
-        self.last_confirmed = now;
-        self.unconfirmed = 0;
-        self.repeats = false;
-    }
-
-    /// A notification has left.
-    pub(crate) fn sent(&mut self, now: Instant, confirmable: bool) {
-        self.last_gap = now - self.last_sent;
-        self.last_sent = now;
-        if !confirmable {
-            self.unconfirmed = self.unconfirmed.saturating_add(1);
-        }
-    }
-
-    /// When it has been quiet for so long that the last notification, which nobody acknowledged, is repeated.
-    pub(crate) fn quiet_at(&self) -> Option<Instant> {
-        let wait = self
-            .last_gap
-            .saturating_mul(2)
-            .clamp(QUIET_AT_LEAST, QUIET_AT_MOST);
-        (self.unconfirmed > 0 && !self.changed).then(|| self.last_sent + wait)
-    }
-}
-
-/// What the observers of one peer share.
-struct OfPeer {
-    observers: BTreeSet<Key>,
-    /// When the next non-confirmable notification may leave: there is one at a time, to whichever of them.
-    free_at: Instant,
-}
-
-/// The observers by topic and by token, and those whose state has to be asked for.
 pub(crate) struct Observers {
+    pub(crate) members: Members,
+    groups: Slab<Group>,
+    /// Groups by topic and cache key.
+    index: HashTable<Key>,
+    hasher: foldhash::fast::FixedState,
     by_topic: BTreeSet<(Topic, Key)>,
-    by_token: HashMap<(Peer, PeerToken), Key, foldhash::fast::FixedState>,
-    per_peer: HashMap<Peer, OfPeer, foldhash::fast::FixedState>,
+    /// Groups in line for their refresh, and those in line for sending.
     refresh: VecDeque<Key>,
+    sending: VecDeque<Key>,
+    /// Members that the first group in line may be told in a row.
+    in_a_row: u32,
+    /// What the application was asked for, by the registration that names it.
+    asking: HashMap<Key, Asking, foldhash::fast::FixedState>,
+    /// The retransmissions that the next notifications take up, by member (RFC 7641 §4.5.2).
+    resumed: HashMap<Key, Attempt, foldhash::fast::FixedState>,
 }
 
 impl Observers {
     pub(crate) fn new(context: &mut Context) -> Observers {
+        let most = context.config.max_observers;
         let hasher = foldhash::fast::FixedState::with_seed(context.random_u64());
         Observers {
+            members: Members::new(most, context.random_u64()),
+            groups: Slab::new(most),
+            index: HashTable::new(),
             by_topic: BTreeSet::new(),
-            by_token: HashMap::with_hasher(hasher.clone()),
-            per_peer: HashMap::with_hasher(hasher),
             refresh: VecDeque::new(),
+            sending: VecDeque::new(),
+            in_a_row: MEMBERS_IN_A_ROW,
+            asking: HashMap::with_hasher(hasher.clone()),
+            resumed: HashMap::with_hasher(hasher.clone()),
+            hasher,
         }
-    }
-
-    /// How many observers there are.
-    pub(crate) fn len(&self) -> usize {
-        self.by_token.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_token.is_empty() && self.by_topic.is_empty() && self.per_peer.is_empty()
+        self.members.is_empty()
+            && self.groups.is_empty()
+            && self.index.is_empty()
+            && self.by_topic.is_empty()
+            && self.asking.is_empty()
+            && self.resumed.is_empty()
     }
 
-    /// The observation that a request of this peer with this token renews or cancels (RFC 7641 §4.1).
-    pub(crate) fn find(&self, ask: &Ask) -> Option<Key> {
-        self.by_token.get(&(ask.path.peer(), ask.token.clone())).copied()
+    /// Nothing is on its way to members.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.sending.is_empty()
     }
 
-    /// Whether this peer may observe one more thing.
-    pub(crate) fn has_room(&self, context: &Context, peer: &Peer) -> bool {
+    /// Whether there may be one more observer.
+    pub(crate) fn has_room(&self, context: &Context) -> bool {
         let most = context.config.max_observers.min(context.config.max_exchanges / 2);
-        self.by_token.len() < most
-            && self
-                .per_peer
-                .get(peer)
-                .map_or(0, |of_peer| of_peer.observers.len())
-                < context.config.max_observers_per_peer
+        self.members.len() < most
     }
 
-    /// Registers the request of `ask` under `key` and gives the observer back, to be kept with the exchange.
+    /// A member with its group.
+    pub(crate) fn get(&self, key: Key) -> Option<(&Member, &Group)> {
+        let member = self.members.get(key)?;
+        Some((member, self.groups.get(member.group)?))
+    }
+
+    pub(crate) fn group_of(&mut self, member: Key) -> Option<&mut Group> {
+        self.groups.get_mut(self.members.get(member)?.group)
+    }
+
+    /// Registers an observer; its key and the number of the response.
     pub(crate) fn register(
         &mut self,
+        context: &mut Context,
         now: Instant,
-        key: Key,
-        ask: &Ask,
-        topic: Topic,
-        request: OwnedRequest,
-        response: &ResponseRef<'_>,
-    ) -> Observer {
-        let peer = ask.path.peer();
-        self.by_topic.insert((topic, key));
-        self.by_token.insert((peer, ask.token.clone()), key);
-        let of_peer = self.per_peer.entry(peer).or_insert(OfPeer {
-            observers: BTreeSet::new(),
-            free_at: now,
+        (peer, of_peer): (Key, &mut Option<Key>),
+        registration: Registration<'_>,
+    ) -> Option<(Key, u64)> {
+        let Registration {
+            exchange, ask, after, ..
+        } = registration;
+        let group_key = self.join(now, registration)?;
+        let group = self.groups.get_mut(group_key)?;
+        let number = group.numbers.of_registration(now, after);
+        let names = (group_key, peer, exchange);
+        let registered = number.and_then(|number| {
+            let member = Member::new(now, names, ask.token.clone(), (number, ask.confirmable));
+            let key = self.members.insert(member, of_peer)?;
+            Some((key, number))
         });
-        of_peer.observers.insert(key);
-        Observer {
+        let Some((key, number)) = registered else {
+            self.leave(context, group_key);
+            return None;
+        };
+        group.len += 1;
+        if ask.confirmable {
+            self.members.append(&mut group.places, Place::Current, key);
+        } else {
+            self.members.append(&mut group.places, Place::Pausing, key);
+            group.wake_by(context, group_key, now + context.config.notification_interval);
+        }
+        Some((key, number))
+    }
+
+    /// The group of a registration, which is made when there is none.
+    fn join(&mut self, now: Instant, registration: Registration<'_>) -> Option<Key> {
+        let Registration {
+            ask,
             topic,
             request,
-            path: ask.path.back(),
-            token: ask.token.clone(),
-            phase: Phase::Current,
-            changed: false,
-            has_turn: false,
-            outgoing: None,
-            resume: None,
-            last_confirmed: now,
-            unconfirmed: 0,
-            last_sent: now,
-            last_gap: Duration::ZERO,
-            repeats: false,
-            confirmable: ask.confirmable,
-            sequence: first_sequence(now),
-            format: format_of(response),
-            asked: Asked::of(ask),
+            response,
+            ..
+        } = registration;
+        let hash = self.hasher.hash_one((topic, ask.cache_key));
+        let groups = &self.groups;
+        let suits = |key: &Key| {
+            let group = groups.get(*key);
+            group.is_some_and(|group| group.suits(ask, topic, &request, response))
+        };
+        if let Some(key) = self.index.find(hash, suits) {
+            return Some(*key);
         }
+        let group = Group::new(now, ask, topic, request, response);
+        let key = self.groups.insert(group).ok()?;
+        let (groups, hasher) = (&self.groups, &self.hasher);
+        self.index
+            .insert_unique(hash, key, |key| rehash(groups, hasher, *key));
+        self.by_topic.insert((topic, key));
+        Some(key)
     }
 
-    /// Takes an observer off all lists, and tells when it was the last of its topic.
-    pub(crate) fn unregister(&mut self, context: &mut Context, key: Key, observer: &Observer) {
-        let peer = observer.path.peer();
-        self.by_topic.remove(&(observer.topic, key));
-        self.by_token.remove(&(peer, observer.token.clone()));
-        if let Some(of_peer) = self.per_peer.get_mut(&peer) {
-            of_peer.observers.remove(&key);
-            if of_peer.observers.is_empty() {
-                self.per_peer.remove(&peer);
-            }
-        }
+    /// Takes a member off all lists, and gives it back.
+    pub(crate) fn unregister(&mut self, context: &mut Context, key: Key, of_peer: &mut Option<Key>) {
+        let Some(member) = self.members.get(key) else {
+            return;
+        };
+        let (group_key, registration) = (member.group, member.registration);
         context.timers.disarm(TimerKey::Notify(key));
-        if !self.is_observed(observer.topic) {
-            context.events.push_back(Event::TopicIdle {
-                topic: observer.topic,
-            });
+        self.resumed.remove(&key);
+        let asked = self.asking.remove(&registration);
+        if let Some(group) = self.groups.get_mut(group_key) {
+            if asked.is_some_and(|asked| asked.shared) {
+                group.asking = None;
+            }
+            self.members.take_out(&mut group.places, key);
+            group.len -= 1;
         }
+        self.members.remove(key, of_peer);
+        self.leave(context, group_key);
     }
 
-    /// All observers of a peer.
-    pub(crate) fn of_peer(&self, peer: &Peer) -> Vec<Key> {
-        let of_peer = self.per_peer.get(peer);
-        of_peer.map_or_else(Vec::new, |of_peer| of_peer.observers.iter().copied().collect())
+    /// A member left its group, or did not come: a group of nobody ends.
+    fn leave(&mut self, context: &mut Context, key: Key) {
+        let Some(group) = self.groups.get(key) else { return };
+        if group.len > 0 {
+            return self.stand_in_line(key);
+        }
+        let topic = group.topic;
+        let hash = self.hasher.hash_one((topic, group.cache_key()));
+        if let Ok(entry) = self.index.find_entry(hash, |other| *other == key) {
+            entry.remove();
+        }
+        self.groups.remove(key);
+        self.by_topic.remove(&(topic, key));
+        context.timers.disarm(TimerKey::Group(key));
+        if !self.is_observed(topic) {
+            context.events.push_back(Event::TopicIdle { topic });
+        }
     }
 
     /// All observers of a topic.
     pub(crate) fn of_topic(&self, topic: Topic) -> Vec<Key> {
         let of_topic = self.by_topic.range((topic, Key::FIRST)..=(topic, Key::LAST));
-        of_topic.map(|(_, key)| *key).collect()
+        let groups = of_topic.filter_map(|(_, key)| self.groups.get(*key));
+        let lists = groups.flat_map(|group| group.places.lists());
+        let members = lists.flat_map(|list| self.members.of_list(list));
+        members.map(|(key, _)| key).collect()
     }
 
     pub(crate) fn is_observed(&self, topic: Topic) -> bool {
-        self.by_topic
-            .range((topic, Key::FIRST)..=(topic, Key::LAST))
-            .next()
-            .is_some()
+        let mut groups = self.by_topic.range((topic, Key::FIRST)..=(topic, Key::LAST));
+        groups.next().is_some()
     }
 
-    /// The state of a topic changed: each of its observers is due, now or when its turn comes.
-    pub(crate) fn changed(&mut self, exchanges: &mut Slab<Serving>, topic: Topic) {
-        for (_, key) in self.by_topic.range((topic, Key::FIRST)..=(topic, Key::LAST)) {
-            let Some(observer) = exchanges
-                .get_mut(*key)
-                .and_then(|serving| serving.observer.as_mut())
-            else {
+    /// The state of a topic changed: each of its observers is due, now or when it may be told.
+    pub(crate) fn changed(&mut self, topic: Topic) {
+        let of_topic = self.by_topic.range((topic, Key::FIRST)..=(topic, Key::LAST));
+        for key in of_topic.map(|(_, key)| *key).collect::<Vec<_>>() {
+            let Some(group) = self.groups.get_mut(key) else {
                 continue;
             };
-            if !observer.changed {
-                observer.changed = true;
-                if observer.phase == Phase::Current {
-                    self.refresh.push_back(*key);
-                }
-            }
+            group.numbers.changed();
+            group.shown = None;
+            self.members
+                .move_all(&mut group.places, Place::Current, Place::Due);
+            self.members.move_all(&mut group.places, Place::Quiet, Place::Due);
+            self.stand_in_line(key);
         }
     }
 
-    /// The turn of a non-confirmable notification: now, or at a time that is kept for it, so that each peer is sent one
-    /// in `interval` only, however many observers it has (RFC 7641 §4.5.1).
-    pub(crate) fn turn(
-        &mut self,
-        now: Instant,
-        interval: Duration,
-        observer: &mut Observer,
-    ) -> Result<(), Instant> {
-        if core::mem::take(&mut observer.has_turn) {
-            return Ok(());
-        }
-        let Some(of_peer) = self.per_peer.get_mut(&observer.path.peer()) else {
-            return Ok(());
+    /// Where there is somebody to be told, sees to it that the state is asked for or sent.
+    fn stand_in_line(&mut self, key: Key) {
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
         };
-        let at = of_peer.free_at.max(now);
-        of_peer.free_at = at + interval;
-        if at <= now {
-            return Ok(());
+        let first = group.places.due.first;
+        let Some(first) = first.and_then(|first| self.members.get(first)) else {
+            group.alone = group.personal;
+            return;
+        };
+        let shown = group.shown.as_ref().map_or(0, |shown| shown.number);
+        let line = if shown > first.number {
+            Line::Sending
+        } else if group.asking.is_none() {
+            Line::Refresh
+        } else {
+            return;
+        };
+        if group.line != line {
+            group.line = line;
+            match line {
+                Line::Sending => self.sending.push_back(key),
+                _ => self.refresh.push_back(key),
+            }
         }
-        observer.has_turn = true;
-        observer.changed = true;
-        observer.phase = Phase::Pausing;
-        Err(at)
     }
 
-    /// An observer may be notified again.
-    pub(crate) fn released(&mut self, key: Key, observer: &mut Observer) {
-        observer.phase = Phase::Current;
-        if observer.changed {
-            self.refresh.push_back(key);
-        }
-    }
-
-    /// The last notification to an observer is repeated, so that it is sure to know the latest state (RFC 7641 §4.5).
-    pub(crate) fn repeat(&mut self, key: Key, observer: &mut Observer) {
-        observer.repeats = true;
-        observer.changed = true;
-        self.refresh.push_back(key);
-    }
-
-    /// The next observer whose state has to be asked for.
-    pub(crate) fn next_refresh(&mut self, exchanges: &mut Slab<Serving>) -> Option<Event> {
+    /// What the application is asked for next.
+    pub(crate) fn next_refresh(&mut self, peer: impl Fn(Key) -> Option<Peer>) -> Option<Event> {
         while let Some(key) = self.refresh.pop_front() {
-            let Some(observer) = exchanges
-                .get_mut(key)
-                .and_then(|serving| serving.observer.as_mut())
-            else {
+            let group = self.groups.get_mut(key);
+            let Some(group) = group.filter(|group| group.line == Line::Refresh) else {
                 continue;
             };
-            if observer.changed && observer.phase == Phase::Current {
-                observer.changed = false;
-                observer.phase = Phase::Refreshing;
-                return Some(Event::Refresh {
-                    id: ExchangeId::server(key),
-                    request: observer.request.clone(),
-                });
-            }
+            group.line = Line::No;
+            let Some(first) = group.places.due.first else {
+                group.alone = group.personal;
+                continue;
+            };
+            let Some(member) = self.members.get(first) else {
+                continue;
+            };
+            let (registration, known) = (member.registration, member.number);
+            let Some(peer) = peer(member.peer) else { continue };
+            let shared = !group.alone;
+            let number = if shared {
+                group.asking = Some(first);
+                group.numbers.of_state()
+            } else {
+                self.members.move_to(&mut group.places, Place::Away, first);
+                group.numbers.of_state_for(known)
+            };
+            let request = group.request_of(peer);
+            let asking = Asking {
+                member: first,
+                number,
+                shared,
+            };
+            self.asking.insert(registration, asking);
+            self.stand_in_line(key);
+            return Some(Event::Refresh {
+                id: ExchangeId::server(registration),
+                request,
+            });
         }
         None
     }
-}
 
-/// The content-format of a representation; a 2.03 carries none (RFC 7252 §5.9.1.3).
-fn format_of(response: &ResponseRef<'_>) -> Option<Option<ContentFormat>> {
-    (response.status == Status::CONTENT).then(|| response.options.content_format())
-}
-
-/// Numbers start at the time in units of 16 ms, so that they go on after a restart or a renewed registration
-/// (RFC 7641 §4.4) as long as an observer gets fewer than 60 notifications a second.
-fn first_sequence(now: Instant) -> u32 {
-    u32::try_from((now.as_micros() >> 14) & 0x00ff_ffff).unwrap_or(0)
-}
-
-impl Observer {
-    /// A renewed registration goes on with the numbers of the one before.
-    pub(crate) fn continue_after(&mut self, sequence: u32) {
-        self.sequence = sequence;
+    /// What the application was asked for by this name.
+    pub(crate) fn asked(&mut self, registration: Key) -> Option<Asking> {
+        let asking = self.asking.remove(&registration)?;
+        if asking.shared
+            && let Some(group) = self.group_of(asking.member)
+        {
+            group.asking = None;
+        }
+        Some(asking)
     }
 
-    pub(crate) fn sequence(&self) -> u32 {
-        self.sequence
+    /// A state is there for all members that are due.
+    pub(crate) fn show(&mut self, context: &mut Context, member: Key, shown: Box<Shown>) {
+        let Some(member) = self.members.get(member) else {
+            return;
+        };
+        let key = member.group;
+        if let Some(group) = self.groups.get_mut(key) {
+            group.wake_by(context, key, shown.at + SHOWN_FOR);
+            group.shown = Some(shown);
+        }
+        self.stand_in_line(key);
     }
 
-    /// The state changed since the notification under way was made.
-    pub(crate) fn is_outdated(&self) -> bool {
-        self.changed
+    /// The application is asked for each member alone, until nobody is due; `personal`: from now on.
+    pub(crate) fn ask_alone(&mut self, member: Key, personal: bool) {
+        let Some(member) = self.members.get(member) else {
+            return;
+        };
+        let key = member.group;
+        if let Some(group) = self.groups.get_mut(key) {
+            group.alone = true;
+            group.personal |= personal;
+            group.shown = None;
+        }
+        self.stand_in_line(key);
     }
+
+    /// The member that is told next, and its group.
+    pub(crate) fn next_due(&mut self, now: Instant) -> Option<(Key, Key)> {
+        while let Some(&key) = self.sending.front() {
+            let group = self.groups.get_mut(key);
+            let Some(group) = group.filter(|group| group.line == Line::Sending) else {
+                self.sending.pop_front();
+                continue;
+            };
+            group.shown.take_if(|shown| is_over(now, shown));
+            let due = group.places.due.first;
+            let known = due.and_then(|due| self.members.get(due)).map(|due| due.number);
+            let shown = group.shown.as_ref().map_or(0, |shown| shown.number);
+            let Some(due) = due.filter(|_| known.is_some_and(|known| shown > known)) else {
+                group.line = Line::No;
+                self.sending.pop_front();
+                self.stand_in_line(key);
+                continue;
+            };
+            if self.in_a_row == 0 {
+                self.in_a_row = MEMBERS_IN_A_ROW;
+                self.sending.rotate_left(1);
+                continue;
+            }
+            self.in_a_row -= 1;
+            return Some((key, due));
+        }
+        None
+    }
+
+    /// What a group shows, while its members are told.
+    pub(crate) fn take_shown(&mut self, group: Key) -> Option<Box<Shown>> {
+        self.groups.get_mut(group)?.shown.take()
+    }
+
+    pub(crate) fn keep_shown(&mut self, group: Key, shown: Box<Shown>) {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.shown = Some(shown);
+        }
+    }
+
+    /// A notification is on its way: the next one waits for its acknowledgement, or pauses.
+    pub(crate) fn told(&mut self, context: &mut Context, now: Instant, key: Key, left: Left) {
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        member.number = left.number;
+        member.last_sent = now;
+        member.has_turn = false;
+        if core::mem::take(&mut member.resumes) {
+            self.resumed.remove(&key);
+        }
+        let group_key = member.group;
+        let place = match left.id {
+            None => Place::Away,
+            Some(_) => {
+                member.unconfirmed = member.unconfirmed.saturating_add(1);
+                Place::Pausing
+            }
+        };
+        (member.last_id, member.outgoing) = (left.id, left.outgoing);
+        let Some(group) = self.groups.get_mut(group_key) else {
+            return;
+        };
+        group.tells(now);
+        self.members.move_to(&mut group.places, place, key);
+        if left.id.is_some() {
+            group.wake_by(context, group_key, now + context.config.notification_interval);
+        }
+    }
+
+    /// A member cannot be told before this time.
+    pub(crate) fn wait(&mut self, context: &mut Context, key: Key, until: Instant) {
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        member.has_turn = true;
+        if let Some(group) = self.groups.get_mut(member.group) {
+            self.members.move_to(&mut group.places, Place::Away, key);
+        }
+        context.timers.arm(TimerKey::Notify(key), until);
+    }
+
+    /// A member may be told again.
+    pub(crate) fn released(&mut self, context: &mut Context, key: Key) {
+        let Some(member) = self.members.get(key) else {
+            return;
+        };
+        let group_key = member.group;
+        let Some(group) = self.groups.get_mut(group_key) else {
+            return;
+        };
+        let place = if member.number <= group.numbers.outdated || member.repeats || member.has_turn {
+            Place::Due
+        } else if member.unconfirmed > 0 {
+            group.wake_by(context, group_key, member.last_sent + group.quiet());
+            Place::Quiet
+        } else {
+            Place::Current
+        };
+        self.members.move_to(&mut group.places, place, key);
+        self.stand_in_line(group_key);
+    }
+
+    /// The first notification is a message of its own: it comes before all others.
+    pub(crate) fn first_left(
+        &mut self,
+        key: Key,
+        id: Option<MessageId>,
+        outgoing: Option<Key>,
+        confirmable: bool,
+    ) {
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        (member.last_id, member.outgoing) = (id, outgoing);
+        if confirmable && let Some(group) = self.groups.get_mut(member.group) {
+            self.members.move_to(&mut group.places, Place::Away, key);
+        }
+    }
+
+    /// Whether a member was told what is not the latest state.
+    pub(crate) fn is_outdated(&self, key: Key) -> bool {
+        self.get(key)
+            .is_some_and(|(member, group)| member.number <= group.numbers.outdated)
+    }
+
+    /// The next notification to a member takes up this retransmission.
+    pub(crate) fn resume(&mut self, key: Key, attempt: Attempt) {
+        if let Some(member) = self.members.get_mut(key) {
+            (member.outgoing, member.resumes) = (None, true);
+            self.resumed.insert(key, attempt);
+        }
+    }
+
+    pub(crate) fn resumed(&self, key: Key) -> Option<Attempt> {
+        self.resumed.get(&key).copied()
+    }
+
+    /// A group's time has come: pauses are over (RFC 7641 §4.5.1), it has been quiet for so long that notifications are
+    /// repeated (§4.5), what was shown is too old. Bounded: what is left is due at once.
+    pub(crate) fn group_due(&mut self, context: &mut Context, now: Instant, key: Key) {
+        let interval = context.config.notification_interval;
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        group.woken();
+        group.shown.take_if(|shown| is_over(now, shown));
+        for _ in 0..TIMERS_PER_CALL {
+            let Some(group) = self.groups.get(key) else { return };
+            let quiet = group.quiet();
+            let sent = |member: Key| self.members.get(member).map(|member| member.last_sent);
+            let over = |list: Option<Key>, wait| {
+                list.filter(|first| sent(*first).is_some_and(|at| at + wait <= now))
+            };
+            if let Some(first) = over(group.places.pausing.first, interval) {
+                self.released(context, first);
+            } else if let Some(first) = over(group.places.quiet.first, quiet) {
+                if let Some(member) = self.members.get_mut(first) {
+                    member.repeats = true;
+                }
+                self.released(context, first);
+            } else {
+                break;
+            }
+        }
+        self.wake_later(context, key);
+    }
+
+    /// Sets a group's timer to what is due next.
+    fn wake_later(&mut self, context: &mut Context, key: Key) {
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        let sent = |first: Option<Key>| Some(self.members.get(first?)?.last_sent);
+        let times = [
+            sent(group.places.pausing.first).map(|at| at + context.config.notification_interval),
+            sent(group.places.quiet.first).map(|at| at + group.quiet()),
+            group.shown.as_ref().map(|shown| shown.at + SHOWN_FOR),
+        ];
+        if let Some(at) = times.into_iter().flatten().min() {
+            group.wake_by(context, key, at);
+        }
+    }
+}
+
+/// What was shown is too old for those who become due only now.
+fn is_over(now: Instant, shown: &Shown) -> bool {
+    now - shown.at >= SHOWN_FOR
+}
+
+fn rehash(groups: &Slab<Group>, hasher: &foldhash::fast::FixedState, key: Key) -> u64 {
+    let group = groups.get(key);
+    group.map_or(0, |group| hasher.hash_one((group.topic, group.cache_key())))
 }
