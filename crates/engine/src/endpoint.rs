@@ -121,8 +121,8 @@ impl Endpoint {
             Verdict::Request { seen, room } => match message.code.kind() {
                 CodeKind::Request(method) => {
                     let reading = self.read(method, message.options);
-                    let ask = Ask::new(&path, (method, &message), seen, allowance, &reading);
-                    self.inbound_request(now, ask, &message, (room, reading))
+                    let mut ask = Ask::new(&path, (method, &message), seen, allowance, &reading);
+                    self.inbound_request(now, &mut ask, &message, (room, &reading))
                 }
                 _ => Received::Nothing,
             },
@@ -150,34 +150,34 @@ impl Endpoint {
     fn inbound_request<'d>(
         &mut self,
         now: Instant,
-        mut ask: Ask,
+        ask: &mut Ask,
         message: &Message<'d>,
-        (room, reading): (bool, Reading),
+        (room, reading): (bool, &Reading),
     ) -> Received<'d> {
         // 4 exchange
-        if let Err(refusal) = self.check(&mut ask, message, &reading, room) {
-            return self.refuse(now, &mut ask, &refusal);
+        if let Err(refusal) = self.check(ask, message, reading, room) {
+            return self.refuse(now, ask, &refusal);
         }
         ask.payload_key = payload_key(&self.cache_hasher, ask.method, message.payload);
         // 5 block: a further block of a response is served from what was kept of it
-        if let Some(reply) = self.bodies.inbound(&mut self.context, now, &Asked::of(&ask)) {
-            answer(&mut self.context, &mut self.messages, now, &ask, &reply);
+        if let Some(reply) = self.bodies.inbound(&mut self.context, now, &Asked::of(ask)) {
+            answer(&mut self.context, &mut self.messages, now, ask, &reply);
             return Received::Nothing;
         }
-        if let Some(refusal) = lost_body(&ask, message.payload) {
-            return self.refuse(now, &mut ask, &refusal);
+        if let Some(refusal) = lost_body(ask, message.payload) {
+            return self.refuse(now, ask, &refusal);
         }
         let part = Part {
             options: message.options,
             payload: message.payload,
             is_wanted: &|exchange| !self.server.is_working(exchange),
         };
-        let (verdict, ended) = self.assemblies.inbound(&mut self.context, now, &ask, part);
+        let (verdict, ended) = self.assemblies.inbound(&mut self.context, now, ask, part);
         if let Some(exchange) = ended {
             self.end(exchange);
         }
         // 6 observe: a request that cancels an observation ends it (RFC 7641 §3.6)
-        self.deregister(now, &ask, message.options);
+        self.deregister(now, ask, message.options);
         self.handle_body(now, ask, message, verdict)
     }
 
@@ -185,7 +185,7 @@ impl Endpoint {
     fn handle_body<'d>(
         &mut self,
         now: Instant,
-        mut ask: Ask,
+        ask: &mut Ask,
         message: &Message<'d>,
         verdict: Inbound,
     ) -> Received<'d> {
@@ -194,7 +194,7 @@ impl Endpoint {
             Inbound::StreamStart(stream) => self.hand_over(now, ask, message, Some(stream)),
             Inbound::Complete(options, payload) => {
                 let (method, path, confirmable) = (ask.method, ask.path, ask.confirmable);
-                let registration = self.registration(&ask, options.as_options(), &payload);
+                let registration = self.registration(ask, options.as_options(), &payload);
                 let Some(key) = self.open(now, ask, None, registration) else {
                     return Received::Nothing;
                 };
@@ -227,10 +227,10 @@ impl Endpoint {
                 Received::Nothing
             }
             Inbound::Continue => {
-                self.continue_with(now, &ask);
+                self.continue_with(now, ask);
                 Received::Nothing
             }
-            Inbound::Refuse(refusal) => self.refuse(now, &mut ask, &refusal),
+            Inbound::Refuse(refusal) => self.refuse(now, ask, &refusal),
         }
     }
 
@@ -238,7 +238,7 @@ impl Endpoint {
     fn hand_over<'d>(
         &mut self,
         now: Instant,
-        ask: Ask,
+        ask: &Ask,
         message: &Message<'d>,
         stream: Option<Key>,
     ) -> Received<'d> {
@@ -250,7 +250,7 @@ impl Endpoint {
             confirmable: ask.confirmable,
             more: stream.is_some(),
         };
-        let registration = self.registration(&ask, message.options, message.payload);
+        let registration = self.registration(ask, message.options, message.payload);
         let Some(key) = self.open(now, ask, stream, registration) else {
             return Received::Nothing;
         };
@@ -260,7 +260,7 @@ impl Endpoint {
     fn open(
         &mut self,
         now: Instant,
-        ask: Ask,
+        ask: &Ask,
         stream: Option<Key>,
         registration: Option<Box<OwnedRequest>>,
     ) -> Option<Key> {

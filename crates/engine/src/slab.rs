@@ -100,10 +100,15 @@ impl<T> Slab<T> {
             return Err(value);
         };
         let place = chunk.used.trailing_ones();
-        let value = Some(value);
         match chunk.places.get_mut(place as usize) {
-            Some(free) => *free = Place { generation, value },
-            None => chunk.places.push(Place { generation, value }),
+            Some(free) => {
+                free.generation = generation;
+                free.value = Some(value);
+            }
+            None => chunk.places.push(Place {
+                generation,
+                value: Some(value),
+            }),
         }
         chunk.used |= 1 << place;
         self.len += 1;
@@ -138,10 +143,7 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let chunk = self.chunks.get_mut((key.index / CHUNK) as usize)?;
-        let place = chunk.places.get_mut((key.index % CHUNK) as usize)?;
-        let is_it = place.generation == key.generation;
-        if is_it { place.value.as_mut() } else { None }
+        self.get_place(key)?.value.as_mut()
     }
 
     pub(crate) fn contains(&self, key: Key) -> bool {
@@ -149,13 +151,33 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        let value = self.get_place(key)?.value.take()?;
+        self.vacate(key);
+        Some(value)
+    }
+
+    /// Removes a value that is of no more use; `false` when there is none.
+    pub(crate) fn discard(&mut self, key: Key) -> bool {
+        let Some(place) = self.get_place(key).filter(|place| place.value.is_some()) else {
+            return false;
+        };
+        place.value = None;
+        self.vacate(key);
+        true
+    }
+
+    fn get_place(&mut self, key: Key) -> Option<&mut Place<T>> {
+        let chunk = self.chunks.get_mut((key.index / CHUNK) as usize)?;
+        let place = chunk.places.get_mut((key.index % CHUNK) as usize)?;
+        Some(place).filter(|place| place.generation == key.generation)
+    }
+
+    /// A place is free again.
+    fn vacate(&mut self, key: Key) {
         let (at, place) = (key.index / CHUNK, key.index % CHUNK);
-        let chunk = self.chunks.get_mut(at as usize)?;
-        let found = chunk.places.get_mut(place as usize)?;
-        if found.generation != key.generation {
-            return None;
-        }
-        let value = found.value.take()?;
+        let Some(chunk) = self.chunks.get_mut(at as usize) else {
+            return;
+        };
         if chunk.is_full() {
             self.with_room.push(Reverse(at));
         }
@@ -164,7 +186,6 @@ impl<T> Slab<T> {
         if chunk.used == 0 {
             self.give_back(at);
         }
-        Some(value)
     }
 
     /// A chunk was emptied: the first of the empty ones keeps its memory for the next value, others give it back.

@@ -138,7 +138,7 @@ impl Endpoint {
     }
 
     /// The next message of a streamed request takes the place of the one before, which is acknowledged at last.
-    pub(super) fn replace_ask(&mut self, now: Instant, exchange: Key, ask: Ask) {
+    pub(super) fn replace_ask(&mut self, now: Instant, exchange: Key, ask: &Ask) {
         if let Some(before) = self.server.replace_ask(&self.context, now, exchange, ask) {
             before.acknowledge(&mut self.context, &mut self.messages);
         }
@@ -146,7 +146,7 @@ impl Endpoint {
 
     /// Tells the application that nobody waits for an exchange any more.
     pub(super) fn end(&mut self, exchange: Key) {
-        if self.server.remove(exchange).is_some() {
+        if self.server.remove(exchange) {
             self.context.events.push_back(Event::Ended {
                 id: ExchangeId::server(exchange),
             });
@@ -155,20 +155,21 @@ impl Endpoint {
 
     /// Forgets an exchange that was answered, and the body it streams.
     pub(super) fn close_exchange(&mut self, key: Key) {
-        if let Some(serving) = self.server.remove(key)
-            && let Some(stream) = serving.stream
-        {
+        let serving = self.server.exchanges.get(key);
+        let stream = serving.and_then(|serving| serving.stream);
+        self.server.remove(key);
+        if let Some(stream) = stream {
             self.assemblies.remove(&mut self.context, stream);
         }
     }
 
     /// A part of a streamed body came again under another message ID: it was taken before, so either its consumer
     /// still works on it, or the answer to it was lost.
-    pub(super) fn repeat_part(&mut self, now: Instant, ask: Ask, exchange: Key) {
+    pub(super) fn repeat_part(&mut self, now: Instant, ask: &Ask, exchange: Key) {
         if self.server.is_working(exchange) {
             self.replace_ask(now, exchange, ask);
         } else {
-            self.continue_with(now, &ask);
+            self.continue_with(now, ask);
         }
     }
 }

@@ -121,13 +121,21 @@ pub(crate) struct Serving {
     pub(crate) registration: Option<Box<OwnedRequest>>,
 }
 
+/// The exchange that was opened last.
+struct Newest {
+    key: Key,
+    id: MessageId,
+    /// When to acknowledge it.
+    acknowledge_at: Option<Instant>,
+}
+
 /// All requests of peers that are worked on.
 pub(crate) struct Server {
     pub(crate) exchanges: Slab<Serving>,
     /// How many of them each peer has, of those that were not answered at once.
     per_peer: HashMap<Peer, usize, foldhash::fast::FixedState>,
     /// The one that was opened last: most are answered before the next, and are never counted.
-    newest: Option<Key>,
+    newest: Option<Newest>,
     /// When to acknowledge, in order; entries that are answered are passed over.
     acknowledgements: VecDeque<(Instant, Key, MessageId)>,
 }
@@ -149,22 +157,32 @@ impl Server {
 
     /// Whether one more request of this peer can be worked on: no peer takes all the room.
     pub(crate) fn has_room(&mut self, context: &Context, peer: &Peer) -> bool {
-        self.count_newest();
+        self.settle_newest();
         let of_peer = self.per_peer.get(peer).copied().unwrap_or(0);
         !self.exchanges.is_full() && of_peer < context.config.max_exchanges_per_peer
     }
 
-    /// Counts the exchange that was opened last, if it is still worked on.
-    fn count_newest(&mut self) {
-        if let Some(serving) = self.newest.take().and_then(|key| self.exchanges.get_mut(key)) {
-            serving.counted = true;
-            *self.per_peer.entry(serving.peer).or_insert(0) += 1;
+    /// Counts the exchange that was opened last, if it is still worked on, and has it acknowledged in time.
+    fn settle_newest(&mut self) {
+        let Some(newest) = self.newest.take() else {
+            return;
+        };
+        let Some(serving) = self.exchanges.get_mut(newest.key) else {
+            return;
+        };
+        serving.counted = true;
+        *self.per_peer.entry(serving.peer).or_insert(0) += 1;
+        if let Some(at) = newest.acknowledge_at {
+            self.pass_answered();
+            self.acknowledgements.push_back((at, newest.key, newest.id));
         }
     }
 
-    /// Forgets an exchange.
-    pub(crate) fn remove(&mut self, key: Key) -> Option<Serving> {
-        let serving = self.exchanges.remove(key)?;
+    /// Forgets an exchange; `false` when there is none.
+    pub(crate) fn remove(&mut self, key: Key) -> bool {
+        let Some(serving) = self.exchanges.get(key) else {
+            return false;
+        };
         if serving.counted
             && let Some(of_peer) = self.per_peer.get_mut(&serving.peer)
         {
@@ -173,30 +191,42 @@ impl Server {
                 self.per_peer.remove(&serving.peer);
             }
         }
-        Some(serving)
+        self.exchanges.discard(key)
     }
 
     /// Takes a request on. `None`: as many as allowed are worked on.
-    pub(crate) fn open(&mut self, context: &Context, now: Instant, ask: Ask) -> Option<Key> {
-        let (peer, later) = (ask.path.peer(), (ask.confirmable, ask.id));
+    pub(crate) fn open(&mut self, context: &Context, now: Instant, ask: &Ask) -> Option<Key> {
+        self.settle_newest();
         let serving = Serving {
-            peer,
+            peer: ask.path.peer(),
             counted: false,
-            ask: Some(ask),
+            ask: Some(ask.clone()),
             stream: None,
             registration: None,
         };
         let key = self.exchanges.insert(serving).ok()?;
-        self.newest = Some(key);
-        self.acknowledge_later(context, now, key, later);
+        self.newest = Some(Newest {
+            key,
+            id: ask.id,
+            acknowledge_at: ask.confirmable.then(|| now + context.config.acknowledge_after),
+        });
         Some(key)
     }
 
     /// The next message of a streamed request takes the place of the one before, if that is not answered.
-    pub(crate) fn replace_ask(&mut self, context: &Context, now: Instant, key: Key, ask: Ask) -> Option<Ask> {
-        let later = (ask.confirmable, ask.id);
-        let before = self.exchanges.get_mut(key)?.ask.replace(ask);
-        self.acknowledge_later(context, now, key, later);
+    pub(crate) fn replace_ask(
+        &mut self,
+        context: &Context,
+        now: Instant,
+        key: Key,
+        ask: &Ask,
+    ) -> Option<Ask> {
+        self.settle_newest();
+        let before = self.exchanges.get_mut(key)?.ask.replace(ask.clone());
+        if ask.confirmable {
+            let at = now + context.config.acknowledge_after;
+            self.acknowledgements.push_back((at, key, ask.id));
+        }
         before
     }
 
@@ -207,28 +237,14 @@ impl Server {
             .is_some_and(|serving| serving.ask.is_some())
     }
 
-    fn acknowledge_later(
-        &mut self,
-        context: &Context,
-        now: Instant,
-        key: Key,
-        (confirmable, id): (bool, MessageId),
-    ) {
-        self.pass_answered();
-        if confirmable {
-            self.acknowledgements
-                .push_back((now + context.config.acknowledge_after, key, id));
-        }
-    }
-
     /// Drops what was answered in time: from the front, and from the whole when a slow request at the front holds
     /// more than that up.
     pub(crate) fn pass_answered(&mut self) {
+        if self.acknowledgements.is_empty() {
+            return;
+        }
         let exchanges = &self.exchanges;
-        let waits = |(_, key, id): &(Instant, Key, MessageId)| {
-            let ask = exchanges.get(*key).and_then(|serving| serving.ask.as_ref());
-            ask.is_some_and(|ask| ask.id == *id && !ask.acknowledged)
-        };
+        let waits = |(_, key, id): &(Instant, Key, MessageId)| waits(exchanges, *key, *id);
         while self.acknowledgements.front().is_some_and(|front| !waits(front)) {
             self.acknowledgements.pop_front();
         }
@@ -239,7 +255,10 @@ impl Server {
 
     /// When the next request has to be acknowledged.
     pub(crate) fn next_acknowledgement(&self) -> Option<Instant> {
-        self.acknowledgements.front().map(|(at, ..)| *at)
+        let front = self.acknowledgements.front().map(|(at, ..)| *at);
+        let newest = self.newest.as_ref();
+        let newest = newest.filter(|newest| waits(&self.exchanges, newest.key, newest.id));
+        front.or(newest.and_then(|newest| newest.acknowledge_at))
     }
 
     /// Acknowledges requests that take long (RFC 7252 §5.2.2).
@@ -249,6 +268,7 @@ impl Server {
         messages: &mut MessageLayer,
         now: Instant,
     ) {
+        self.settle_newest();
         self.pass_answered();
         while let Some(&(at, key, _)) = self.acknowledgements.front() {
             if at > now {
@@ -271,6 +291,12 @@ impl Server {
         let waits = |serving: &Serving| serving.ask.is_some() || serving.stream.is_some();
         !self.exchanges.iter().any(|(_, serving)| waits(serving))
     }
+}
+
+/// Whether this message of an exchange is neither answered nor acknowledged.
+fn waits(exchanges: &Slab<Serving>, key: Key, id: MessageId) -> bool {
+    let ask = exchanges.get(key).and_then(|serving| serving.ask.as_ref());
+    ask.is_some_and(|ask| ask.id == id && !ask.acknowledged)
 }
 
 /// Stages 5 to 8 of a response: to its request, by the kind of message that suits it.
@@ -393,7 +419,7 @@ mod tests {
                 Allowance::UNLIMITED,
                 &Reading::default(),
             );
-            let key = server.open(&context, Instant::ZERO, ask).unwrap();
+            let key = server.open(&context, Instant::ZERO, &ask).unwrap();
             if id > 0 {
                 server.remove(key);
             }

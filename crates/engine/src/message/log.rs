@@ -56,9 +56,11 @@ impl Log {
     }
 
     /// Appends to the segment at the end, which keeps its records until `until` at least.
-    pub(super) fn append(&mut self, bytes: &[u8], until: Instant) {
+    pub(super) fn append(&mut self, parts: &[&[u8]], until: Instant) {
         if let Some(segment) = self.segments.back_mut() {
-            segment.bytes.extend_from_slice(bytes);
+            parts
+                .iter()
+                .for_each(|bytes| segment.bytes.extend_from_slice(bytes));
             segment.until = segment.until.max(until);
         }
     }

@@ -204,7 +204,7 @@ impl Seen {
         let has_room = self.make_room(strict, bytes.len()) && self.make_room_in_index();
         let spot = self.logs.of(strict).next().filter(|_| has_room)?;
         let view = record.view();
-        self.logs.of_mut(strict).append(bytes, view.expires());
+        self.logs.of_mut(strict).append(&[bytes], view.expires());
         let note = Note { strict, spot };
         let (logs, hasher) = (&self.logs, &self.hasher);
         self.index.insert_unique(hash, Place::of(note), |place| {
@@ -228,26 +228,29 @@ impl Seen {
         if !is_known || !self.make_room(note.strict, usize::from(ANSWER_HEAD) + reply.len()) {
             return;
         }
-        let (Some(message), Some(start)) = (self.logs.view(note), self.logs.of(note.strict).next()) else {
-            return;
-        };
-        let (expires, before) = (message.expires(), answer_len(message));
         if note.strict {
-            let (peer, proved) = (self.hash(message.peer()), is_proved(message));
-            self.shares.give_back(peer, proved, before);
-            self.shares
-                .take(peer, proved, usize::from(ANSWER_HEAD) + reply.len());
+            self.charge_answer(note, reply.len());
         }
         let log = self.logs.of_mut(note.strict);
-        let [low, high] = len.to_le_bytes();
-        log.append(&[0, low, high], expires);
-        log.append(reply, expires);
+        let (Some(start), Some(message)) = (log.next(), log.get_mut(note.spot)) else {
+            return;
+        };
         let spot = Spot {
             offset: start.offset + ANSWER_HEAD,
             ..start
         };
-        if let Some(message) = log.get_mut(note.spot) {
-            set_answer(message, Answer { spot, len });
+        set_answer(message, Answer { spot, len });
+        let expires = View(message).expires();
+        let [low, high] = len.to_le_bytes();
+        log.append(&[&[0, low, high], reply], expires);
+    }
+
+    /// An answer takes the place of the one before in its peer's share.
+    fn charge_answer(&mut self, note: Note, len: usize) {
+        if let Some(message) = self.logs.view(note) {
+            let (peer, proved) = (self.hash(message.peer()), is_proved(message));
+            self.shares.give_back(peer, proved, answer_len(message));
+            self.shares.take(peer, proved, usize::from(ANSWER_HEAD) + len);
         }
     }
 
@@ -268,9 +271,12 @@ impl Seen {
     /// Makes room for `len` bytes at the end of a log, by forgetting what may be forgotten; `false` when that is not
     /// enough.
     fn make_room(&mut self, strict: bool, len: usize) -> bool {
-        if self.logs.of(strict).fits(len) {
-            return true;
-        }
+        self.logs.of(strict).fits(len) || self.extend(strict, len)
+    }
+
+    /// Adds a segment for at least `len` bytes to a log.
+    #[cold]
+    fn extend(&mut self, strict: bool, len: usize) -> bool {
         let size = self.segment.max(len);
         while self.spare.as_ref().is_none_or(|spare| spare.capacity() < size) {
             self.drop_spare();
@@ -289,6 +295,11 @@ impl Seen {
 
     /// The same for one more message in the index, which grows to twice its size beside itself.
     fn make_room_in_index(&mut self) -> bool {
+        self.index.len() < self.index.capacity() || self.grow_index()
+    }
+
+    #[cold]
+    fn grow_index(&mut self) -> bool {
         while self.index.len() == self.index.capacity()
             && self.bytes() + 2 * self.index.allocation_size() > self.budget
         {
