@@ -4,13 +4,15 @@ use std::io;
 use std::time::Instant;
 
 use coracle_engine::Path;
-use coracle_wire::{Code, CodeKind, Message, MessageType, OptionNumber, Status};
+use coracle_wire::{BlockOption, CodeKind, Message, MessageType, OptionNumber, Status};
 
 use crate::exchanges::Exchanges;
 use crate::limits::{MAX_CHALLENGES, REMEMBERED_REQUESTS};
+use crate::observe::Phase;
 use crate::slot::{Slot, State, read_token};
 use crate::sources::Source;
 use crate::tally::Wrong;
+use crate::transfer::{LARGEST, Transfer};
 
 impl Exchanges {
     /// Takes a datagram in.
@@ -87,12 +89,17 @@ impl Exchanges {
             self.reject(source, message);
             return Ok(());
         };
-        if age > 0 || !slot.is_outstanding() {
+        let listening = age == 0 && slot.state == State::Listening;
+        if age > 0 || !(slot.is_outstanding() || listening) {
             self.copy(index, age, source, message);
             return Ok(());
         }
         if let Some((wrong, told)) = self.misplaced(slot, source, path, message) {
             self.tally.is_wrong(wrong, || told);
+            return Ok(());
+        }
+        if listening {
+            self.notified(now, index, source, message, status);
             return Ok(());
         }
         if message.message_type == MessageType::Confirmable {
@@ -175,42 +182,122 @@ impl Exchanges {
             if let Some(peer) = self.peers.get_mut(number as usize) {
                 peer.echo = Some(echo.into());
             }
-            let wants_it = status == Status::UNAUTHORIZED || is_cut(message);
+            let szx = self.transfers.get(index as usize).map_or(LARGEST, Transfer::szx);
+            let wants_it = status == Status::UNAUTHORIZED || is_cut(message, szx);
             if wants_it && slot.challenges < MAX_CHALLENGES {
                 slot.challenges += 1;
                 self.tally.challenges += 1;
                 return self.ask(now, index);
             }
         }
+        let next = self.judge(now, index, message, status);
+        let Some(slot) = self.slots.get_mut(index as usize) else {
+            return Ok(());
+        };
         let intended = slot.intended;
         slot.gave_up_before = false;
-        self.free_slot(index);
-        if !status.is_success() {
-            self.sample.failed += 1;
-            return Ok(());
+        match next {
+            Next::Again => return self.ask(now, index),
+            Next::Listening => self.listen(index),
+            _ => self.free_slot(index),
         }
-        if let Some(right) = self.plan.expect.contradicts(message.payload) {
-            let told = difference(message.payload, right);
-            self.tally.is_wrong(Wrong::Payload, || told);
-            self.sample.failed += 1;
-            return Ok(());
+        match next {
+            Next::Wrong(wrong, told) => {
+                self.tally.is_wrong(wrong, || told);
+                self.sample.failed += 1;
+            }
+            Next::Failed => self.sample.failed += 1,
+            Next::Right | Next::Listening | Next::Again => {
+                let latency = now.saturating_duration_since(intended);
+                self.tally.answered += 1;
+                self.tally.record(latency);
+                self.sample.record(latency);
+            }
         }
-        let more = |block: coracle_wire::BlockOption| block.more();
-        self.tally.partial += u64::from(message.options.block2().and_then(Result::ok).is_some_and(more));
-        let latency = now.saturating_duration_since(intended);
-        self.tally.answered += 1;
-        self.tally.record(latency);
-        self.sample.record(latency);
         Ok(())
     }
+
+    /// What follows an answer that belongs to its request.
+    fn judge(&mut self, now: Instant, index: u32, message: &Message<'_>, status: Status) -> Next {
+        let transfer = self.transfers.get_mut(index as usize);
+        if !status.is_success() {
+            let too_large = status == Status::REQUEST_ENTITY_TOO_LARGE;
+            let smaller = too_large && transfer.is_some_and(|transfer| transfer.shrinks(message));
+            return if smaller { Next::Again } else { Next::Failed };
+        }
+        if let Some(transfer) = transfer {
+            let before = self.tally.body_bytes;
+            let next = transfer.answered(message, status, &self.plan, &mut self.tally);
+            self.sample.body_bytes += self.tally.body_bytes - before;
+            return next;
+        }
+        if let Some(observers) = &mut self.observers {
+            return observers.answered(now, index, message);
+        }
+        if let Some(right) = self.plan.expect.contradicts(message.payload) {
+            return Next::Wrong(Wrong::Payload, difference(message.payload, right));
+        }
+        let block = message.options.block2().and_then(Result::ok);
+        self.tally.partial += u64::from(block.is_some_and(BlockOption::more));
+        Next::Right
+    }
+
+    /// What comes under the token of an observation.
+    fn notified(&mut self, now: Instant, index: u32, source: Source, message: &Message<'_>, status: Status) {
+        let id = message.message_id;
+        if message.message_type == MessageType::Confirmable {
+            self.send_empty(source, MessageType::Acknowledgement, id);
+        }
+        let Some(observers) = self.observers.as_mut() else {
+            return;
+        };
+        if message.message_type == MessageType::Acknowledgement || observers.is_copy(index, id) {
+            self.tally.duplicates += 1;
+            return;
+        }
+        *self.tally.codes.entry(status).or_default() += 1;
+        let told = observers
+            .notified(now, index, message)
+            .filter(|_| status.is_success());
+        let Some(told) = told else {
+            observers.fanout.ended += 1;
+            self.sample.failed += 1;
+            self.free_slot(index);
+            return;
+        };
+        if observers.phase != Phase::Listening {
+            return;
+        }
+        self.tally.answered += 1;
+        match told {
+            Some(since_first) => {
+                self.tally.record(since_first);
+                self.sample.record(since_first);
+            }
+            None => self.sample.answered += 1,
+        }
+    }
+}
+
+/// What follows an answer.
+pub(crate) enum Next {
+    /// The request is answered as it should be.
+    Right,
+    /// It is answered, but not as it should be.
+    Wrong(Wrong, String),
+    /// It is answered by an error, which is counted by its code.
+    Failed,
+    /// Another message follows.
+    Again,
+    /// Notifications follow.
+    Listening,
 }
 
 /// A server that does not know our address yet may answer with the first block of a body only, and an Echo option,
 /// so as not to amplify (RFC 9175 §2.3, §2.6).
-fn is_cut(message: &Message<'_>) -> bool {
+fn is_cut(message: &Message<'_>, asked: u8) -> bool {
     let block = message.options.block2().and_then(Result::ok);
-    block.is_some_and(|block| block.num() == 0 && block.more() && block.szx() < 6)
-        && message.code != Code::from(Status::UNAUTHORIZED)
+    block.is_some_and(|block| block.num() == 0 && block.more() && block.szx() < asked)
 }
 
 /// How two payloads differ, for people.

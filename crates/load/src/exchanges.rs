@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 
 use coracle_wire::{Code, Message, MessageId, MessageType, OptionNumber, OptionsBuf};
 
-use crate::limits::{BEGUN_PER_TURN, MAX_RETRANSMIT};
+use crate::limits::{BEGUN_PER_TURN, MAX_RETRANSMIT, REGISTERING};
+use crate::observe::{Observers, Phase};
 use crate::outbox::Outbox;
 use crate::peer::Peer;
-use crate::plan::{Pace, Plan};
+use crate::plan::{Expect, Pace, Plan, Work};
 use crate::random::Random;
 use crate::slot::{Slot, State};
 use crate::sources::{Source, Sources};
 use crate::tally::{Sample, Tally};
 use crate::timers::Timers;
+use crate::transfer::{Part, Transfer, digest_of};
 
 /// All peers and their outstanding requests.
 pub(crate) struct Exchanges {
@@ -27,11 +29,16 @@ pub(crate) struct Exchanges {
     pub(crate) slots: Vec<Slot>,
     /// Slots without an outstanding request, those that wait longest first.
     free: VecDeque<u32>,
+    /// That of each slot, where bodies are transferred.
+    pub(crate) transfers: Vec<Transfer>,
+    pub(crate) observers: Option<Observers>,
     timers: Timers,
     pub(crate) outbox: Outbox,
     pub(crate) tally: Tally,
     pub(crate) sample: Sample,
     random: Random,
+    /// How many requests are outstanding.
+    pub(crate) under_way: usize,
     /// Something came from the server at any time.
     pub(crate) heard: bool,
 }
@@ -69,8 +76,11 @@ impl Schedule {
 }
 
 impl Exchanges {
-    pub(crate) fn new(plan: Plan, now: Instant) -> io::Result<Exchanges> {
+    pub(crate) fn new(mut plan: Plan, now: Instant) -> io::Result<Exchanges> {
         plan.check()?;
+        if let (Work::Download, Expect::Payload(body)) = (plan.work, &plan.expect) {
+            plan.expect = Expect::Payload(digest_of(body).into());
+        }
         let mut random = Random::new();
         let mut sources = Sources::new(&plan)?;
         let mut peers = Vec::new();
@@ -89,6 +99,11 @@ impl Exchanges {
             }
         }
         let free = (0..).take(slots.len()).collect();
+        let transfers = match plan.work {
+            Work::Download | Work::Upload => slots.iter().map(|_| Transfer::new()).collect(),
+            Work::Requests | Work::Observe => Vec::new(),
+        };
+        let observers = (plan.work == Work::Observe).then(|| Observers::new(slots.len()));
         Ok(Exchanges {
             plan,
             sources,
@@ -96,23 +111,26 @@ impl Exchanges {
             by_source,
             slots,
             free,
+            transfers,
+            observers,
             timers: Timers::default(),
             outbox: Outbox::new(),
             tally: Tally::default(),
             sample: Sample::new(0),
             random,
+            under_way: 0,
             heard: false,
         })
     }
 
     /// No request is outstanding.
     pub(crate) fn all_idle(&self) -> bool {
-        self.free.len() == self.slots.len()
+        self.under_way == 0
     }
 
     /// A slot is free for another request.
     pub(crate) fn can_begin(&self) -> bool {
-        !self.free.is_empty()
+        self.observers.is_none() && !self.free.is_empty()
     }
 
     /// When something is to be done for an outstanding request; or earlier.
@@ -122,6 +140,9 @@ impl Exchanges {
 
     /// Begins the requests of a closed loop, or those of an open loop that are due. Some are left for the next turn.
     pub(crate) fn begin(&mut self, now: Instant, schedule: Option<&mut Schedule>) -> io::Result<()> {
+        if self.observers.is_some() {
+            return Ok(());
+        }
         let Some(schedule) = schedule else {
             let count = self.free.len().min(BEGUN_PER_TURN);
             for index in self.free.drain(..count).collect::<Vec<_>>() {
@@ -150,7 +171,38 @@ impl Exchanges {
             slot.challenges = 0;
             self.tally.sent += 1;
         }
+        if let Some(transfer) = self.transfers.get_mut(index as usize) {
+            *transfer = Transfer::new();
+        }
         self.ask(now, index)
+    }
+
+    /// Begins registrations, or their ends, of the slots that `next` gives. Returns whether all are begun.
+    pub(crate) fn begin_observing(
+        &mut self,
+        now: Instant,
+        next: &mut dyn Iterator<Item = u32>,
+    ) -> io::Result<bool> {
+        while self.under_way < REGISTERING {
+            let Some(index) = next.next() else {
+                return Ok(true);
+            };
+            self.start(now, now, index)?;
+        }
+        Ok(false)
+    }
+
+    /// The slots of observers that are registered, or those that are not.
+    pub(crate) fn observing(&self, registered: bool) -> Vec<u32> {
+        let wanted = |slot: &Slot| match registered {
+            true => slot.state == State::Listening,
+            false => slot.state == State::Idle,
+        };
+        let slots = (0..).zip(&self.slots);
+        slots
+            .filter(|(_, slot)| wanted(slot))
+            .map(|(index, _)| index)
+            .collect()
     }
 
     /// Sends a new message of the slot's request: its first, or one that an answer calls for.
@@ -167,8 +219,16 @@ impl Exchanges {
         };
         let factor = 1.0 + 0.5 * self.random.fraction();
         let wait = self.plan.ack_timeout.mul_f64(factor);
+        self.under_way += usize::from(!slot.is_outstanding());
         slot.state = State::Sent;
-        slot.sequence = slot.sequence.wrapping_add(1);
+        // An observation ends under the token that it began with (RFC 7641 §3.6).
+        if self
+            .observers
+            .as_ref()
+            .is_none_or(|observers| observers.phase != Phase::Leaving)
+        {
+            slot.sequence = slot.sequence.wrapping_add(1);
+        }
         slot.id = id;
         slot.source = peer.source;
         slot.echo = peer.echo.take();
@@ -207,13 +267,20 @@ impl Exchanges {
             return;
         };
         let request = &self.plan.request;
-        let with_echo = slot.echo.as_ref().map(|echo| {
-            let mut options = request.options.clone();
-            // It came in an option, so it fits one.
-            let _ = options.insert(OptionNumber::ECHO, echo);
-            options
-        });
-        let options: &OptionsBuf = with_echo.as_ref().unwrap_or(&request.options);
+        let part = match self.transfers.get(index as usize) {
+            Some(transfer) => transfer.next(&self.plan),
+            None => Part {
+                payload: &request.payload,
+                block: None,
+                size: None,
+            },
+        };
+        let observe = self
+            .observers
+            .as_ref()
+            .map(|observers| observers.phase == Phase::Leaving);
+        let more = with_more(&request.options, observe, slot.echo.as_deref(), &part);
+        let options = more.as_ref().unwrap_or(&request.options);
         let message = Message {
             message_type: match request.confirmable {
                 true => MessageType::Confirmable,
@@ -223,7 +290,7 @@ impl Exchanges {
             message_id: slot.id,
             token: &slot.token(index),
             options: options.as_options(),
-            payload: &request.payload,
+            payload: part.payload,
         };
         let path = self.sources.path(slot.source);
         let written = self
@@ -277,14 +344,26 @@ impl Exchanges {
         }
     }
 
-    /// The slot's request is over.
+    /// The slot's request, or its observation, is over.
     pub(crate) fn free_slot(&mut self, index: u32) {
         if let Some(slot) = self.slots.get_mut(index as usize)
-            && slot.is_outstanding()
+            && slot.state != State::Idle
         {
+            self.under_way -= usize::from(slot.is_outstanding());
             slot.state = State::Idle;
             slot.echo = None;
             self.free.push_back(index);
+        }
+    }
+
+    /// The slot's observation is registered.
+    pub(crate) fn listen(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get_mut(index as usize)
+            && slot.is_outstanding()
+        {
+            self.under_way -= 1;
+            slot.state = State::Listening;
+            slot.echo = None;
         }
     }
 
@@ -306,4 +385,27 @@ impl Exchanges {
             Pace::Open(rate) => Some(Schedule::new(now, rate)),
         }
     }
+}
+
+/// The plan's options with those that are this message's own, where it has any.
+fn with_more(
+    options: &OptionsBuf,
+    observe: Option<bool>,
+    echo: Option<&[u8]>,
+    part: &Part<'_>,
+) -> Option<OptionsBuf> {
+    if observe.is_none() && echo.is_none() && part.block.is_none() {
+        return None;
+    }
+    let mut options = options.clone();
+    if let Some(leaving) = observe {
+        // RFC 7641 §2: 0 registers, 1 ends.
+        options.push_uint(OptionNumber::OBSERVE, leaving.into());
+    }
+    if let Some(echo) = echo {
+        // It came in an option, so it fits one.
+        let _ = options.insert(OptionNumber::ECHO, echo);
+    }
+    part.add_to(&mut options);
+    Some(options)
 }

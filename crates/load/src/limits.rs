@@ -32,6 +32,21 @@ pub(crate) const HOPELESS: u32 = 3;
 /// (RFC 9175 §2.4); the second is for a value that became too old on its way.
 pub(crate) const MAX_CHALLENGES: u8 = 2;
 
+/// Changes of an observed resource that are told apart in one run. Each holds a payload, and is held until the end.
+pub(crate) const MAX_WAVES: usize = 1 << 16;
+
+/// How long the answers to the last requests are waited for: one retransmission (RFC 7252 §4.2) and its answer.
+pub(crate) const SETTLING: Duration = Duration::from_secs(4);
+
+/// How long observers may take to leave.
+pub(crate) const LEAVING: Duration = Duration::from_secs(10);
+
+/// Registrations of observers that are under way at once: what a server's receive buffer takes.
+pub(crate) const REGISTERING: usize = 256;
+
+/// The longest body of an upload: 2^20 blocks of 1,024 bytes are all that RFC 7959 can transfer.
+pub(crate) const MAX_BODY: usize = 1 << 30;
+
 /// The payload of one message that is no block: what fits the datagrams of the Internet (RFC 7252 §4.6).
 pub(crate) const MAX_PAYLOAD: usize = 1024;
 

@@ -8,6 +8,7 @@ use coracle_net::RecvBatch;
 
 use crate::exchanges::{Exchanges, Schedule};
 use crate::limits::{AWAKE_BEFORE, HOPELESS, LONGEST_SLEEP};
+use crate::observe::{Fanout, Observers, Phase};
 use crate::plan::{Plan, Until};
 use crate::tally::{Sample, Tally};
 
@@ -69,8 +70,9 @@ impl Load {
         loop {
             let now = Instant::now();
             let answered = self.exchanges.tally.answered;
-            if answered > progress.1 {
-                progress = (now, answered);
+            let through = answered + self.exchanges.tally.blocks;
+            if through > progress.1 {
+                progress = (now, through);
             }
             let over = match until {
                 Until::Answered(count) => answered >= count,
@@ -103,15 +105,87 @@ impl Load {
     ///
     /// # Errors
     /// What the system reports.
-    pub async fn settle(&mut self, longest: Duration, stop: &AtomicBool) -> io::Result<Tally> {
+    pub async fn settle(&mut self, longest: Duration) -> io::Result<Tally> {
         let started = Instant::now();
         loop {
             let now = Instant::now();
-            if self.exchanges.all_idle() || now - started >= longest || stop.load(Ordering::Relaxed) {
+            if self.exchanges.all_idle() || now - started >= longest {
                 break;
             }
             self.exchanges.tick(now);
             self.turn_settling(now).await?;
+        }
+        self.flush().await?;
+        let mut tally = std::mem::take(&mut self.exchanges.tally);
+        tally.elapsed = started.elapsed();
+        Ok(tally)
+    }
+
+    /// Registers all observers of a plan for [`Work::Observe`](crate::Work::Observe), a few hundred at a time. The
+    /// tally counts the first answers; who is refused or not answered is not asked again.
+    ///
+    /// # Errors
+    /// As [`run`](Load::run).
+    pub async fn register(&mut self, stop: &AtomicBool) -> io::Result<Tally> {
+        self.observe(Phase::Registering, None, stop).await
+    }
+
+    /// How many observers are registered.
+    #[must_use]
+    pub fn observers(&self) -> usize {
+        self.exchanges.observing(true).len()
+    }
+
+    /// Listens to what the registered observers are told.
+    ///
+    /// # Errors
+    /// As [`run`](Load::run).
+    pub async fn listen(
+        &mut self,
+        time: Duration,
+        stop: &AtomicBool,
+        tell: &mut dyn FnMut(Sample),
+    ) -> io::Result<(Tally, Fanout)> {
+        if let Some(observers) = &mut self.exchanges.observers {
+            observers.phase = Phase::Listening;
+            // What came during registration belongs to no change that all could see.
+            observers.take();
+        }
+        let tally = self.watch(Until::Passed(time), stop, tell).await?;
+        let fanout = self.exchanges.observers.as_mut().map(Observers::take);
+        Ok((tally, fanout.unwrap_or_default()))
+    }
+
+    /// Ends all observations (RFC 7641 §3.6), as [`register`](Load::register) began them.
+    ///
+    /// # Errors
+    /// As [`run`](Load::run).
+    pub async fn leave(&mut self, longest: Duration) -> io::Result<Tally> {
+        self.observe(Phase::Leaving, Some(longest), &AtomicBool::new(false))
+            .await
+    }
+
+    async fn observe(
+        &mut self,
+        phase: Phase,
+        longest: Option<Duration>,
+        stop: &AtomicBool,
+    ) -> io::Result<Tally> {
+        let started = Instant::now();
+        let mut next = self.exchanges.observing(phase == Phase::Leaving).into_iter();
+        if let Some(observers) = &mut self.exchanges.observers {
+            observers.phase = phase;
+        }
+        loop {
+            let now = Instant::now();
+            self.exchanges.tick(now);
+            let begun = self.exchanges.begin_observing(now, &mut next)?;
+            let late = longest.is_some_and(|longest| now - started >= longest);
+            if (begun && self.exchanges.all_idle()) || late || stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let wait = self.until(now, None.into_iter());
+            self.exchange(Wait::Asleep(wait)).await?;
         }
         self.flush().await?;
         let mut tally = std::mem::take(&mut self.exchanges.tally);

@@ -20,6 +20,8 @@ pub struct Plan {
     pub outstanding: u16,
     /// The request that all send.
     pub request: Request,
+    /// What the request is part of.
+    pub work: Work,
     /// When requests are sent.
     pub pace: Pace,
     /// Which payload is right.
@@ -55,6 +57,7 @@ impl Plan {
             peers: 1,
             outstanding: 1,
             request,
+            work: Work::Requests,
             pace: Pace::Closed,
             expect: Expect::same(),
             ack_timeout: limits::ACK_TIMEOUT,
@@ -107,8 +110,11 @@ impl Plan {
             _ if self.outstanding == 0 || self.slots() > limits::MAX_OUTSTANDING => {
                 Some("there are 1 to 1048576 requests outstanding in all")
             }
-            _ if self.request.payload.len() > limits::MAX_PAYLOAD => {
-                Some("the payload of one message has at most 1024 bytes")
+            _ if self.request.payload.len() > self.work.longest_payload() => {
+                Some("the payload of one message has at most 1024 bytes, that of an upload at most 2^30")
+            }
+            _ if self.work.is_transfer() && self.outstanding != 1 => {
+                Some("a peer has one transfer under way at a time")
             }
             _ if self.request.options.as_options().as_bytes().len() > limits::MAX_OPTIONS => {
                 Some("the options of the request have more than 900 bytes")
@@ -124,6 +130,32 @@ impl Plan {
     }
 }
 
+/// What the requests are part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Single requests, each with its answer.
+    Requests,
+    /// Whole bodies of answers, block by block (RFC 7959 §2.4).
+    Download,
+    /// The request's payload, block by block (RFC 7959 §2.5).
+    Upload,
+    /// Registrations of observers (RFC 7641), `outstanding` of each peer; see [`Load::register`](crate::Load::register).
+    Observe,
+}
+
+impl Work {
+    fn is_transfer(self) -> bool {
+        matches!(self, Work::Download | Work::Upload)
+    }
+
+    fn longest_payload(self) -> usize {
+        match self {
+            Work::Upload => limits::MAX_BODY,
+            _ => limits::MAX_PAYLOAD,
+        }
+    }
+}
+
 /// The request that all peers send, again and again.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -133,7 +165,7 @@ pub struct Request {
     pub confirmable: bool,
     /// Its options; at most 900 bytes.
     pub options: OptionsBuf,
-    /// Its payload; at most 1024 bytes.
+    /// Its payload; at most 1024 bytes, unless it is uploaded block by block.
     pub payload: Arc<[u8]>,
 }
 

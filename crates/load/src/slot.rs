@@ -15,6 +15,8 @@ pub(crate) enum State {
     Sent,
     /// Acknowledged; the response comes in a message of its own (RFC 7252 §5.2.2).
     Acknowledged,
+    /// An observation that is registered (RFC 7641 §3.1).
+    Listening,
 }
 
 pub(crate) struct Slot {
@@ -55,8 +57,9 @@ impl Slot {
         }
     }
 
+    /// A request waits for its answer.
     pub(crate) fn is_outstanding(&self) -> bool {
-        self.state != State::Idle
+        matches!(self.state, State::Sent | State::Acknowledged)
     }
 
     /// When there is something to do.

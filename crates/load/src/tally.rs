@@ -45,6 +45,10 @@ pub struct Tally {
     pub separate: u64,
     /// Answers that are the first block of a longer body (RFC 7959 §2.4).
     pub partial: u64,
+    /// Blocks of bodies that were transferred; a body in one message counts as one.
+    pub blocks: u64,
+    /// Bytes of these blocks.
+    pub body_bytes: u64,
     /// ICMP errors and refusals of this machine.
     pub unreachable: u64,
     /// In open loop: how much later than intended requests were sent, in nanoseconds.
@@ -76,6 +80,8 @@ impl Default for Tally {
             challenges: 0,
             separate: 0,
             partial: 0,
+            blocks: 0,
+            body_bytes: 0,
             unreachable: 0,
             lag: histogram(2),
             unsent: 0,
@@ -142,6 +148,8 @@ impl Tally {
             (&mut self.challenges, other.challenges),
             (&mut self.separate, other.separate),
             (&mut self.partial, other.partial),
+            (&mut self.blocks, other.blocks),
+            (&mut self.body_bytes, other.body_bytes),
             (&mut self.unreachable, other.unreachable),
             (&mut self.unsent, other.unsent),
             (&mut self.bytes_out, other.bytes_out),
@@ -182,6 +190,10 @@ pub enum Wrong {
     MessageId,
     /// The payload is not what it should be.
     Payload,
+    /// Not the block that was asked for, or not an answer to the one that was sent (RFC 7959 §2.3).
+    Block,
+    /// A registration was answered without Observe (RFC 7641 §3.1).
+    Observe,
 }
 
 impl fmt::Display for Wrong {
@@ -192,6 +204,8 @@ impl fmt::Display for Wrong {
             Wrong::Type => "of another type",
             Wrong::MessageId => "with another message ID",
             Wrong::Payload => "with another payload",
+            Wrong::Block => "with another block",
+            Wrong::Observe => "without Observe",
         })
     }
 }
@@ -201,8 +215,10 @@ impl fmt::Display for Wrong {
 pub struct Sample {
     /// Which second of the run, from 0.
     pub second: u64,
-    /// Right answers.
+    /// Right answers; of observers the notifications.
     pub answered: u64,
+    /// Bytes of blocks that were transferred.
+    pub body_bytes: u64,
     /// Other answers, requests rejected, and requests given up.
     pub failed: u64,
     /// Latencies of the right answers, in nanoseconds; two decimal digits are exact.
@@ -214,6 +230,7 @@ impl Sample {
         Sample {
             second,
             answered: 0,
+            body_bytes: 0,
             failed: 0,
             latency: histogram(2),
         }
@@ -228,6 +245,7 @@ impl Sample {
     pub fn join(&mut self, other: &Sample) {
         self.answered += other.answered;
         self.failed += other.failed;
+        self.body_bytes += other.body_bytes;
         add(&mut self.latency, &other.latency);
     }
 }

@@ -31,10 +31,7 @@ async fn every_peer_has_its_own_address_and_all_are_answered() {
     (plan.peers, plan.outstanding) = (100, 2);
     let mut load = Load::start(plan).unwrap();
     let tally = load.run(Until::Answered(1000)).await.unwrap();
-    let rest = load
-        .settle(Duration::from_secs(5), &Default::default())
-        .await
-        .unwrap();
+    let rest = load.settle(Duration::from_secs(5)).await.unwrap();
 
     assert!(tally.answered >= 1000);
     assert_eq!(tally.answered + rest.answered, tally.sent);
@@ -164,9 +161,7 @@ async fn separate_responses_are_acknowledged_and_their_requests_not_repeated() {
     });
     let mut load = Load::start(plan(server)).unwrap();
     let tally = load.run(Until::Answered(1)).await.unwrap();
-    load.settle(Duration::from_millis(1), &Default::default())
-        .await
-        .unwrap();
+    load.settle(Duration::from_millis(1)).await.unwrap();
     assert_eq!((tally.separate, tally.retransmissions), (1, 0));
     let mut told = std::iter::from_fn(|| told.recv_timeout(Duration::from_secs(5)).ok());
     let acknowledged = told.find(|(kind, _)| *kind == MessageType::Acknowledgement);
