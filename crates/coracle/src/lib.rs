@@ -74,7 +74,8 @@ pub use router::{Notifier, Router};
 /// Requests to other endpoints, and what comes back.
 pub mod client {
     pub use coracle_runtime::{
-        Client, Family, Notification, Observation, Progress, RequestBuilder, Response, Responses, SentRequest,
+        Body, Client, Family, Notification, Observation, Progress, RequestBuilder, Response, Responses,
+        SentRequest, StreamedResponse,
     };
 }
 

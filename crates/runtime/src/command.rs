@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use coracle_engine::{Path, TransmissionParameters};
+use coracle_engine::{Path, StreamedBody, TransmissionParameters};
 use coracle_wire::{Method, OptionsBuf};
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,6 +19,10 @@ pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) options: OptionsBuf,
     pub(crate) payload: Bytes,
+    /// The body is asked for as it goes.
+    pub(crate) streamed: Option<StreamedBody>,
+    /// The body of the answer is given out as it comes.
+    pub(crate) streams_answer: bool,
     pub(crate) confirmable: bool,
     pub(crate) parameters: Option<TransmissionParameters>,
     pub(crate) timeout: Option<Duration>,
@@ -34,6 +38,10 @@ pub(crate) enum Command {
     Request(Ticket, Box<Outgoing>, Sender),
     Ping(Ticket, Path, Sender),
     Cancel(Ticket),
+    /// The next part of a request's body; whether more follow.
+    Supply(Ticket, Bytes, bool),
+    /// Go on with the body of an answer, which its reader had fallen behind.
+    Resume(Ticket),
     /// Tell when all is sent and acknowledged.
     Drain(oneshot::Sender<()>),
     /// Answer what was accepted, then end.
@@ -113,6 +121,23 @@ pub(crate) struct Underway {
     ticket: Ticket,
     pub(crate) mailbox: Mailbox,
     handle: Handle,
+}
+
+impl Underway {
+    /// Gives the next part of the request's body; whether more follow.
+    pub(crate) fn supply(&self, part: Bytes, more: bool) {
+        let _ = self
+            .handle
+            .commands
+            .send(Command::Supply(self.ticket, part, more));
+    }
+
+    /// Goes on with the body of the answer, if that waits for the reader and the reader has caught up.
+    pub(crate) fn resume(&self) {
+        if self.mailbox.resumes() {
+            let _ = self.handle.commands.send(Command::Resume(self.ticket));
+        }
+    }
 }
 
 impl Drop for Underway {

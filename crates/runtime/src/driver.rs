@@ -252,6 +252,8 @@ impl Driver {
                     method,
                     options,
                     payload,
+                    streamed,
+                    streams_answer,
                     confirmable,
                     parameters,
                     timeout,
@@ -259,6 +261,8 @@ impl Driver {
                 } = *outgoing;
                 let request = RequestRef::new(method, options.as_options())
                     .with_payload(&payload)
+                    .with_streamed(streamed)
+                    .with_streamed_answer(streams_answer)
                     .with_confirmable(confirmable)
                     .with_parameters(parameters)
                     .with_timeout(timeout)
@@ -276,6 +280,16 @@ impl Driver {
                 if let Some(id) = self.tickets.remove(&ticket) {
                     self.waiting.remove(&id);
                     self.engine.cancel(now, id);
+                }
+            }
+            Command::Supply(ticket, part, more) => {
+                if let Some(id) = self.tickets.get(&ticket) {
+                    self.engine.supply_body(now, *id, &part, more);
+                }
+            }
+            Command::Resume(ticket) => {
+                if let Some(id) = self.tickets.get(&ticket) {
+                    self.engine.continue_body(now, *id);
                 }
             }
             Command::Drain(done) => self.draining.push((now + LINGER, done)),
@@ -346,7 +360,13 @@ impl Driver {
         match event {
             Event::Response { id, response, more } => {
                 self.tell(id, Notice::Response { response, more }, !more);
+                self.go_on(now, id, more);
             }
+            Event::Body { id, payload, more } => {
+                self.tell(id, Notice::Body { payload, more }, !more);
+                self.go_on(now, id, more);
+            }
+            Event::BodyWanted { id } => self.tell(id, Notice::BodyWanted, false),
             Event::Pong { id } => self.tell(id, Notice::Pong, true),
             Event::Progress {
                 id,
@@ -375,6 +395,18 @@ impl Driver {
                     _ => {}
                 }
             }
+        }
+    }
+
+    /// Asks for the next part of an answer's body unless its reader has fallen behind. Of other answers there is none.
+    fn go_on(&mut self, now: Instant, id: ExchangeId, more: bool) {
+        if more
+            && self
+                .waiting
+                .get(&id)
+                .is_some_and(|(_, sender)| sender.takes_more())
+        {
+            self.engine.continue_body(now, id);
         }
     }
 

@@ -24,6 +24,8 @@ pub enum Error {
     Request(RequestError),
     /// A socket could not be opened or used.
     Io(io::Error),
+    /// The body of a request could not be read, or that of an answer not written.
+    Body(io::Error),
     /// The payload is not what was asked for: what is wrong with it.
     Payload(String),
     /// The endpoint is gone.
@@ -41,7 +43,7 @@ impl fmt::Display for Error {
             Error::Resolve { host, source: None } => write!(f, "cannot find {host}: no address"),
             Error::Exchange(error) => error.fmt(f),
             Error::Request(error) => error.fmt(f),
-            Error::Io(error) => error.fmt(f),
+            Error::Io(error) | Error::Body(error) => error.fmt(f),
             Error::Payload(what) => write!(f, "the payload is not what was expected: {what}"),
             Error::Closed => f.write_str("the endpoint is closed"),
         }
@@ -54,7 +56,8 @@ impl std::error::Error for Error {
             Error::Resolve {
                 source: Some(error), ..
             }
-            | Error::Io(error) => Some(error),
+            | Error::Io(error)
+            | Error::Body(error) => Some(error),
             Error::Exchange(error) => Some(error),
             Error::Request(error) => Some(error),
             _ => None,

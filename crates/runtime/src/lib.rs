@@ -16,7 +16,8 @@ mod shards;
 mod statistics;
 
 pub use client::{
-    Client, Family, Notification, Observation, Progress, RequestBuilder, Response, Responses, SentRequest,
+    Body, Client, Family, Notification, Observation, Progress, RequestBuilder, Response, Responses,
+    SentRequest, StreamedResponse,
 };
 pub use coracle_engine::{Config, DropReason, ExchangeError, RequestError, Stats, TransmissionParameters};
 pub use coracle_net::Interface;

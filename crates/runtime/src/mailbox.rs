@@ -13,6 +13,9 @@ pub(crate) const LATEST: usize = 64;
 /// The same for the answers of a group, which are of different members each.
 pub(crate) const MEMBERS: usize = 16_384;
 
+/// Parts of a body that wait for their reader before the next one is asked for.
+const PARTS_AHEAD: usize = 16;
+
 /// Something that happened to an exchange.
 #[derive(Debug)]
 pub(crate) enum Notice {
@@ -26,6 +29,10 @@ pub(crate) enum Notice {
         received: u64,
         total: Option<u64>,
     },
+    /// The next part of an answer's body; the exchange goes on if `more`.
+    Body { payload: Vec<u8>, more: bool },
+    /// The next part of the request's body is wanted.
+    BodyWanted,
     /// What was observed is no longer fresh.
     Stale,
     /// The end, without an answer.
@@ -50,6 +57,18 @@ struct Shared {
     reader: Option<Waker>,
     closed: bool,
     capacity: usize,
+    /// A body waits for its reader to catch up.
+    waits: bool,
+}
+
+impl Shared {
+    fn parts(&self) -> usize {
+        let parts = self
+            .queue
+            .iter()
+            .filter(|notice| matches!(notice, Notice::Body { .. }));
+        parts.count()
+    }
 }
 
 /// The driver's end.
@@ -96,6 +115,15 @@ impl Sender {
     }
 }
 
+impl Sender {
+    /// Whether the next part of a body may be asked for already. If not, the reader [resumes](Mailbox::resumes) it.
+    pub(crate) fn takes_more(&self) -> bool {
+        let mut shared = lock(&self.0);
+        shared.waits = shared.parts() >= PARTS_AHEAD;
+        !shared.waits
+    }
+}
+
 impl Drop for Sender {
     fn drop(&mut self) {
         let reader = {
@@ -121,6 +149,14 @@ impl Mailbox {
                 Poll::Pending
             }
         }
+    }
+
+    /// Whether a body that waited for its reader is to go on now.
+    pub(crate) fn resumes(&self) -> bool {
+        let mut shared = lock(&self.0);
+        let resumes = shared.waits && shared.parts() <= PARTS_AHEAD / 2;
+        shared.waits &= !resumes;
+        resumes
     }
 
     pub(crate) async fn next(&self) -> Option<Notice> {

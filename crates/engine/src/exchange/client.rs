@@ -550,15 +550,19 @@ impl Client {
 }
 
 /// The options of a request; with smaller blocks than usual, one that wants a representation says so from the start
-/// (RFC 7959 §2.4).
+/// (RFC 7959 §2.4), also where the caller begins with a later block.
 fn with_block_size(szx: u8, request: &RequestRef<'_>) -> OptionsBuf {
     let mut options = OptionsBuf::from(request.options);
-    let says_so = options.contains(OptionNumber::BLOCK2);
-    if szx < 6
-        && request.method.is_safe()
-        && !says_so
-        && let Some(block) = block_at(0, false, szx)
-    {
+    let says = match options.as_options().block2() {
+        Some(Ok(block)) => Some((block.offset(), block.szx())),
+        Some(Err(_)) => return options,
+        None => None,
+    };
+    let needs = match says {
+        Some((_, said)) => request.streams_answer && said > szx,
+        None => szx < 6 && request.method.is_safe(),
+    };
+    if needs && let Some(block) = block_at(says.map_or(0, |(offset, _)| offset), false, szx) {
         // Three bytes at most, which every option may have.
         let _ = options.set(OptionNumber::BLOCK2, &block.encode());
     }

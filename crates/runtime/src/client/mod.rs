@@ -1,9 +1,11 @@
 //! The client: requests, observations, discovery and pings.
 
+mod body;
 mod observation;
 mod request;
 mod response;
 mod several;
+mod streamed;
 mod target;
 
 use std::net::SocketAddr;
@@ -20,10 +22,12 @@ use crate::error::Error;
 use crate::mailbox::Notice;
 use crate::shards::Shard;
 
+pub use body::Body;
 pub use observation::{Notification, Observation};
 pub use request::{Progress, RequestBuilder, SentRequest};
 pub use response::Response;
 pub use several::Responses;
+pub use streamed::StreamedResponse;
 pub use target::Family;
 pub(crate) use target::Target;
 

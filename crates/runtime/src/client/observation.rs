@@ -145,7 +145,7 @@ impl Observation {
                 self.phase = Phase::Ended;
                 Some(Err(error.into()))
             }
-            Some(Notice::Progress { .. } | Notice::Pong) => None,
+            Some(Notice::Progress { .. } | Notice::Pong | Notice::Body { .. } | Notice::BodyWanted) => None,
             None => {
                 self.phase = Phase::Ended;
                 Some(Err(Error::Closed))

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use coracle_engine::{ExchangeError, Path, TransmissionParameters};
-use coracle_wire::{ContentFormat, Method, OptionNumber, OptionsBuf, Status};
+use coracle_wire::{BlockOption, ContentFormat, Method, OptionNumber, OptionsBuf, Status};
 use serde::Serialize;
 
-use crate::client::{Client, Observation, Response, Responses, Target};
+use crate::client::body::{Body, Upload};
+use crate::client::{Client, Observation, Response, Responses, StreamedResponse, Target};
 use crate::command::{Outgoing, Underway};
 use crate::error::Error;
 use crate::mailbox::Notice;
@@ -26,6 +27,9 @@ pub struct Progress {
     pub total: Option<u64>,
 }
 
+/// What is called with how far a transfer has come.
+pub(crate) type Report = Box<dyn FnMut(Progress) + Send>;
+
 /// A request in the making; [`send`](RequestBuilder::send) sends it.
 #[must_use]
 pub struct RequestBuilder {
@@ -33,13 +37,13 @@ pub struct RequestBuilder {
     target: Result<Target, Error>,
     method: Method,
     options: Result<OptionsBuf, Error>,
-    payload: Result<Bytes, Error>,
+    body: Result<Body, Error>,
     confirmable: bool,
     parameters: Option<TransmissionParameters>,
     timeout: Option<Duration>,
     max_body: Option<usize>,
     interface: u32,
-    progress: Option<Box<dyn FnMut(Progress) + Send>>,
+    progress: Option<Report>,
 }
 
 /// A request as it goes out, for those who show it.
@@ -50,7 +54,7 @@ pub struct SentRequest {
     pub method: Method,
     /// The options, without those of block-wise transfer.
     pub options: OptionsBuf,
-    /// The whole body.
+    /// The whole body; nothing of one that is read as it goes.
     pub payload: Bytes,
     /// In a confirmable message.
     pub confirmable: bool,
@@ -72,7 +76,7 @@ impl RequestBuilder {
             target: Target::parse(uri),
             method,
             options: Ok(OptionsBuf::new()),
-            payload: Ok(Bytes::new()),
+            body: Ok(Bytes::new().into()),
             confirmable: true,
             parameters: None,
             timeout: None,
@@ -134,15 +138,38 @@ impl RequestBuilder {
     }
 
     /// Sets the body; one that is longer than a block goes block-wise.
-    pub fn payload(mut self, payload: impl Into<Bytes>) -> Self {
-        self.payload = Ok(payload.into());
+    pub fn payload(self, payload: impl Into<Bytes>) -> Self {
+        self.body(payload.into())
+    }
+
+    /// Sets the body to bytes, or to a file or any other reader, which is read while it goes: see [`Body`]. What is read
+    /// as it goes goes once, so it can neither be observed nor sent to a group.
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = Ok(body.into());
         self
+    }
+
+    /// Asks for the body of the answer from this byte on, rounded down to 16, as after an interrupted transfer
+    /// (RFC 7959 §2.4). Use it with [`stream`](Self::stream), and compare the ETag of the answer with that of the part
+    /// that is there already: if it differs, the two do not belong together.
+    pub fn resume_at(mut self, offset: u64) -> Self {
+        // The largest size that the offset is a multiple of, so that the server has the choice.
+        let szx = u8::try_from(offset.trailing_zeros().clamp(4, 10) - 4).unwrap_or(0);
+        let num = u32::try_from(offset >> (szx + 4)).unwrap_or(u32::MAX);
+        match BlockOption::new(num, false, szx) {
+            Ok(block) if num > 0 => self.option(OptionNumber::BLOCK2, block.encode()),
+            Ok(_) => self,
+            Err(error) => {
+                self.options = Err(Error::Uri(error.to_string()));
+                self
+            }
+        }
     }
 
     /// Sets the body to a value as JSON, and says so.
     pub fn json(mut self, value: &impl Serialize) -> Self {
-        self.payload = serde_json::to_vec(value)
-            .map(Bytes::from)
+        self.body = serde_json::to_vec(value)
+            .map(Body::from)
             .map_err(|error| Error::Payload(error.to_string()));
         self.content_format(ContentFormat::JSON)
     }
@@ -150,8 +177,8 @@ impl RequestBuilder {
     /// Sets the body to a value as CBOR, and says so.
     pub fn cbor(mut self, value: &impl Serialize) -> Self {
         let mut bytes = Vec::new();
-        self.payload = ciborium::into_writer(value, &mut bytes)
-            .map(|()| Bytes::from(bytes))
+        self.body = ciborium::into_writer(value, &mut bytes)
+            .map(|()| Body::from(bytes))
             .map_err(|error| Error::Payload(error.to_string()));
         self.content_format(ContentFormat::CBOR)
     }
@@ -204,11 +231,11 @@ impl RequestBuilder {
         };
         let target = self.target.as_ref().map_err(copy)?;
         let options = self.options.as_ref().map_err(copy)?;
-        let payload = self.payload.as_ref().map_err(copy)?;
+        let payload = self.body.as_ref().map_err(copy)?.bytes();
         Ok(SentRequest {
             method: self.method,
             options: merged(&target.options, options),
-            payload: payload.clone(),
+            payload,
             confirmable: self.confirmable,
         })
     }
@@ -217,15 +244,45 @@ impl RequestBuilder {
     ///
     /// # Errors
     /// [`Error::Exchange`] when no answer comes, and see [`Error`].
-    pub async fn send(mut self) -> Result<Response, Error> {
-        let mut progress = self.progress.take();
-        let (client, target, outgoing) = self.finish()?;
+    pub async fn send(self) -> Result<Response, Error> {
+        let (response, ..) = self.begin(false).await?;
+        Ok(response.into())
+    }
+
+    /// Sends the request and waits for the first block of its answer; the body is read as it comes. Its length is not
+    /// bounded unless [`max_body`](Self::max_body) says so.
+    ///
+    /// ```no_run
+    /// # async fn example(client: coracle_runtime::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut answer = client.get("coap://host/image.bin").stream().await?;
+    /// let mut file = tokio::fs::File::create("image.bin").await?;
+    /// answer.write_to(&mut file).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn stream(self) -> Result<StreamedResponse, Error> {
+        let (response, underway, report) = self.begin(true).await?;
+        Ok(StreamedResponse::new(response, underway, report))
+    }
+
+    /// Sends the request to one address after another, until there is somebody, and waits for the answer or its first
+    /// part. The exchange is given back if it goes on.
+    async fn begin(mut self, streams_answer: bool) -> Result<Begun, Error> {
+        let mut report = self.progress.take();
+        let (client, target, mut outgoing, mut upload) = self.finish()?;
+        outgoing.streams_answer = streams_answer;
         let mut last = Error::Closed;
         for remote in target.resolve(client.family).await? {
             let underway = begin(&client, &outgoing, remote)?;
-            match answer(&underway, &mut progress).await {
-                Err(error) if may_try_another(&error) => last = error,
-                outcome => return outcome,
+            match answer(&underway, &mut report, upload.as_mut()).await {
+                Err(error) if may_try_another(&error) && upload.as_ref().is_none_or(Upload::begins_again) => {
+                    last = error;
+                }
+                Err(error) => return Err(error),
+                Ok((response, more)) => return Ok((response, more.then_some(underway), report)),
             }
         }
         Err(last)
@@ -241,7 +298,7 @@ impl RequestBuilder {
         if let Ok(options) = &mut self.options {
             options.set_uint(OptionNumber::OBSERVE, 0);
         }
-        let (client, target, outgoing) = self.finish()?;
+        let (client, target, outgoing, _) = self.finish()?;
         let mut last = Error::Closed;
         for remote in target.resolve(client.family).await? {
             match Observation::begin(client.clone(), outgoing.clone(), remote).await {
@@ -259,29 +316,32 @@ impl RequestBuilder {
     /// See [`Error`].
     pub async fn send_to_all(mut self) -> Result<Responses, Error> {
         self.progress = None;
-        let (client, target, outgoing) = self.finish()?;
+        let (client, target, outgoing, _) = self.finish()?;
         let remote = target.resolve(client.family).await?;
         let remote = remote.first().copied().ok_or(Error::Closed)?;
         let underway = begin(&client, &outgoing, remote)?;
         Ok(Responses::new(client, underway, outgoing))
     }
 
-    fn finish(self) -> Result<(Client, Target, Outgoing), Error> {
+    fn finish(self) -> Result<(Client, Target, Outgoing, Option<Upload>), Error> {
         let target = self.target?;
         let options = merged(&target.options, &self.options?);
         let mut path = Path::to(SocketAddr::from(([0, 0, 0, 0], target.port)));
         path.interface = self.interface;
+        let (payload, upload) = self.body?.begin();
         let outgoing = Outgoing {
             path,
             method: self.method,
             options,
-            payload: self.payload?,
+            payload,
+            streamed: upload.as_ref().map(Upload::announced),
+            streams_answer: false,
             confirmable: self.confirmable,
             parameters: self.parameters,
             timeout: self.timeout,
             max_body: self.max_body,
         };
-        Ok((self.client, target, outgoing))
+        Ok((self.client, target, outgoing, upload))
     }
 }
 
@@ -307,21 +367,37 @@ pub(crate) fn begin(client: &Client, outgoing: &Outgoing, remote: SocketAddr) ->
     }))
 }
 
+/// An answer or its first part, the exchange if it goes on, and whom to tell how far it has come.
+type Begun = (coracle_engine::Response, Option<Underway>, Option<Report>);
+
+/// Waits for the answer or its first part, and gives the body of the request on the way. Whether more follows.
 async fn answer(
     underway: &Underway,
-    progress: &mut Option<Box<dyn FnMut(Progress) + Send>>,
-) -> Result<Response, Error> {
+    report: &mut Option<Report>,
+    mut upload: Option<&mut Upload>,
+) -> Result<(coracle_engine::Response, bool), Error> {
+    let mut first = true;
     loop {
         match underway.mailbox.next().await {
-            Some(Notice::Response { response, .. }) => return Ok(response.into()),
+            Some(Notice::Response { response, more }) => return Ok((response, more)),
             Some(Notice::Failed(error)) => return Err(error.into()),
             Some(Notice::Refused(error)) => return Err(error.into()),
+            Some(Notice::BodyWanted) => {
+                let Some(upload) = upload.as_deref_mut() else {
+                    continue;
+                };
+                let (part, more) = match std::mem::take(&mut first) {
+                    true => upload.first().await?,
+                    false => upload.next().await?,
+                };
+                underway.supply(part, more);
+            }
             Some(Notice::Progress {
                 sent,
                 received,
                 total,
             }) => {
-                if let Some(report) = progress {
+                if let Some(report) = report {
                     report(Progress {
                         sent,
                         received,
@@ -329,7 +405,7 @@ async fn answer(
                     });
                 }
             }
-            Some(Notice::Pong | Notice::Stale) => {}
+            Some(Notice::Pong | Notice::Stale | Notice::Body { .. }) => {}
             None => return Err(Error::Closed),
         }
     }

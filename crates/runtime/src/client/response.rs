@@ -86,13 +86,24 @@ impl Response {
     }
 }
 
+impl Response {
+    pub(crate) fn new(status: Status, options: OptionsBuf, payload: Bytes, from: SocketAddr) -> Response {
+        Response {
+            status,
+            options,
+            payload,
+            from,
+        }
+    }
+}
+
 impl From<coracle_engine::Response> for Response {
     fn from(response: coracle_engine::Response) -> Response {
-        Response {
-            status: response.status,
-            options: response.options,
-            payload: Bytes::from(response.payload),
-            from: response.path.remote,
-        }
+        Response::new(
+            response.status,
+            response.options,
+            response.payload.into(),
+            response.path.remote,
+        )
     }
 }
