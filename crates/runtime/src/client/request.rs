@@ -157,7 +157,10 @@ impl RequestBuilder {
         let szx = u8::try_from(offset.trailing_zeros().clamp(4, 10) - 4).unwrap_or(0);
         let num = u32::try_from(offset >> (szx + 4)).unwrap_or(u32::MAX);
         match BlockOption::new(num, false, szx) {
-            Ok(block) if num > 0 => self.option(OptionNumber::BLOCK2, block.encode()),
+            // RFC 7959 §4: the length is told with the first block, and where it is asked for.
+            Ok(block) if num > 0 => self
+                .option(OptionNumber::BLOCK2, block.encode())
+                .option_uint(OptionNumber::SIZE2, 0),
             Ok(_) => self,
             Err(error) => {
                 self.options = Err(Error::Uri(error.to_string()));
