@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 
 use coracle_engine::Path;
 use coracle_net::{BindOptions, RecvBatch, SendBatch, UdpSocket};
-use coracle_wire::{
-    Code, Message, MessageId, MessageType, Method, OptionNumber, Options, OptionsBuf, Status,
-};
+use coracle_wire::{Code, Message, MessageId, MessageType, Method, OptionsBuf, Status};
 
+use crate::datagrams::{path, request};
 use crate::latency::Latency;
 
 /// Requests under one address, fewer than there are message IDs.
@@ -30,6 +29,17 @@ const RETRANSMIT_AFTER: Duration = Duration::from_millis(200);
 
 /// A server that says nothing for so long is dead.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
+
+/// What is asked, by whom.
+pub(crate) struct Plan<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) peers: u16,
+    /// Requests outstanding in all, at most as many as there are peers.
+    pub(crate) window: u16,
+    /// Leaves its core to others while nothing comes; otherwise it looks again at once, so that the server does not pay
+    /// for waking it.
+    pub(crate) sleeps: bool,
+}
 
 /// When a run is over.
 #[derive(Clone, Copy)]
@@ -64,7 +74,7 @@ impl Tally {
 
 /// The runtime of the one that asks.
 pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_io().build()
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 struct Peer {
@@ -80,6 +90,7 @@ pub(crate) struct Load {
     socket: UdpSocket,
     received: RecvBatch,
     asking: Asking,
+    sleeps: bool,
 }
 
 /// What makes requests; apart from the received batch, from which answers are borrowed meanwhile.
@@ -96,14 +107,10 @@ struct Asking {
 impl Load {
     /// Peers of `server`, as many of which as the window holds have sent their first request. To be called within a
     /// tokio runtime.
-    pub(crate) async fn start(server: SocketAddr, peers: u16, window: u16) -> io::Result<Load> {
-        let mut options = OptionsBuf::new();
-        options
-            .push_str(OptionNumber::URI_PATH, "temp")
-            .map_err(io::Error::other)?;
+    pub(crate) async fn start(server: SocketAddr, plan: &Plan<'_>) -> io::Result<Load> {
         let asking = Asking {
             server,
-            options,
+            options: path(plan.path),
             peers: Vec::new(),
             waiting: VecDeque::new(),
             next_address: FIRST_ADDRESS,
@@ -114,9 +121,10 @@ impl Load {
             socket,
             received: RecvBatch::new(),
             asking,
+            sleeps: plan.sleeps,
         };
-        (0..peers).for_each(|place| load.asking.enter(place));
-        for _ in 0..window {
+        (0..plan.peers).for_each(|place| load.asking.enter(place));
+        for _ in 0..plan.window {
             load.asking.ask_next(Instant::now());
             load.send().await?;
         }
@@ -157,8 +165,9 @@ impl Load {
                     io::ErrorKind::TimedOut,
                     "the server answers no longer",
                 ));
+            } else if self.sleeps {
+                let _ = tokio::time::timeout(RETRANSMIT_AFTER / 8, self.socket.readable()).await;
             } else {
-                // Looks again at once: were it asleep, waking it would be paid by the server.
                 tokio::task::yield_now().await;
             }
         }
@@ -264,7 +273,14 @@ impl Asking {
         let Some((peer, slot)) = self.peers.get_mut(place).zip(self.sending.slot()) else {
             return;
         };
-        let len = request(peer.id, peer.token, self.options.as_options(), slot);
+        let len = request(
+            Method::GET,
+            peer.id,
+            peer.token,
+            self.options.as_options(),
+            &[],
+            slot,
+        );
         let path = Path {
             local: Some(peer.address.into()),
             ..Path::to(self.server)
@@ -274,25 +290,21 @@ impl Asking {
     }
 }
 
-/// Writes a confirmable GET into `buf`, which is long enough, and returns its length.
-pub(crate) fn request(id: u16, token: [u8; 4], options: Options<'_>, buf: &mut [u8]) -> usize {
-    let request = Message {
-        message_type: MessageType::Confirmable,
-        code: Code::from(Method::GET),
-        message_id: MessageId(id),
-        token: &token,
-        options,
-        payload: &[],
-    };
-    request.encode(buf).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket as StdSocket;
 
     use super::*;
     use crate::subjects::raw;
+
+    fn plan(peers: u16, window: u16) -> Plan<'static> {
+        Plan {
+            path: "temp",
+            peers,
+            window,
+            sleeps: false,
+        }
+    }
 
     fn localhost() -> (StdSocket, SocketAddr) {
         let socket = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -304,7 +316,7 @@ mod tests {
     async fn every_request_is_answered_and_peers_change_in_time() {
         let (socket, server) = localhost();
         std::thread::spawn(move || raw::respond(&socket));
-        let mut load = Load::start(server, 2, 2).await.unwrap();
+        let mut load = Load::start(server, &plan(2, 2)).await.unwrap();
         let enough = 2 * u64::from(REQUESTS_PER_ADDRESS) + 10;
         let tally = load.run(Until::Answered(enough)).await.unwrap();
         assert!(tally.answered() >= enough);
@@ -316,7 +328,7 @@ mod tests {
     async fn all_peers_have_their_turn_in_a_small_window() {
         let (socket, server) = localhost();
         std::thread::spawn(move || raw::respond(&socket));
-        let mut load = Load::start(server, 100, 2).await.unwrap();
+        let mut load = Load::start(server, &plan(100, 2)).await.unwrap();
         load.run(Until::Answered(300)).await.unwrap();
         let peers = &load.asking.peers;
         assert!(peers.iter().all(|peer| peer.id >= 2));
@@ -338,7 +350,7 @@ mod tests {
                 socket.send_to(answer, from).unwrap();
             }
         });
-        let mut load = Load::start(server, 1, 1).await.unwrap();
+        let mut load = Load::start(server, &plan(1, 1)).await.unwrap();
         let tally = load.run(Until::Answered(1)).await.unwrap();
         assert_eq!((tally.answered(), tally.strays), (1, 2));
         assert!(tally.retransmissions >= 2);

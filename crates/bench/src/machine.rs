@@ -62,3 +62,33 @@ pub(crate) fn memory() -> u64 {
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
+
+/// Datagrams to a UDP port of IPv4 that the kernel dropped because nobody took them in time.
+pub(crate) fn dropped(port: u16) -> u64 {
+    parse_dropped(&read_to_string("/proc/net/udp").unwrap_or_default(), port)
+}
+
+fn parse_dropped(table: &str, port: u16) -> u64 {
+    let port = format!(":{port:04X}");
+    let sockets = table.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let is_it = fields.next()?.ends_with(&port);
+        is_it.then(|| fields.last()?.parse::<u64>().ok())?
+    });
+    sockets.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_those_of_all_sockets_of_a_port() {
+        let table = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+  321: 0100007F:1633 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 20 2 0 7
+  322: 0100007F:1633 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 21 2 0 5
+  323: 0100007F:1634 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 22 2 0 9";
+        assert_eq!(parse_dropped(table, 0x1633), 12);
+        assert_eq!(parse_dropped(table, 1), 0);
+    }
+}

@@ -11,6 +11,10 @@
 #[cfg(target_os = "linux")]
 mod cases;
 #[cfg(target_os = "linux")]
+mod crowd;
+#[cfg(target_os = "linux")]
+mod datagrams;
+#[cfg(target_os = "linux")]
 mod document;
 #[cfg(target_os = "linux")]
 mod instructions;
@@ -23,11 +27,15 @@ mod machine;
 #[cfg(target_os = "linux")]
 mod micro;
 #[cfg(target_os = "linux")]
+mod observers;
+#[cfg(target_os = "linux")]
 mod options;
 #[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
 mod recorded;
+#[cfg(target_os = "linux")]
+mod regulars;
 #[cfg(target_os = "linux")]
 mod report;
 #[cfg(target_os = "linux")]
@@ -38,19 +46,10 @@ mod subjects;
 #[cfg(target_os = "linux")]
 fn main() -> std::io::Result<()> {
     use clap::Parser;
-    use options::{Command, Options};
 
-    let options = Options::parse();
+    let options = options::Options::parse();
     match options.command {
-        Some(Command::Serve { subject, cores }) => {
-            process::pin(&cores)?;
-            subject.serve()
-        }
-        Some(Command::Work { case }) => {
-            println!("{}", micro::work_counted(case));
-            Ok(())
-        }
-        Some(Command::Instructions { record }) => recorded::run(record),
+        Some(command) => command.run(),
         None => cases::run(&options.measure),
     }
 }

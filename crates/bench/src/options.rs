@@ -1,13 +1,16 @@
 //! The command line.
 
+use std::io;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::cases::Case;
-use crate::micro;
-use crate::subjects::Subject;
+use crate::subjects::raw_fanout::Observers;
+use crate::subjects::{self, Subject};
+use crate::{micro, process, recorded};
 
 /// Measures the server beside the raw limit of UDP and beside other servers, and its layers one by one.
 #[derive(Parser)]
@@ -68,9 +71,39 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Serve {
         subject: Subject,
-        /// The cores to run on
-        #[arg(long, value_delimiter = ',', required = true)]
-        cores: Vec<usize>,
+        #[command(flatten)]
+        cores: Cores,
+    },
+    /// Serves all that is measured of our server
+    #[command(hide = true)]
+    Site {
+        #[arg(long, default_value_t = 1)]
+        shards: usize,
+        /// Of the large body
+        #[arg(long, default_value_t = 1)]
+        blocks: u32,
+        #[command(flatten)]
+        cores: Cores,
+    },
+    /// Answers block after block
+    #[command(hide = true)]
+    RawBlocks {
+        #[arg(long)]
+        blocks: u32,
+        #[command(flatten)]
+        cores: Cores,
+    },
+    /// Sends what comes to many
+    #[command(hide = true)]
+    RawFanout {
+        #[arg(long)]
+        first: Ipv4Addr,
+        #[arg(long)]
+        count: u32,
+        #[arg(long)]
+        port: u16,
+        #[command(flatten)]
+        cores: Cores,
     },
     /// Repeats an operation, for a tool that counts instructions
     #[command(hide = true)]
@@ -81,6 +114,52 @@ pub(crate) enum Command {
         #[arg(long)]
         record: bool,
     },
+}
+
+/// Where a server runs.
+#[derive(Args)]
+pub(crate) struct Cores {
+    /// The cores to run on
+    #[arg(long, value_delimiter = ',', required = true)]
+    pub(crate) cores: Vec<usize>,
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(self) -> io::Result<()> {
+        match self {
+            Command::Serve { subject, cores } => {
+                process::pin(&cores.cores)?;
+                subject.serve()
+            }
+            Command::Site {
+                shards,
+                blocks,
+                cores,
+            } => {
+                process::pin(&cores.cores)?;
+                subjects::site::serve(shards, blocks)
+            }
+            Command::RawBlocks { blocks, cores } => {
+                process::pin(&cores.cores)?;
+                subjects::raw_blocks::serve(blocks)
+            }
+            Command::RawFanout {
+                first,
+                count,
+                port,
+                cores,
+            } => {
+                process::pin(&cores.cores)?;
+                subjects::raw_fanout::serve(&Observers { first, count, port })
+            }
+            Command::Work { case } => {
+                println!("{}", micro::work_counted(case));
+                Ok(())
+            }
+            Command::Instructions { record } => recorded::run(record),
+        }
+    }
 }
 
 /// At least a tenth of a second, so that the noise of a turn's ends is small.

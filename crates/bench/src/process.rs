@@ -6,10 +6,12 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use coracle_wire::{Code, CodeKind, Message, MessageId, MessageType, Method, OptionNumber, OptionsBuf};
+use coracle_wire::{CodeKind, Message, Method};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
+
+use crate::datagrams::{path, request};
 
 /// The core of the server under test.
 pub(crate) const SERVER_CORE: usize = 0;
@@ -63,6 +65,13 @@ impl Cpu {
     }
 }
 
+/// Resident memory of a process, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    pub(crate) now: u64,
+    pub(crate) most: u64,
+}
+
 /// A running server; dropping it ends it.
 pub(crate) struct Server {
     process: Child,
@@ -70,12 +79,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts this program with `serve` and these arguments, and waits until it says where it listens.
-    pub(crate) fn start<S: AsRef<OsStr>>(arguments: &[S], cores: &[usize]) -> io::Result<Server> {
+    /// Starts this program with a command and its arguments, and waits until it says where it listens.
+    pub(crate) fn start<S: AsRef<OsStr>>(command: &[S], cores: &[usize]) -> io::Result<Server> {
         let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["serve", "--cores", &cores.join(",")])
-            .args(arguments)
+            .args(command)
+            .args(["--cores", &cores.join(",")])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -120,6 +129,16 @@ impl Server {
         Ok(Cpu { total, user })
     }
 
+    /// Its memory in bytes: what it has now, and the most that it had.
+    pub(crate) fn memory(&self) -> io::Result<Memory> {
+        let status = self.read("status")?;
+        let bytes = |name| parse_size(&status, name);
+        let memory = bytes("VmRSS:")
+            .zip(bytes("VmHWM:"))
+            .map(|(now, most)| Memory { now, most });
+        memory.ok_or_else(|| io::Error::other("/proc/PID/status has another format"))
+    }
+
     fn read(&self, name: &str) -> io::Result<String> {
         std::fs::read_to_string(format!("/proc/{}/{name}", self.process.id()))
     }
@@ -138,20 +157,15 @@ fn ask(server: SocketAddr, method: Method, payload: &[u8]) -> io::Result<bool> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(ANSWERING))?;
-    let mut options = OptionsBuf::new();
-    options
-        .push_str(OptionNumber::URI_PATH, "temp")
-        .map_err(io::Error::other)?;
-    let request = Message {
-        message_type: MessageType::Confirmable,
-        code: Code::from(method),
-        message_id: MessageId(1),
-        token: b"bench",
-        options: options.as_options(),
-        payload,
-    };
     let mut datagram = [0; 64];
-    let len = request.encode(&mut datagram).map_err(io::Error::other)?;
+    let len = request(
+        method,
+        1,
+        *b"wait",
+        path("temp").as_options(),
+        payload,
+        &mut datagram,
+    );
     socket.send(datagram.get(..len).unwrap_or_default())?;
     let len = match socket.recv(&mut datagram) {
         Ok(len) => len,
@@ -175,9 +189,24 @@ fn parse_user_time(stat: &str) -> Option<Duration> {
     Some(Duration::from_secs(ticks) / TICKS)
 }
 
+/// A line of proc_pid_status(5) such as `VmRSS:     1234 kB`, in bytes.
+fn parse_size(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read_by_name() {
+        let status = "Name:\ta\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
+        assert_eq!(parse_size(status, "VmRSS:"), Some(1 << 20));
+        assert_eq!(parse_size(status, "VmHWM:"), Some(2 << 20));
+        assert_eq!(parse_size(status, "VmSwap:"), None);
+    }
 
     #[test]
     fn times_are_read_behind_any_name() {

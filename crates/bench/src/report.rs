@@ -34,7 +34,6 @@ pub(crate) enum Cell {
 #[derive(Clone, Copy)]
 pub(crate) enum Bound {
     AtMost(f64),
-    #[allow(dead_code)]
     AtLeast(f64),
 }
 

@@ -1,7 +1,11 @@
 //! What can be measured, each by itself.
 
+mod blockwise;
+mod fanout;
+mod flood;
 mod layers;
 mod requests;
+mod shards;
 
 use std::io;
 
@@ -16,12 +20,27 @@ use crate::{document, machine, report};
 pub(crate) enum Case {
     /// CPU time of a confirmable GET beside the raw limit and other servers, with 64 and with 10,000 peers
     Requests,
+    /// Rate and CPU time with one and with two shards
+    Shards,
+    /// A notification to 100,000 observers beside a raw sendmmsg of the same datagrams
+    Fanout,
+    /// 100 MB down and up beside a bare stop-and-wait exchange of the same datagrams
+    Blockwise,
+    /// A million datagrams from spoofed sources: memory, bytes sent, and how peers fare meanwhile
+    Flood,
     /// Single operations: their time and their instructions
     Layers,
 }
 
 impl Case {
-    pub(crate) const ALL: [Case; 2] = [Case::Requests, Case::Layers];
+    pub(crate) const ALL: [Case; 6] = [
+        Case::Requests,
+        Case::Shards,
+        Case::Fanout,
+        Case::Blockwise,
+        Case::Flood,
+        Case::Layers,
+    ];
 
     pub(crate) fn name(self) -> String {
         let value = self.to_possible_value();
@@ -31,6 +50,10 @@ impl Case {
     fn run(self, measure: &Measure) -> io::Result<Section> {
         match self {
             Case::Requests => requests::run(measure),
+            Case::Shards => shards::run(measure),
+            Case::Fanout => fanout::run(measure),
+            Case::Blockwise => blockwise::run(measure),
+            Case::Flood => flood::run(measure),
             Case::Layers => layers::run(),
         }
     }

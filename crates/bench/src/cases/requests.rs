@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use crate::load::{self, Load, Until};
+use crate::load::{self, Load, Plan, Until};
 use crate::options::Measure;
 use crate::process::{self, LOAD_CORE, SERVER_CORE};
 use crate::report::{Bound, Cell, Goal, Section, Table};
@@ -112,7 +112,13 @@ fn installed(measure: &Measure) -> (Told, Told) {
 /// A server is a new process in each turn, so that where it lies in memory is part of the noise.
 async fn turn(subject: Subject, peers: u16, length: Duration) -> io::Result<Turn> {
     let server = subject.start(&[SERVER_CORE])?;
-    let mut load = Load::start(server.address, peers, WINDOW).await?;
+    let plan = Plan {
+        path: "temp",
+        peers,
+        window: WINDOW,
+        sleeps: false,
+    };
+    let mut load = Load::start(server.address, &plan).await?;
     if matches!(subject, Subject::Raw | Subject::Coracle) {
         load.run(Until::Answered(WARM_UP)).await?;
     } else {

@@ -10,7 +10,7 @@ use coracle_engine::{
 use coracle_wire::{Code, Message, Method, OptionNumber, Options, OptionsBuf, Status};
 
 use super::Operation;
-use super::codec::request;
+use crate::datagrams::request;
 
 /// Bytes of a block, and its SZX (RFC 7959 §2.2).
 const SIZE: usize = 1024;

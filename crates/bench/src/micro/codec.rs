@@ -2,34 +2,13 @@
 
 use std::hint::black_box;
 
-use coracle_wire::{Code, Message, MessageId, MessageType, Method, OptionNumber, Options, OptionsBuf};
+use coracle_wire::{Message, Method, OptionsBuf};
+
+use crate::datagrams::{path, request};
 
 /// The options of the request that all cases make.
 pub(super) fn options() -> OptionsBuf {
-    let mut options = OptionsBuf::new();
-    let fits = options.push_str(OptionNumber::URI_PATH, "temp");
-    assert_eq!(fits, Ok(()));
-    options
-}
-
-/// Writes a confirmable request into `buf`, which is long enough, and returns its length.
-pub(super) fn request(
-    method: Method,
-    id: u16,
-    token: [u8; 4],
-    options: Options<'_>,
-    payload: &[u8],
-    buf: &mut [u8],
-) -> usize {
-    let request = Message {
-        message_type: MessageType::Confirmable,
-        code: Code::from(method),
-        message_id: MessageId(id),
-        token: &token,
-        options,
-        payload,
-    };
-    request.encode(buf).unwrap_or_default()
+    path("temp")
 }
 
 pub(super) fn parse() -> impl FnMut() {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use coracle_engine::{Config, Endpoint, Instant, Path, Received, ResponseRef, limits};
 use coracle_wire::{Method, OptionNumber, OptionsBuf, Status};
 
-use super::codec::{options, request};
+use super::codec::options;
+use crate::datagrams::request;
 use crate::load::REQUESTS_PER_ADDRESS;
 
 /// Peers that ask in turn, as in the rounds.

@@ -8,7 +8,7 @@ use coracle_engine::{
 };
 use coracle_wire::{Message, MessageType, Method, OptionNumber, OptionsBuf, Status};
 
-use super::codec::request;
+use crate::datagrams::{self, request};
 
 const OBSERVERS: u32 = 1_000;
 
@@ -108,11 +108,8 @@ impl Notifications {
         let Ok(notification) = Message::parse(notification) else {
             return;
         };
-        let acknowledgement = Message::empty(MessageType::Acknowledgement, notification.message_id);
-        let mut datagram = [0; 4];
-        if acknowledgement.encode(&mut datagram).is_ok() {
-            let _ = self.endpoint.handle_datagram(self.now, path, &datagram);
-        }
+        let acknowledgement = datagrams::empty(MessageType::Acknowledgement, notification.message_id);
+        let _ = self.endpoint.handle_datagram(self.now, path, &acknowledgement);
     }
 
     /// Time passes until all may be told again.

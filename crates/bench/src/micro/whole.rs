@@ -11,7 +11,8 @@ use coracle_wire::{Code, Message, MessageId, Method, Status};
 use tokio::runtime::Runtime;
 
 use super::Operation;
-use super::codec::{options, request};
+use super::codec::options;
+use crate::datagrams::request;
 use crate::subjects::coracle;
 
 /// Peers that ask at once.

@@ -10,7 +10,7 @@ use crate::process;
 /// What it answers, as all others do.
 pub(crate) const TEXT: &str = "21.5";
 
-async fn temperature() -> &'static str {
+pub(super) async fn temperature() -> &'static str {
     TEXT
 }
 

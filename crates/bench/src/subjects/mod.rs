@@ -1,8 +1,12 @@
 //! The servers that are measured. Each gives a constant text under `/temp`.
 
+pub(crate) mod body;
 pub(crate) mod coracle;
 mod foreign;
 pub(crate) mod raw;
+pub(crate) mod raw_blocks;
+pub(crate) mod raw_fanout;
+pub(crate) mod site;
 
 use std::fmt;
 use std::io;
@@ -61,7 +65,7 @@ impl Subject {
 
     /// Starts it and waits until it answers.
     pub(crate) fn start(self, cores: &[usize]) -> io::Result<Server> {
-        let started = Server::start(&[self.name()], cores).and_then(|mut server| {
+        let started = Server::start(&["serve", self.name()], cores).and_then(|mut server| {
             server.furnish((self == Subject::Libcoap).then_some(coracle::TEXT.as_bytes()))?;
             Ok(server)
         });
