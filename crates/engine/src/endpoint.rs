@@ -423,6 +423,8 @@ impl Endpoint {
                 return Some(event);
             }
         }
+        // After many at once, as when all observers of a state are forgotten, their room is given back.
+        self.context.events.shrink_to(limits::EVENTS_KEPT);
         let messages = &self.messages;
         self.observers
             .next_refresh(|peer| messages.peer(peer).map(|state| state.peer))

@@ -80,6 +80,9 @@ pub(crate) const MEMBERS_IN_A_ROW: u32 = 64;
 /// How many observers one call of `poll_transmit` looks at to find one that can be told at once.
 pub(crate) const MEMBERS_PER_CALL: usize = 256;
 
+/// Room for this many events is kept.
+pub(crate) const EVENTS_KEPT: usize = 64;
+
 /// When there is no room for a confirmable notification, it is tried again after this time.
 pub(crate) const ROOM_AFTER: Duration = Duration::from_secs(1);
 

@@ -200,7 +200,9 @@ impl Endpoint {
     fn tell(&mut self, now: Instant, key: Key, shown: &Shown, buf: Option<&mut [u8]>) -> Option<Transmit> {
         let member = self.observers.members.get(key)?;
         let peer = self.messages.peer(member.peer)?.peer;
-        let confirmable = member.wants_confirmation(&self.context, now, shown.confirmable);
+        let resume = self.observers.resumed(key);
+        let confirmable =
+            resume.is_some() || member.wants_confirmation(&self.context, now, shown.confirmable);
         let mut id = MessageId(0);
         if !confirmable {
             match self.turn(now, member.peer, member.has_turn) {
@@ -242,7 +244,7 @@ impl Endpoint {
                 confirmable,
                 owner: Owner::Notification(key),
                 parameters: self.context.config.transmission,
-                resume: self.observers.resumed(key),
+                resume,
                 allowance: Allowance::UNLIMITED,
             };
             let Ok(outgoing) = self.messages.send(&mut self.context, now, sending, &message) else {

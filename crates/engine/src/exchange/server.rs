@@ -22,18 +22,23 @@ use crate::values::OwnedRequest;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum PeerToken {
     Short(Token),
-    Long(Box<[u8]>),
+    Long(Box<LongToken>),
 }
+
+/// Behind two pointers, so that those who have none keep small what holds a token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LongToken(Box<[u8]>);
 
 impl PeerToken {
     pub(crate) fn new(bytes: &[u8]) -> PeerToken {
-        Token::new(bytes).map_or_else(|| PeerToken::Long(Box::from(bytes)), PeerToken::Short)
+        let long = || PeerToken::Long(Box::new(LongToken(Box::from(bytes))));
+        Token::new(bytes).map_or_else(long, PeerToken::Short)
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             PeerToken::Short(token) => token.as_bytes(),
-            PeerToken::Long(bytes) => bytes,
+            PeerToken::Long(long) => &long.0,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! IDs are given in order from a random start. The 65,536 numbers are cut into runs of 1,024; a run may be entered
 //! again when all its numbers are old enough. This keeps 64 times per peer instead of 65,536, and only for a peer
-//! that is sent more than a run; it gives up to 63 runs in 247 s, about 261 messages a second towards one peer,
+//! that was sent more than a run in 247 s; it gives up to 63 runs in 247 s, about 261 messages a second towards one peer,
 //! where the limit of the numbers themselves is 265. Beyond that messages are held back, never sent with a used ID.
 
 use alloc::boxed::Box;
@@ -17,7 +17,9 @@ const RUNS: usize = 65_536 / MESSAGE_ID_RUN as usize;
 
 pub(crate) struct MessageIds {
     next: u16,
-    /// When each run may be entered again; missing until the first run is left.
+    /// When the run before this one was left, in seconds rounded up; 0 for never. Without a table no other is in use.
+    left_at: u32,
+    /// When each run may be entered again, where more than one was left in a lifetime.
     free_at: Option<Box<[Instant; RUNS]>>,
 }
 
@@ -25,6 +27,7 @@ impl MessageIds {
     pub(crate) fn new(start: u16) -> MessageIds {
         MessageIds {
             next: start,
+            left_at: 0,
             free_at: None,
         }
     }
@@ -47,12 +50,29 @@ impl MessageIds {
 
     fn next_id(&mut self, now: Instant, lifetime: Duration) -> Result<MessageId, Instant> {
         let run = usize::from(self.next / MESSAGE_ID_RUN);
-        let enters = self.next.is_multiple_of(MESSAGE_ID_RUN);
-        if enters {
-            let before = usize::from(self.next.wrapping_sub(1) / MESSAGE_ID_RUN);
-            let free_at = self
-                .free_at
-                .get_or_insert_with(|| Box::new([Instant::ZERO; RUNS]));
+        if self.next.is_multiple_of(MESSAGE_ID_RUN) {
+            self.enter(now, lifetime, run)?;
+        }
+        if let Some(at) = self.free_at.as_mut().and_then(|free_at| free_at.get_mut(run)) {
+            *at = now + lifetime;
+        }
+        let id = MessageId(self.next);
+        self.next = self.next.wrapping_add(1);
+        Ok(id)
+    }
+
+    /// Leaves a run for the next one.
+    fn enter(&mut self, now: Instant, lifetime: Duration, run: usize) -> Result<(), Instant> {
+        let before = (run + RUNS - 1) % RUNS;
+        let was_left = Instant::from_micros(u64::from(self.left_at) * 1_000_000);
+        if self.free_at.is_none() && self.left_at > 0 && was_left + lifetime > now {
+            let mut free_at = Box::new([Instant::ZERO; RUNS]);
+            if let Some(at) = free_at.get_mut((before + RUNS - 1) % RUNS) {
+                *at = was_left + lifetime;
+            }
+            self.free_at = Some(free_at);
+        }
+        if let Some(free_at) = self.free_at.as_mut() {
             if let Some(at) = free_at.get(run)
                 && *at > now
             {
@@ -61,13 +81,14 @@ impl MessageIds {
             if let Some(at) = free_at.get_mut(before) {
                 *at = (*at).max(now + lifetime);
             }
+            let in_use = free_at.iter().filter(|at| **at > now).count();
+            if in_use == 1 {
+                self.free_at = None;
+            }
         }
-        if let Some(at) = self.free_at.as_mut().and_then(|free_at| free_at.get_mut(run)) {
-            *at = now + lifetime;
-        }
-        let id = MessageId(self.next);
-        self.next = self.next.wrapping_add(1);
-        Ok(id)
+        let seconds = now.as_micros().div_ceil(1_000_000).max(1);
+        self.left_at = u32::try_from(seconds).unwrap_or(u32::MAX);
+        Ok(())
     }
 }
 
@@ -114,6 +135,32 @@ mod tests {
             ids.allocate(Instant::ZERO, LIFETIME, |_| false).unwrap();
         }
         assert!(ids.free_at.is_none());
+    }
+
+    /// One notification in three seconds for a day: no table, which a hundred thousand observers would have each. One
+    /// that a burst needed is given back.
+    #[test]
+    fn a_peer_that_is_sent_something_now_and_then_costs_no_table() {
+        let mut ids = MessageIds::new(65_000);
+        let mut now = Instant::from_micros(1);
+        let mut used: vec::Vec<Option<Instant>> = vec![None; 65_536];
+        for number in 0..40_000 {
+            let burst = (10_000..14_000).contains(&number);
+            let MessageId(id) = ids.allocate(now, LIFETIME, |_| false).unwrap();
+            if let Some(last) = used[usize::from(id)].replace(now) {
+                assert!(now - last >= LIFETIME);
+            }
+            let expected = match number {
+                13_999 => Some(true),
+                0..10_000 | 16_000.. => Some(false),
+                _ => None,
+            };
+            assert!(
+                expected.is_none_or(|has| ids.free_at.is_some() == has),
+                "{number}"
+            );
+            now = now + Duration::from_millis(if burst { 10 } else { 3000 });
+        }
     }
 
     #[test]

@@ -422,7 +422,7 @@ impl Observers {
         member.number = left.number;
         member.last_sent = now;
         member.has_turn = false;
-        if core::mem::take(&mut member.resumes) {
+        if !self.resumed.is_empty() {
             self.resumed.remove(&key);
         }
         let group_key = member.group;
@@ -503,12 +503,15 @@ impl Observers {
     /// The next notification to a member takes up this retransmission.
     pub(crate) fn resume(&mut self, key: Key, attempt: Attempt) {
         if let Some(member) = self.members.get_mut(key) {
-            (member.outgoing, member.resumes) = (None, true);
+            member.outgoing = None;
             self.resumed.insert(key, attempt);
         }
     }
 
     pub(crate) fn resumed(&self, key: Key) -> Option<Attempt> {
+        if self.resumed.is_empty() {
+            return None;
+        }
         self.resumed.get(&key).copied()
     }
 
