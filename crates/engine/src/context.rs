@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::limits;
 use crate::path::Path;
 use crate::stats::{DropReason, Stats};
+use crate::tables::GiveBack;
 use crate::time::Instant;
 use crate::timers::Timers;
 use crate::values::{Event, Transmit};
@@ -145,6 +146,16 @@ impl Outbox {
         self.queue.is_empty()
     }
 
+    /// All is gone: room that was needed once, and is far more than now, is given back.
+    fn empty(&mut self) {
+        let used = self.bytes.len().max(limits::OUTBOX_BYTES);
+        if used < self.bytes.capacity() / 8 {
+            self.bytes.shrink_to(2 * used);
+            self.queue.give_back();
+        }
+        self.bytes.clear();
+    }
+
     /// Copies the next datagram into `buf`. One that does not fit is left out.
     pub(crate) fn pop(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         loop {
@@ -152,7 +163,7 @@ impl Outbox {
             let copied = self.slice(&leaving).zip(buf.get_mut(..leaving.len));
             let fits = copied.map(|(from, to)| to.copy_from_slice(from)).is_some();
             if self.queue.is_empty() {
-                self.bytes.clear();
+                self.empty();
             }
             if fits {
                 return Some(Transmit {

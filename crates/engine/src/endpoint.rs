@@ -40,6 +40,7 @@ use crate::observe::server::Observers;
 use crate::path::Path;
 use crate::slab::Key;
 use crate::stats::{DropReason, Stats};
+use crate::tables::GiveBack;
 use crate::time::Instant;
 use crate::timers::{Deadline, Reason};
 use crate::values::{
@@ -418,6 +419,7 @@ impl Endpoint {
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
         while let Some(event) = self.context.events.pop_front() {
+            self.context.events.give_back();
             // A topic whose last observer left may have another by now.
             if !matches!(event, Event::TopicIdle { topic } if self.observers.is_observed(topic)) {
                 return Some(event);

@@ -17,6 +17,7 @@ mod observe;
 mod path;
 mod slab;
 mod stats;
+mod tables;
 mod time;
 mod timers;
 mod values;

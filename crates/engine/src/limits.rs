@@ -7,6 +7,9 @@ use core::time::Duration;
 /// options that RFC 7252 §4.6 leaves (1,152), or a message without blocks whose options are longer than usual.
 pub const MAX_DATAGRAM: usize = 2048;
 
+/// Bytes of datagrams on their way out for which room is kept in any case when they are gone: those of a batch.
+pub(crate) const OUTBOX_BYTES: usize = 4 * MAX_DATAGRAM;
+
 /// The longest body that is sent without block-wise transfer, in bytes: the largest block (RFC 7252 §4.6).
 pub const MAX_PAYLOAD: usize = 1024;
 

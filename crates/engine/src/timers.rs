@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 
 use crate::limits;
 use crate::slab::Key;
+use crate::tables::GiveBack;
 use crate::time::Instant;
 
 /// What the engine waits for, told with each deadline.
@@ -155,9 +156,10 @@ impl Timers {
             });
             self.queue = anew.collect();
         }
-        if self.armed.len() * 8 + limits::PASSED_TIMERS < self.armed.capacity() {
-            self.armed.shrink_to(2 * self.armed.len());
+        if self.queue.capacity() > limits::PASSED_TIMERS && self.queue.len() < self.queue.capacity() / 8 {
+            self.queue.shrink_to(2 * self.queue.len());
         }
+        self.armed.give_back();
     }
 }
 

@@ -16,6 +16,7 @@ use crate::limits;
 use crate::path::Peer;
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;
+use crate::tables::GiveBack;
 use crate::time::Instant;
 use crate::timers::TimerKey;
 
@@ -327,12 +328,14 @@ impl Assemblies {
         let assembly = self.table.remove(key)?;
         context.timers.disarm(TimerKey::Assembly(key));
         self.index.remove(&(assembly.peer, assembly.cache_key));
+        self.index.give_back();
         let cost = assembly.cost();
         self.bytes -= cost;
         if let Some(used) = self.per_peer.get_mut(&assembly.peer) {
             *used -= cost;
             if *used == 0 {
                 self.per_peer.remove(&assembly.peer);
+                self.per_peer.give_back();
             }
         }
         Some(assembly.mode)

@@ -16,6 +16,7 @@ use crate::limits;
 use crate::path::Peer;
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;
+use crate::tables::GiveBack;
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::values::Window;
@@ -203,6 +204,7 @@ impl Bodies {
         };
         context.timers.disarm(TimerKey::Body(key));
         self.index.remove(&(stored.peer, stored.cache_key));
+        self.index.give_back();
         self.bytes -= stored.cost();
         let table = &self.table;
         while self.by_age.front().is_some_and(|oldest| !table.contains(*oldest)) {
@@ -211,6 +213,7 @@ impl Bodies {
         if self.by_age.len() > 2 * table.len() + 16 {
             self.by_age.retain(|key| table.contains(*key));
         }
+        self.by_age.give_back();
     }
 }
 

@@ -20,6 +20,7 @@ use crate::message::{MessageLayer, Owner, Sending};
 use crate::observe::client::Freshness;
 use crate::path::Path;
 use crate::slab::{Key, Slab};
+use crate::tables::GiveBack;
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::values::{Event, ExchangeError, ExchangeId, RequestError, RequestRef};
@@ -537,6 +538,7 @@ impl Client {
         if let Some(fetch) = asking.fetch {
             self.tokens.remove(&fetch);
         }
+        self.tokens.give_back();
         context.timers.disarm(TimerKey::Request(key));
         context.timers.disarm(TimerKey::Stale(key));
         if let Some(operation) = asking.operation {

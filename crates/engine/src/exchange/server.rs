@@ -15,6 +15,7 @@ use crate::message::{MessageLayer, Note, Owner, Sending};
 use crate::path::{Path, Peer};
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;
+use crate::tables::GiveBack;
 use crate::time::Instant;
 use crate::values::OwnedRequest;
 
@@ -194,6 +195,7 @@ impl Server {
             *of_peer -= 1;
             if *of_peer == 0 {
                 self.per_peer.remove(&serving.peer);
+                self.per_peer.give_back();
             }
         }
         self.exchanges.discard(key)
@@ -256,6 +258,7 @@ impl Server {
         if self.acknowledgements.len() > 2 * exchanges.len() + 64 {
             self.acknowledgements.retain(waits);
         }
+        self.acknowledgements.give_back();
     }
 
     /// When the next request has to be acknowledged.

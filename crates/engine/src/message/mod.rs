@@ -36,6 +36,7 @@ pub(crate) use crate::message::sending::Sending;
 use crate::path::{Path, Peer};
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;
+use crate::tables::GiveBack;
 use crate::time::Instant;
 use crate::timers::TimerKey;
 
@@ -375,6 +376,7 @@ impl MessageLayer {
         for id in outgoing.id.into_iter().chain(superseded) {
             self.in_flight.remove(&(outgoing.peer, id));
         }
+        self.in_flight.give_back();
         let Some(state) = self.peers.get_mut(outgoing.peer) else {
             return Some(outgoing);
         };

@@ -17,6 +17,7 @@ use crate::limits::PEERS_PER_SWEEP;
 use crate::message::ids::MessageIds;
 use crate::path::Peer;
 use crate::slab::{Key, Slab};
+use crate::tables::give_back;
 use crate::time::Instant;
 
 /// One peer. There may be hundreds of thousands, most of them idle: what only some have is in a box.
@@ -257,11 +258,10 @@ impl Peers {
         if let Ok(entry) = self.index.find_entry(hash, |other| *other == key) {
             entry.remove();
         }
-        if self.index.len() * 8 < self.index.capacity() {
-            let (states, hasher) = (&self.states, &self.hasher);
-            let hash_of = |key: &Key| states.get(*key).map_or(0, |state| hasher.hash_one(state.peer));
-            self.index.shrink_to(self.index.len() * 2, hash_of);
-        }
+        let (states, hasher) = (&self.states, &self.hasher);
+        give_back(&mut self.index, |key| {
+            states.get(*key).map_or(0, |state| hasher.hash_one(state.peer))
+        });
     }
 
     /// Forgets peers that were not used for `lifetime`.
@@ -372,7 +372,7 @@ mod tests {
             in_line += 1;
         }
         assert_eq!(
-            (in_line, peers.is_empty(), peers.index.capacity() < 32),
+            (in_line, peers.is_empty(), peers.index.capacity() <= 64),
             (100, true, true)
         );
     }

@@ -40,6 +40,7 @@ use crate::observe::groups::{Group, Line, Shown};
 use crate::observe::members::{Member, Members, Place};
 use crate::path::Peer;
 use crate::slab::{Key, Slab};
+use crate::tables::{GiveBack, give_back};
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::values::{Event, ExchangeId, OwnedRequest, ResponseRef, Topic};
@@ -216,6 +217,7 @@ impl Observers {
             group.len -= 1;
         }
         self.members.remove(key, of_peer);
+        self.asking.give_back();
         self.leave(context, group_key);
     }
 
@@ -231,6 +233,8 @@ impl Observers {
             entry.remove();
         }
         self.groups.remove(key);
+        let (groups, hasher) = (&self.groups, &self.hasher);
+        give_back(&mut self.index, |key| rehash(groups, hasher, *key));
         self.by_topic.remove(&(topic, key));
         context.timers.disarm(TimerKey::Group(key));
         if !self.is_observed(topic) {
