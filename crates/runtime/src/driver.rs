@@ -118,9 +118,9 @@ impl Driver {
         }
     }
 
-    /// Looks at every source once, then waits if there was nothing. Tells whether all is done.
+    /// Looks at every source once, then waits if there is nothing more. Tells whether all is done.
     async fn turn(&mut self) -> io::Result<bool> {
-        let received = self.receive()?;
+        let more_in = self.receive()?;
         self.receive_handed();
         while let Ok(command) = self.commands.try_recv() {
             self.command(command);
@@ -134,12 +134,12 @@ impl Driver {
         {
             self.engine.handle_timeout(now);
         }
-        let more = self.flush()?;
+        let more_out = self.flush()?;
         if self.is_over() {
             return Ok(true);
         }
-        if received || more {
-            // More may lie in the socket: handlers and other tasks have a turn, then it is looked at again.
+        if more_in || more_out {
+            // Handlers and other tasks have a turn, then the socket is looked at again.
             self.run_handlers(now).await;
             tokio::task::yield_now().await;
         } else {
@@ -161,22 +161,22 @@ impl Driver {
         .await;
     }
 
-    /// Takes datagrams in and hands requests to the application. Tells whether there was anything.
+    /// Takes datagrams in and hands requests to the application. Tells whether more may lie in the socket that could be
+    /// taken now.
     fn receive(&mut self) -> io::Result<bool> {
-        let mut any = false;
         for _ in 0..BATCHES_PER_TURN {
             if self.blocked {
                 // What goes out has to leave first, or answers would pile up.
-                return Ok(any);
+                return Ok(false);
             }
             let outcome = self.socket.try_recv_batch(&mut self.received);
             let now = self.clock.now();
             self.unreachable(now);
-            match outcome {
-                Ok(_) => any = true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(any),
+            let count = match outcome {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
-            }
+            };
             for datagram in self.received.datagrams() {
                 if self.shard.keeps(&datagram) {
                     let Datagram {
@@ -195,8 +195,12 @@ impl Driver {
                 }
             }
             self.flush()?;
+            if (1..BATCH_SIZE).contains(&count) {
+                // That was all. What came meanwhile makes the socket readable.
+                return Ok(false);
+            }
         }
-        Ok(any)
+        Ok(true)
     }
 
     /// Takes in what other shards have handed over, a batch at most.
