@@ -34,6 +34,11 @@ impl Allowance {
         self == Self::UNLIMITED
     }
 
+    /// What is left, in bytes; `None` where nothing is counted.
+    pub(crate) fn left(self) -> Option<usize> {
+        (!self.is_unlimited()).then_some(self.0 as usize)
+    }
+
     /// Whether a datagram of `len` bytes is paid for.
     pub(crate) fn pays(self, len: usize) -> bool {
         len <= self.0 as usize
@@ -57,6 +62,15 @@ impl Allowance {
             }
         }
     }
+}
+
+/// How much of an answer is paid for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Bytes of options and payload with its marker.
+    pub(crate) bytes: usize,
+    /// It may ask for a proof of the address: it is no confirmable message of its own (RFC 9175 §2.4).
+    pub(crate) asks: bool,
 }
 
 /// An Echo value of ours.
@@ -88,6 +102,10 @@ impl Amplification {
     /// The value that shows that who sends it reads what is sent to `remote`: nothing is remembered of it. A keyed
     /// hash of the address and of the time, so that it is of no use to others, nor for long (RFC 9175 §2.3,
     /// appendix A item 2).
+    pub(crate) fn echo(&self, now: Instant, remote: SocketAddr) -> Echo {
+        self.of_epoch(epoch(now), remote)
+    }
+
     fn of_epoch(&self, epoch: u64, remote: SocketAddr) -> Echo {
         let mut bytes = [0; 30];
         let values = epoch.to_le_bytes().into_iter().chain(packed(remote));

@@ -176,7 +176,7 @@ pub struct Config {
     /// requests that must not be run twice. A message takes 31 bytes with IPv4 addresses, 59 with IPv6, and its answer 3
     /// beside its own; their index takes another 6 to 12 for each.
     pub seen_bytes: usize,
-    /// How many bytes may go to an address that has not proved itself for each byte that came from it (RFC 9175
+    /// How many bytes may go to an address that has not proved itself for each byte that came from it; 3 (RFC 9175
     /// §2.4). `None` switches this off, for closed networks. An address proves itself by an Echo value of ours, by the
     /// answer to a request of ours, or by a security association. What does not fit is cut into smaller blocks or asked
     /// to prove the address first. While addresses are unproved, all of them together may use at most half of each
@@ -225,7 +225,7 @@ impl Default for Config {
             response_body_bytes: 32 << 20,
             block_lifetime: transmission.max_transmit_wait(),
             seen_bytes: 32 << 20,
-            amplification: None,
+            amplification: NonZeroU8::new(3),
             echo_key: None,
             max_peers: 262_144,
             max_exchanges: 262_144,

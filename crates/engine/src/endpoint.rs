@@ -24,7 +24,7 @@ use alloc::boxed::Box;
 use coracle_wire::{CodeKind, Message, MessageType};
 
 use crate::block::assembly::{self, Assemblies, Inbound, Part};
-use crate::block::bodies::{Asked, Bodies, lost_body};
+use crate::block::bodies::{Asked, Bodies, TooDear, lost_body};
 use crate::block::payload_key;
 use crate::config::Config;
 use crate::context::Context;
@@ -162,7 +162,8 @@ impl Endpoint {
         ask.payload_key = payload_key(&self.cache_hasher, ask.method, message.payload);
         // 5 block: a further block of a response is served from what was kept of it
         if let Some(reply) = self.bodies.inbound(&mut self.context, now, &Asked::of(ask)) {
-            answer(&mut self.context, &mut self.messages, now, ask, &reply);
+            let mut reply = reply.unwrap_or_else(|TooDear| ask.challenge(&mut self.context, now));
+            answer(&mut self.context, &mut self.messages, now, ask, &mut reply);
             return Received::Nothing;
         }
         if let Some(refusal) = lost_body(ask, message.payload) {
@@ -350,7 +351,7 @@ impl Endpoint {
             return if fits { Ok(()) } else { Err(RespondError::TooLong) };
         };
         match serving.ask.take() {
-            Some(ask) => self.outbound_response(now, id.key, &ask, &response),
+            Some(mut ask) => self.outbound_response(now, id.key, &mut ask, &response),
             None => {
                 // A streamed body was given up between two of its blocks: the next one is answered 4.08.
                 self.close_exchange(id.key);
@@ -361,23 +362,24 @@ impl Endpoint {
     }
 
     /// The first response to a request: stages 3 to 8 of the way out.
-    fn outbound_response(&mut self, now: Instant, key: Key, ask: &Ask, response: &ResponseRef<'_>) {
+    fn outbound_response(&mut self, now: Instant, key: Key, ask: &mut Ask, response: &ResponseRef<'_>) {
         let mut reply = Reply::of(response);
         // 3 observe
         let observer = self.register(now, key, ask, response, &mut reply);
         // 4 block
-        self.bodies.outbound(
-            &mut self.context,
-            now,
-            &Asked::of(ask),
-            &mut reply,
-            response.window,
-        );
+        let asked = Asked::of(ask);
+        let cut = self
+            .bodies
+            .outbound(&mut self.context, now, &asked, &mut reply, response.window);
+        // What was only read can be read again when the address is proved; what was done is told without its payload.
+        if matches!(cut, Err(TooDear)) && ask.method.is_safe() {
+            reply = ask.challenge(&mut self.context, now);
+        }
         echo_block1(ask, &mut reply);
         // 5 exchange, 7 message, 8 wire
         let goes_on = observer.filter(|_| reply.status.is_success());
         let owner = goes_on.map_or(Owner::Response, Owner::Notification);
-        let sent = answer_for(&mut self.context, &mut self.messages, now, ask, &reply, owner);
+        let sent = answer_for(&mut self.context, &mut self.messages, now, ask, &mut reply, owner);
         match (goes_on, observer) {
             (Some(observer), _) => self.first_notification_left(now, observer, sent, ask.confirmable),
             (None, Some(observer)) => self.end_observation(now, observer),
@@ -391,16 +393,16 @@ impl Endpoint {
     fn continue_request(&mut self, now: Instant, key: Key) {
         if let Some(serving) = self.server.exchanges.get_mut(key)
             && serving.stream.is_some()
-            && let Some(ask) = serving.ask.take()
+            && let Some(mut ask) = serving.ask.take()
         {
-            self.continue_with(now, &ask);
+            self.continue_with(now, &mut ask);
         }
     }
 
-    fn continue_with(&mut self, now: Instant, ask: &Ask) {
+    fn continue_with(&mut self, now: Instant, ask: &mut Ask) {
         let Some(block1) = ask.blocks.block1 else { return };
-        let reply = assembly::continuation(&self.context, block1);
-        answer(&mut self.context, &mut self.messages, now, ask, &reply);
+        let mut reply = assembly::continuation(&self.context, block1);
+        answer(&mut self.context, &mut self.messages, now, ask, &mut reply);
     }
 
     /// Copies the next datagram to send into `buf`, which has to hold [`limits::MAX_DATAGRAM`] bytes; one that does

@@ -106,6 +106,10 @@ pub(crate) const BUSY_MAX_AGE: u32 = 5;
 /// shortest request, which is four bytes long (RFC 9175 §2.4). Who guesses blindly needs 2^47 attempts for one address.
 pub(crate) const ECHO: usize = 6;
 
+/// Peers that have not proved their address together use at most one part in this many of each bounded table. Those that
+/// have are still served when a flood from forged addresses has taken that part.
+pub(crate) const SHARE_OF_UNPROVED: usize = 2;
+
 /// A proof of an address is remembered for one to two times this long after its last use.
 pub(crate) const PROOF_GENERATION: Duration = Duration::from_secs(1800);
 

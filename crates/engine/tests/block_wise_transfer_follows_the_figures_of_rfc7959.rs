@@ -12,7 +12,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Heard, Subject, block, datagram};
+use common::{Heard, Subject, block, closed_network, datagram};
 use coracle_engine::{Config, Event, Path, RequestRef, ResponseRef, SecurityId};
 use coracle_wire::{MessageType, Method, OptionNumber, Options, Status};
 
@@ -160,7 +160,7 @@ fn body(len: usize) -> Vec<u8> {
 }
 
 fn config(size: usize) -> Config {
-    let mut config = Config::default();
+    let mut config = closed_network();
     config.block_szx = u8::try_from(size.ilog2() - 4).unwrap();
     config
 }

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Subject, block, datagram, options_of};
+use common::{Subject, block, closed_network, datagram, options_of};
 use coracle_engine::{
     Body, BodyPolicy, Config, DropReason, Event, ExchangeError, Path, Received, RequestRef, ResponseRef,
     Topic, Window,
@@ -93,7 +93,9 @@ fn bodies_arrive_whole_both_ways() {
                 _ => {}
             }
         }
-        assert!(*runs.borrow() <= 1, "seed {seed}: run {} times", runs.borrow());
+        // What is safe is read again in larger blocks when the client has proved its address.
+        let most = if method.is_safe() { 2 } else { 1 };
+        assert!(*runs.borrow() <= most, "seed {seed}: run {} times", runs.borrow());
         assert!(network.endpoint(client).is_pristine() && network.endpoint(server).is_pristine());
     }
     assert!(answered > 40, "{answered} of 60");
@@ -174,7 +176,7 @@ fn a_body_that_is_too_large_is_refused_with_the_limit() {
 
 #[test]
 fn bodies_in_part_keep_to_their_quotas() {
-    let mut config = Config::default();
+    let mut config = closed_network();
     config.assembly_bytes_per_peer = 1000;
     config.assembly_bytes = 2500;
     let mut subject = Subject::with(config);
@@ -431,7 +433,7 @@ fn get_block(method: Method, id: u16, num: u32, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn what_is_kept_of_a_post_serves_its_further_blocks_and_then_it_is_not_run_again() {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     let first = subject.serve(&get_block(Method::POST, 1, 0, b"run"), &body(40));
     assert_eq!(first[0].block2().as_deref(), Some("0/1/16"));
     assert_eq!(first[0].message().options.get_uint(OptionNumber::SIZE2), Some(40));
@@ -487,7 +489,7 @@ fn a_new_and_shorter_answer_takes_the_place_of_the_kept_one() {
 
 #[test]
 fn kept_answers_keep_to_their_budget_the_oldest_goes_first() {
-    let mut config = Config::default();
+    let mut config = closed_network();
     config.response_body_bytes = 2000;
     let mut subject = Subject::with(config);
     for port in 1..=5 {
@@ -512,7 +514,7 @@ fn kept_answers_keep_to_their_budget_the_oldest_goes_first() {
 
 #[test]
 fn a_windowed_answer_is_asked_for_block_by_block() {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     let whole = body(100);
     let mut collected = Vec::new();
     for num in 0..7_u16 {
@@ -647,15 +649,18 @@ fn an_observed_body_in_blocks_is_whole_in_each_notification() {
         network.set_link(link);
         let state = Rc::new(RefCell::new(0_u8));
         let current = Rc::clone(&state);
-        let server = network.add_server(move |io, input| {
-            let (Input::Request { id, .. } | Input::Event(Event::Refresh { id, .. })) = input else {
-                return;
-            };
-            let body = vec![*current.borrow(); 2500];
-            let max_age = options_of(&[(OptionNumber::MAX_AGE, &[20])]);
-            let response = ResponseRef::new(Status::CONTENT, max_age.as_options(), &body);
-            let _ = io.respond(id, response.with_observe(Some(Topic(1))));
-        });
+        let server = network.add_node(
+            closed_network(),
+            Some(Box::new(move |io, input| {
+                let (Input::Request { id, .. } | Input::Event(Event::Refresh { id, .. })) = input else {
+                    return;
+                };
+                let body = vec![*current.borrow(); 2500];
+                let max_age = options_of(&[(OptionNumber::MAX_AGE, &[20])]);
+                let response = ResponseRef::new(Status::CONTENT, max_age.as_options(), &body);
+                let _ = io.respond(id, response.with_observe(Some(Topic(1))));
+            })),
+        );
         let client = network.add_client();
         let mut options = OptionsBuf::new();
         options.set_uint(OptionNumber::OBSERVE, 0);

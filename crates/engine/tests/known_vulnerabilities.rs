@@ -14,7 +14,7 @@ mod common;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use common::{Heard, Subject, block, datagram, peer};
+use common::{Heard, Subject, block, closed_network, datagram, peer};
 use coracle_engine::{
     Config, DropReason, Event, ExchangeError, ExchangeId, Path, RequestError, RequestRef, ResponseRef, Topic,
     Window, limits,
@@ -426,7 +426,7 @@ fn a_token_beyond_the_bound_is_refused() {
 /// beyond it are told to come back, and when its lifetime is over there is room for others.
 #[test]
 fn bodies_that_are_never_finished_keep_to_the_quota() {
-    let mut config = Config::default();
+    let mut config = closed_network();
     config.assembly_bytes = 100_000;
     let mut subject = Subject::with(config);
     let first = block(0, 1, 64);
@@ -458,7 +458,7 @@ fn bodies_that_are_never_finished_keep_to_the_quota() {
 /// the oldest body gives way, and the last one can be fetched to its end.
 #[test]
 fn bodies_that_are_never_fetched_give_way() {
-    let mut config = Config::default();
+    let mut config = closed_network();
     config.response_body_bytes = 100_000;
     let mut subject = Subject::with(config);
     let body: Vec<u8> = (0..2000).map(|at| (at % 251) as u8).collect();

@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{Subject, hex, to_hex};
+use common::{Subject, closed_network, hex, to_hex};
 use coracle_engine::DropReason;
 
 struct Row {
@@ -308,7 +308,7 @@ fn each_gets_its_reaction_and_is_counted() {
         .chain(options())
         .chain(blocks_and_proxies())
     {
-        let mut subject = Subject::new();
+        let mut subject = Subject::with(closed_network());
         let sent: Vec<_> = subject
             .serve(&hex(&row.datagram), b"ok")
             .iter()

@@ -14,7 +14,7 @@ mod common;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use common::{Subject, datagram, hex, lines, options_of, to_hex};
+use common::{Subject, closed_network, datagram, hex, lines, options_of, to_hex};
 use coracle_engine::{
     Config, DropReason, Event, ExchangeError, Path, RequestError, RequestRef, ResponseRef,
     TransmissionParameters,
@@ -111,7 +111,7 @@ fn a_request_may_bring_its_own_parameters() {
 /// RFC 7252 §5.2.2: acknowledged by itself after a second, then the answer in a message of its own.
 #[test]
 fn a_slow_answer_is_separate_and_sent_until_it_is_acknowledged() {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     let (id, _) = subject.receive(&hex("4101123477")).unwrap();
     assert!(subject.pass(Duration::from_millis(999)).is_empty());
     let acknowledged = subject.pass(Duration::from_millis(1));
@@ -681,7 +681,7 @@ fn bounds_of_requests_and_queues_are_told() {
 
 #[test]
 fn as_many_requests_as_the_bound_are_worked_on_and_more_are_told_to_come_back() {
-    let mut config = Config::default();
+    let mut config = closed_network();
     config.max_exchanges = 2;
     let mut subject = Subject::with(config);
     let first = subject.receive(&hex("40010001")).unwrap().0;
@@ -695,7 +695,7 @@ fn as_many_requests_as_the_bound_are_worked_on_and_more_are_told_to_come_back() 
 /// RFC 7252 §4.5: the memory of message IDs is bounded; what is not idempotent is refused before it is forgotten.
 #[test]
 fn the_memory_of_answers_keeps_to_its_budget() {
-    let mut config = Config::default();
+    let mut config = closed_network();
     config.seen_bytes = 4 * 1024;
     let mut subject = Subject::with(config);
     let mut refused = 0;

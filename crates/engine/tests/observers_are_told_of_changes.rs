@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{Heard, Subject, datagram, options_of};
+use common::{Heard, Subject, closed_network, datagram, options_of};
 use coracle_engine::{
     Config, DropReason, Event, ExchangeError, ExchangeId, Path, RequestRef, ResponseRef, Topic,
 };
@@ -231,7 +231,7 @@ fn observers_that_are_forgotten_are_told_nothing_not_even_again() {
 
 /// A subject with an observer whose registration it answered late, in a message of its own.
 fn observed_late(message_type: MessageType) -> (Subject, Heard) {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     let (id, _) = subject.receive(&observe(message_type, 1, b"t", 0)).unwrap();
     subject.pass(secs(2));
     subject.endpoint.respond(subject.now, id, state(b"0")).unwrap();
@@ -843,7 +843,7 @@ fn ten_thousand_observers_are_notified_and_forgotten() {
 /// RFC 7641 §4.1: where there is no room for observers a request is answered all the same, and requests have room.
 #[test]
 fn observers_leave_room_for_requests() {
-    let mut config = Config::default();
+    let mut config = closed_network();
     config.max_exchanges = 10;
     let mut subject = Subject::with(config);
     for port in 1..=10 {

@@ -10,7 +10,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Heard, Subject, datagram, peer};
+use common::{Heard, Subject, closed_network, datagram, peer};
 use coracle_engine::{Config, Event, ExchangeId, ResponseRef, Topic};
 use coracle_wire::{Code, MessageType, Method, OptionNumber, Options, Status};
 
@@ -35,7 +35,7 @@ fn register(subject: &mut Subject, port: u16, by: MessageType, options: &[(Optio
 
 /// A subject whose observers are the peers of these ports.
 fn observed(ports: std::ops::RangeInclusive<u16>, by: MessageType) -> Subject {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     for port in ports {
         register(&mut subject, port, by, &[]);
     }

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use coracle_engine::{Event, ExchangeError, Instant, Path, RequestRef, ResponseRef};
+use coracle_engine::{Config, Event, ExchangeError, Instant, Path, RequestRef, ResponseRef};
 use coracle_sim::{Clock, Fate, Input, Io, Link, Network, NodeId};
 use coracle_wire::{Method, Options, Status};
 
@@ -151,12 +151,15 @@ fn a_link_of_one_direction_leaves_the_other_alone() {
 #[test]
 fn amplification_is_what_an_answer_is_longer_than_its_question() {
     let mut network = Network::new(6);
-    let server = network.add_server(|io, input| {
+    let mut config = Config::default();
+    config.amplification = None;
+    let application = |io: &mut Io<'_>, input| {
         if let Input::Request { id, .. } = input {
             let response = ResponseRef::new(Status::CONTENT, Options::empty(), &[b'x'; 107]);
             io.respond(id, response).unwrap();
         }
-    });
+    };
+    let server = network.add_node(config, Some(Box::new(application)));
     let client = network.add_client();
     get(&mut network, client, server);
     network.run_for(Duration::from_secs(1));

@@ -61,6 +61,8 @@ enum Mode {
 
 struct Assembly {
     peer: Peer,
+    /// The peer has proved its address.
+    proved: bool,
     cache_key: u64,
     /// Blocks of another Content-Format do not belong to it (RFC 7959 §2.3).
     content_format: Option<ContentFormat>,
@@ -85,6 +87,8 @@ pub(crate) struct Assemblies {
     index: HashMap<(Peer, u64), Key, foldhash::fast::FixedState>,
     per_peer: HashMap<Peer, usize, foldhash::fast::FixedState>,
     bytes: usize,
+    /// Those of peers that have not proved their address.
+    unproved_bytes: usize,
 }
 
 impl Assemblies {
@@ -95,11 +99,16 @@ impl Assemblies {
             index: HashMap::with_hasher(hasher.clone()),
             per_peer: HashMap::with_hasher(hasher),
             bytes: 0,
+            unproved_bytes: 0,
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty() && self.index.is_empty() && self.per_peer.is_empty() && self.bytes == 0
+        self.table.is_empty()
+            && self.index.is_empty()
+            && self.per_peer.is_empty()
+            && self.bytes == 0
+            && self.unproved_bytes == 0
     }
 
     /// Stage 5 of the way in. The second value is a streamed exchange that a new body put an end to.
@@ -130,7 +139,7 @@ impl Assemblies {
                     None,
                 );
             };
-            return (self.next(context, now, key, block, &part), None);
+            return (self.next(context, now, ask, (key, block), &part), None);
         }
         let ended = known.and_then(|key| self.remove(context, key));
         if block.more() {
@@ -171,22 +180,23 @@ impl Assemblies {
         };
         let assembly = Assembly {
             peer: ask.path.peer(),
+            proved: ask.is_proved(),
             cache_key: ask.cache_key,
             content_format: options.content_format(),
             received: 0,
             mode,
         };
         let cost = assembly.cost();
-        if !self.has_room(context, &assembly.peer, cost + payload.len()) {
-            return busy();
+        if let Err(full) = self.check_room(context, ask, cost + payload.len()) {
+            return full;
         }
         let streams = matches!(assembly.mode, Mode::Stream { .. });
-        let (peer, id) = (assembly.peer, (assembly.peer, assembly.cache_key));
+        let id = (assembly.peer, assembly.cache_key);
         let Ok(key) = self.table.insert(assembly) else {
-            return busy();
+            return no_room(ask);
         };
         self.index.insert(id, key);
-        self.charge(&peer, cost);
+        self.charge(&id.0, ask.is_proved(), cost);
         self.append(context, now, key, payload);
         if streams {
             Inbound::StreamStart(key)
@@ -199,14 +209,17 @@ impl Assemblies {
         &mut self,
         context: &mut Context,
         now: Instant,
-        key: Key,
-        block: BlockOption,
+        ask: &Ask,
+        (key, block): (Key, BlockOption),
         part: &Part<'_>,
     ) -> Inbound {
         let payload = part.payload;
-        let Some(assembly) = self.table.get(key) else {
+        let Some(assembly) = self.table.get_mut(key) else {
             return busy();
         };
+        if ask.is_proved() && !core::mem::replace(&mut assembly.proved, true) {
+            self.unproved_bytes -= assembly.cost();
+        }
         if assembly.content_format != part.options.content_format() {
             return refuse(
                 Status::REQUEST_ENTITY_INCOMPLETE,
@@ -250,9 +263,8 @@ impl Assemblies {
             self.remove(context, key);
             return too_large(limit);
         }
-        let peer = assembly.peer;
-        if !self.has_room(context, &peer, payload.len()) {
-            return busy();
+        if let Err(full) = self.check_room(context, ask, payload.len()) {
+            return full;
         }
         self.append(context, now, key, payload);
         if block.more() {
@@ -285,19 +297,29 @@ impl Assemblies {
             .arm(TimerKey::Assembly(key), now + context.config.block_lifetime);
         if let Mode::Collect { body, .. } = &mut assembly.mode {
             body.extend_from_slice(payload);
-            let peer = assembly.peer;
-            self.charge(&peer, payload.len());
+            let (peer, proved) = (assembly.peer, assembly.proved);
+            self.charge(&peer, proved, payload.len());
         }
     }
 
-    fn has_room(&self, context: &Context, peer: &Peer, wanted: usize) -> bool {
-        let used = self.per_peer.get(peer).copied().unwrap_or(0);
-        used + wanted <= context.config.assembly_bytes_per_peer
-            && self.bytes + wanted <= context.config.assembly_bytes
+    fn check_room(&self, context: &Context, ask: &Ask, wanted: usize) -> Result<(), Inbound> {
+        let config = &context.config;
+        let of_peer = self.per_peer.get(&ask.path.peer()).copied().unwrap_or(0);
+        if of_peer + wanted > config.assembly_bytes_per_peer {
+            return Err(busy());
+        }
+        let share = config.assembly_bytes / limits::SHARE_OF_UNPROVED;
+        let in_share = ask.is_proved() || self.unproved_bytes + wanted <= share;
+        if in_share && self.bytes + wanted <= config.assembly_bytes {
+            Ok(())
+        } else {
+            Err(no_room(ask))
+        }
     }
 
-    fn charge(&mut self, peer: &Peer, bytes: usize) {
+    fn charge(&mut self, peer: &Peer, proved: bool, bytes: usize) {
         self.bytes += bytes;
+        self.unproved_bytes += if proved { 0 } else { bytes };
         *self.per_peer.entry(*peer).or_insert(0) += bytes;
     }
 
@@ -331,6 +353,7 @@ impl Assemblies {
         self.index.give_back();
         let cost = assembly.cost();
         self.bytes -= cost;
+        self.unproved_bytes -= if assembly.proved { 0 } else { cost };
         if let Some(used) = self.per_peer.get_mut(&assembly.peer) {
             *used -= cost;
             if *used == 0 {
@@ -366,9 +389,11 @@ fn too_large(limit: usize) -> Inbound {
 }
 
 fn busy() -> Inbound {
-    refuse(
-        Status::SERVICE_UNAVAILABLE,
-        DropReason::Busy,
-        "no room for another body",
-    )
+    refuse(Status::SERVICE_UNAVAILABLE, DropReason::Busy, NO_ROOM)
 }
+
+fn no_room(ask: &Ask) -> Inbound {
+    Inbound::Refuse(Refusal::no_room(ask, NO_ROOM))
+}
+
+const NO_ROOM: &str = "no room for another body";

@@ -7,7 +7,8 @@ use hashbrown::HashMap;
 
 use coracle_wire::{BlockOption, Method, OptionNumber, OptionsBuf, Status};
 
-use crate::block::block_at;
+use crate::amplification::{Echo, Room};
+use crate::block::slicing::{Limit, Source, Uncut, cut};
 use crate::context::Context;
 use crate::exchange::admission::Refusal;
 use crate::exchange::reply::Reply;
@@ -23,6 +24,8 @@ use crate::values::Window;
 
 struct Stored {
     peer: Peer,
+    /// The peer had proved its address.
+    proved: bool,
     cache_key: u64,
     payload_key: Option<u64>,
     status: Status,
@@ -46,18 +49,41 @@ pub(crate) struct Asked {
     pub(crate) block2: Option<BlockOption>,
     /// The request carries a block of its own body, so that it asks for no block kept.
     pub(crate) sends: bool,
+    /// How much of an answer is paid for.
+    pub(crate) room: Option<Room>,
 }
+
+/// Not even the smallest part of an answer is paid for (RFC 9175 §2.4).
+#[derive(Debug)]
+pub(crate) struct TooDear;
+
+const NO_SUCH_BLOCK: &str = "there is no such block";
 
 impl Asked {
     /// What a request asks for.
     pub(crate) fn of(ask: &Ask) -> Asked {
+        let sends = ask.blocks.block1.is_some();
+        // The answer to a block says which (RFC 7959 §2.3): two bytes and a number of up to three.
+        let block1 = if sends { 5 } else { 0 };
+        let room = ask.room().map(|room| Room {
+            bytes: room.bytes.saturating_sub(block1),
+            ..room
+        });
         Asked {
             peer: ask.path.peer(),
             cache_key: ask.cache_key,
             payload_key: ask.payload_key,
             block2: ask.blocks.block2,
-            sends: ask.blocks.block1.is_some(),
+            sends,
+            room,
         }
+    }
+
+    fn limit<'e>(&self, echo: &'e dyn Fn() -> Echo) -> Option<Limit<'e>> {
+        self.room.map(|room| Limit {
+            bytes: room.bytes,
+            echo: room.asks.then_some(echo),
+        })
     }
 }
 
@@ -65,6 +91,15 @@ impl Asked {
 pub(crate) struct Bodies {
     table: Slab<Stored>,
     index: HashMap<(Peer, u64), Key, foldhash::fast::FixedState>,
+    /// Those of peers that have proved their address,
+    proved: Shelf,
+    /// and of those that have not.
+    unproved: Shelf,
+}
+
+/// Bodies, the oldest first; some of them may be gone.
+#[derive(Default)]
+struct Shelf {
     by_age: VecDeque<Key>,
     bytes: usize,
 }
@@ -74,13 +109,13 @@ impl Bodies {
         Bodies {
             table: Slab::new(context.config.response_body_bytes / limits::BODY_OVERHEAD),
             index: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(context.random_u64())),
-            by_age: VecDeque::new(),
-            bytes: 0,
+            proved: Shelf::default(),
+            unproved: Shelf::default(),
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty() && self.index.is_empty() && self.bytes == 0
+        self.table.is_empty() && self.index.is_empty() && self.bytes() == 0
     }
 
     /// Stage 4 of the way out: cuts the block that is asked for, and keeps the body when more will be.
@@ -91,42 +126,40 @@ impl Bodies {
         asked: &Asked,
         reply: &mut Reply<'_>,
         window: Option<Window>,
-    ) {
-        let offset_of_payload = window.map_or(0, |window| window.offset);
-        let total = window.map_or(reply.payload.len() as u64, |window| window.total);
+    ) -> Result<(), TooDear> {
+        let body = Source {
+            bytes: reply.payload,
+            at: window.map_or(0, |window| window.offset),
+            total: window.map_or(reply.payload.len() as u64, |window| window.total),
+            tags: window.is_none(),
+        };
         let szx = asked.block2.map_or(context.config.block_szx, |block| {
             block.szx().min(context.config.block_szx)
         });
         let offset = asked.block2.map_or(0, BlockOption::offset);
-        let size = 16_u64 << szx;
         let wanted = asked.block2.is_some() && reply.status.is_success();
         if offset == 0 {
             // A new answer: whatever was kept of the one before is out of date.
             self.forget(context, asked);
         }
-        if !wanted && total <= size {
-            return;
+        let fits = !reply.status.is_success() || asked.room.is_none_or(|room| reply.len() <= room.bytes);
+        if !wanted && body.total <= 16 << szx && (fits || body.total == 0) {
+            return if fits { Ok(()) } else { Err(TooDear) };
         }
-        if offset > 0 && offset >= total {
-            return reply.replace(Status::BAD_REQUEST, "there is no such block");
+        let echo: &dyn Fn() -> Echo = &|| context.amplification.echo(now, asked.peer.address);
+        match cut(reply, body, (offset, szx), asked.limit(echo)) {
+            Ok(block) if window.is_none() && block.more() => {
+                self.keep(context, now, asked, reply, body.bytes)
+            }
+            Ok(_) => {}
+            Err(Uncut::Beyond) => reply.replace(Status::BAD_REQUEST, NO_SUCH_BLOCK),
+            Err(Uncut::Missing) => reply.replace(Status::INTERNAL_SERVER_ERROR, "the block was not given"),
+            Err(Uncut::TooLong) => {
+                reply.replace(Status::INTERNAL_SERVER_ERROR, "too long for block-wise transfer");
+            }
+            Err(Uncut::TooDear) => return Err(TooDear),
         }
-        let end = total.min(offset + size);
-        let Some(slice) = part(reply.payload, offset_of_payload, offset, end) else {
-            return reply.replace(Status::INTERNAL_SERVER_ERROR, "the block was not given");
-        };
-        // A body whose last block has no number is refused with its first, not after a gigabyte.
-        let last = block_at(total.saturating_sub(1), false, szx);
-        let Some((block, _)) = block_at(offset, end < total, szx).zip(last) else {
-            return reply.replace(Status::INTERNAL_SERVER_ERROR, "too long for block-wise transfer");
-        };
-        if block.more() || block.num() > 0 {
-            tag(reply, window.is_none());
-        }
-        if window.is_none() && block.more() {
-            self.keep(context, now, asked, reply);
-        }
-        reply.payload = slice;
-        mark(reply, block, total);
+        Ok(())
     }
 
     /// Stage 5 of the way in: a further block of a body that was kept. `None`: the application is asked.
@@ -135,7 +168,7 @@ impl Bodies {
         context: &mut Context,
         now: Instant,
         asked: &Asked,
-    ) -> Option<Reply<'_>> {
+    ) -> Option<Result<Reply<'_>, TooDear>> {
         let block2 = asked.block2.filter(|block| block.num() > 0 && !asked.sends)?;
         let key = *self.index.get(&(asked.peer, asked.cache_key))?;
         let differs =
@@ -145,48 +178,68 @@ impl Bodies {
             .timers
             .arm(TimerKey::Body(key), now + context.config.block_lifetime);
         let szx = block2.szx().min(context.config.block_szx);
-        let (total, offset) = (stored.body.len() as u64, block2.offset());
-        let end = total.min(offset + (16_u64 << szx));
-        let slice = part(&stored.body, 0, offset, end).filter(|slice| !slice.is_empty());
-        let block = block_at(offset, end < total, szx);
-        let Some((slice, block)) = slice.zip(block) else {
-            return Some(Reply::new(Status::BAD_REQUEST, b"there is no such block"));
+        let mut reply = Reply::with_options(stored.status, stored.options.as_options(), &[]);
+        let body = Source {
+            bytes: &stored.body,
+            at: 0,
+            total: stored.body.len() as u64,
+            tags: false,
         };
-        let mut reply = Reply::with_options(stored.status, stored.options.as_options(), slice);
-        mark(&mut reply, block, total);
-        Some(reply)
+        let echo: &dyn Fn() -> Echo = &|| context.amplification.echo(now, asked.peer.address);
+        Some(
+            match cut(&mut reply, body, (block2.offset(), szx), asked.limit(echo)) {
+                Ok(_) => Ok(reply),
+                Err(Uncut::TooDear) => Err(TooDear),
+                Err(_) => Ok(Reply::new(Status::BAD_REQUEST, NO_SUCH_BLOCK.as_bytes())),
+            },
+        )
     }
 
-    fn keep(&mut self, context: &mut Context, now: Instant, asked: &Asked, reply: &Reply<'_>) {
+    fn keep(&mut self, context: &mut Context, now: Instant, asked: &Asked, reply: &Reply<'_>, body: &[u8]) {
         self.forget(context, asked);
         let mut options = OptionsBuf::from(reply.options());
-        // RFC 7959 §2.6: further blocks are no notifications.
-        options.remove(OptionNumber::OBSERVE);
+        // RFC 7959 §2.6: further blocks are no notifications. The others are each block's own.
+        const OF_ONE: [OptionNumber; 4] = [
+            OptionNumber::OBSERVE,
+            OptionNumber::BLOCK2,
+            OptionNumber::SIZE2,
+            OptionNumber::ECHO,
+        ];
+        options.retain(|option| !OF_ONE.contains(&option.number));
         let stored = Stored {
             peer: asked.peer,
+            proved: asked.room.is_none(),
             cache_key: asked.cache_key,
             payload_key: asked.payload_key,
             status: reply.status,
             options,
-            body: Vec::from(reply.payload),
+            body: Vec::from(body),
         };
         let cost = stored.cost();
-        if cost > context.config.response_body_bytes {
+        let (proved, budget) = (stored.proved, context.config.response_body_bytes);
+        let most = if proved {
+            budget
+        } else {
+            budget / limits::SHARE_OF_UNPROVED
+        };
+        if cost > most {
             // Not kept: each block is asked of the application.
             return;
         }
-        while self.bytes + cost > context.config.response_body_bytes || self.table.is_full() {
-            let Some(oldest) = self.by_age.pop_front() else {
-                return;
-            };
+        while self.bytes() + cost > budget || self.shelf(proved).bytes + cost > most || self.table.is_full() {
+            // Who has not proved the address gives way to all, and to nobody else.
+            let oldest = self.unproved.by_age.pop_front();
+            let oldest = oldest.or_else(|| proved.then(|| self.proved.by_age.pop_front())?);
+            let Some(oldest) = oldest else { return };
             self.remove(context, oldest);
         }
         let Ok(key) = self.table.insert(stored) else {
             return;
         };
         self.index.insert((asked.peer, asked.cache_key), key);
-        self.by_age.push_back(key);
-        self.bytes += cost;
+        let shelf = self.shelf(proved);
+        shelf.by_age.push_back(key);
+        shelf.bytes += cost;
         context
             .timers
             .arm(TimerKey::Body(key), now + context.config.block_lifetime);
@@ -205,15 +258,33 @@ impl Bodies {
         context.timers.disarm(TimerKey::Body(key));
         self.index.remove(&(stored.peer, stored.cache_key));
         self.index.give_back();
-        self.bytes -= stored.cost();
         let table = &self.table;
-        while self.by_age.front().is_some_and(|oldest| !table.contains(*oldest)) {
-            self.by_age.pop_front();
+        let shelf = if stored.proved {
+            &mut self.proved
+        } else {
+            &mut self.unproved
+        };
+        shelf.bytes -= stored.cost();
+        let by_age = &mut shelf.by_age;
+        while by_age.front().is_some_and(|oldest| !table.contains(*oldest)) {
+            by_age.pop_front();
         }
-        if self.by_age.len() > 2 * table.len() + 16 {
-            self.by_age.retain(|key| table.contains(*key));
+        if by_age.len() > 2 * table.len() + 16 {
+            by_age.retain(|key| table.contains(*key));
         }
-        self.by_age.give_back();
+        by_age.give_back();
+    }
+
+    fn bytes(&self) -> usize {
+        self.proved.bytes + self.unproved.bytes
+    }
+
+    fn shelf(&mut self, proved: bool) -> &mut Shelf {
+        if proved {
+            &mut self.proved
+        } else {
+            &mut self.unproved
+        }
     }
 }
 
@@ -230,50 +301,4 @@ pub(crate) fn lost_body(ask: &Ask, payload: &[u8]) -> Option<Refusal> {
             "the answer is not kept any more",
         )
     })
-}
-
-/// The bytes from `from` to `to` of a body of which `payload` begins at `offset`.
-fn part(payload: &[u8], offset: u64, from: u64, to: u64) -> Option<&[u8]> {
-    let start = usize::try_from(from.checked_sub(offset)?).ok()?;
-    let end = usize::try_from(to.checked_sub(offset)?).ok()?;
-    payload.get(start..end)
-}
-
-/// The options that tell about a block (RFC 7959 §2.2, §4).
-fn mark(reply: &mut Reply<'_>, block: BlockOption, total: u64) {
-    reply.set(OptionNumber::BLOCK2, &block.encode());
-    if block.num() == 0 && block.more() {
-        reply.set_uint(OptionNumber::SIZE2, total);
-    }
-}
-
-/// Gives a body in blocks an ETag of its content, so that the receiver can tell whether the blocks belong together
-/// (RFC 7959 §2.4). Where the application gave one it stands.
-fn tag(reply: &mut Reply<'_>, whole: bool) {
-    if !whole || reply.status != Status::CONTENT || reply.options().contains(OptionNumber::ETAG) {
-        return;
-    }
-    // 64-bit FNV-1a over words: it has to be the same after a restart, and tells versions apart, not attackers.
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for chunk in reply.payload.chunks(8) {
-        let mut word = [0; 8];
-        word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
-        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x0000_0100_0000_01b3);
-        hash ^= hash >> 32;
-    }
-    hash ^= reply.payload.len() as u64;
-    reply.set(OptionNumber::ETAG, &hash.to_be_bytes());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_is_within_what_was_given() {
-        assert_eq!(part(b"cdef", 2, 3, 5), Some(&b"de"[..]));
-        assert_eq!(part(b"cdef", 2, 1, 3), None);
-        assert_eq!(part(b"cdef", 2, 4, 7), None);
-        assert_eq!(part(b"", 0, 0, 0), Some(&b""[..]));
-    }
 }

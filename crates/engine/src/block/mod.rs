@@ -2,6 +2,7 @@
 
 pub(crate) mod assembly;
 pub(crate) mod bodies;
+mod slicing;
 pub(crate) mod transfer;
 
 use core::hash::{BuildHasher, Hash, Hasher};

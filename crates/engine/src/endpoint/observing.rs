@@ -220,7 +220,8 @@ impl Endpoint {
         }
         let mut reply = shown.reply();
         // 4 block
-        self.bodies
+        let _ = self
+            .bodies
             .outbound(&mut self.context, now, &asked, &mut reply, shown.window);
         let message = Message {
             message_type: if confirmable {
@@ -286,7 +287,8 @@ impl Endpoint {
         }
         // 4 block
         let asked = group.asked_by(peer);
-        self.bodies
+        let _ = self
+            .bodies
             .outbound(&mut self.context, now, &asked, &mut reply, window);
         let sending = Sending {
             path: group.way_to(peer),

@@ -139,7 +139,7 @@ impl Endpoint {
 
     /// The next message of a streamed request takes the place of the one before, which is acknowledged at last.
     pub(super) fn replace_ask(&mut self, now: Instant, exchange: Key, ask: &Ask) {
-        if let Some(before) = self.server.replace_ask(&self.context, now, exchange, ask) {
+        if let Some(mut before) = self.server.replace_ask(&self.context, now, exchange, ask) {
             before.acknowledge(&mut self.context, &mut self.messages);
         }
     }
@@ -165,7 +165,7 @@ impl Endpoint {
 
     /// A part of a streamed body came again under another message ID: it was taken before, so either its consumer
     /// still works on it, or the answer to it was lost.
-    pub(super) fn repeat_part(&mut self, now: Instant, ask: &Ask, exchange: Key) {
+    pub(super) fn repeat_part(&mut self, now: Instant, ask: &mut Ask, exchange: Key) {
         if self.server.is_working(exchange) {
             self.replace_ask(now, exchange, ask);
         } else {

@@ -33,12 +33,12 @@ impl Endpoint {
         let blocks = [ask.blocks.block1, ask.blocks.block2];
         let goes_on = blocks.into_iter().flatten().any(|block| block.num() > 0);
         let closed = self.closing && !goes_on;
-        if !room || closed || !self.server.has_room(&self.context, &ask.path.peer()) {
-            return Err(Refusal::new(
-                Status::SERVICE_UNAVAILABLE,
-                DropReason::Busy,
-                "busy, try again later",
-            ));
+        let text = "busy, try again later";
+        if closed || self.server.is_peer_full(&self.context, &ask.path.peer()) {
+            return Err(Refusal::new(Status::SERVICE_UNAVAILABLE, DropReason::Busy, text));
+        }
+        if !room || !self.server.has_room(&self.context, ask) {
+            return Err(Refusal::no_room(ask, text));
         }
         Ok(())
     }

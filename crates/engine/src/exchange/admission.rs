@@ -7,6 +7,7 @@ use coracle_wire::{BlockError, BlockOption, Method, OptionNumber, OptionRef, Opt
 
 use crate::block::{CacheKey, NumberSet};
 use crate::config::Config;
+use crate::exchange::server::Ask;
 use crate::stats::DropReason;
 
 /// Critical options that the engine or its users' framework understands in a request, and that no response is defined
@@ -53,6 +54,17 @@ impl Refusal {
             diagnostic: String::from(diagnostic),
             size1: None,
         }
+    }
+
+    /// There is no room for what this request needs. Who has not proved the address is asked to, as those who have are
+    /// served longer; others are asked to come back later.
+    pub(crate) fn no_room(ask: &Ask, diagnostic: &str) -> Refusal {
+        let status = if ask.is_proved() || ask.path.multicast {
+            Status::SERVICE_UNAVAILABLE
+        } else {
+            Status::UNAUTHORIZED
+        };
+        Refusal::new(status, DropReason::Busy, diagnostic)
     }
 }
 

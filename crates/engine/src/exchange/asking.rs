@@ -282,16 +282,13 @@ impl Asking {
         }
         match Download::begin(message, status, blocks, (self.start(), self.max_body)) {
             None => Outcome::done(status, message),
-            Some(Ok(mut download)) => {
+            Some(Ok(download)) => {
                 let larger = self.larger(context, message, blocks);
-                if let Some(szx) = larger {
-                    self.enlarged = true;
-                    download.begin_again_in(szx);
-                }
                 let download = self.download.insert(download);
                 let outcome = match larger {
+                    Some(szx) => self.enlarge(szx),
                     None if self.streams_answer => download.first_part(blocks),
-                    _ => Outcome::Next,
+                    None => Outcome::Next,
                 };
                 self.progress(context, key);
                 outcome
@@ -300,20 +297,33 @@ impl Asking {
         }
     }
 
-    /// The block size to ask for from the first block on again, where a server gave a smaller one together with an Echo
+    /// The block size to ask for from the first block on again, where a server gives a smaller one together with an Echo
     /// value: it does so as long as we have not proved our address (RFC 9175 §2.4), which the next request does. Once,
-    /// and only where asking again runs nothing twice.
+    /// and only where asking again runs nothing twice. The first blocks may have had no space for the Echo option.
     fn larger(&self, context: &Context, message: &Message<'_>, blocks: Blocks) -> Option<u8> {
         let wanted = match self.options.as_options().block2() {
             Some(Ok(block)) => block.szx(),
             _ => context.config.block_szx,
         };
-        let is_first = blocks
+        let smaller = blocks
             .block2
-            .is_some_and(|block| block.offset() == self.start() && block.more() && block.szx() < wanted);
+            .is_some_and(|block| block.more() && block.szx() < wanted);
         let may = self.method.is_safe() && self.upload.is_none() && !self.enlarged;
         let echoes = echoes::value(message.options).is_some() && !self.options.contains(OptionNumber::ECHO);
-        (is_first && may && echoes).then_some(wanted)
+        (smaller && may && echoes).then_some(wanted)
+    }
+
+    /// Asks for the answer in blocks of this size, from the first one on. For an observation that is a registration, so
+    /// that the answer has a place in the order of notifications.
+    fn enlarge(&mut self, szx: u8) -> Outcome {
+        self.enlarged = true;
+        match &mut self.download {
+            Some(download) if self.observation.is_none() => {
+                download.begin_again_in(szx);
+                Outcome::Next
+            }
+            _ => Outcome::Again,
+        }
     }
 
     /// A response while the request's body is under way. `None`: it is the final one.
@@ -373,8 +383,10 @@ impl Asking {
             }
             Ok(Downloaded::Changed) if in_parts => Outcome::Failed(ExchangeError::BodyChanged),
             Ok(Downloaded::Next) => {
+                let larger = self.larger(context, message, blocks);
+                let outcome = larger.map_or(Outcome::Next, |szx| self.enlarge(szx));
                 self.progress(context, key);
-                Outcome::Next
+                outcome
             }
             Ok(Downloaded::Whole) => {
                 self.progress(context, key);

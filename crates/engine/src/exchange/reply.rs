@@ -4,6 +4,7 @@ use coracle_wire::{OptionNumber, Options, OptionsBuf, Status};
 
 use crate::values::ResponseRef;
 
+#[derive(Clone)]
 pub(crate) struct Reply<'a> {
     pub(crate) status: Status,
     base: Options<'a>,
@@ -58,6 +59,54 @@ impl<'a> Reply<'a> {
         self.extended
             .get_or_insert_with(|| OptionsBuf::from(base))
             .set_uint(number, value);
+    }
+
+    pub(crate) fn remove(&mut self, number: OptionNumber) {
+        let base = self.base;
+        self.extended
+            .get_or_insert_with(|| OptionsBuf::from(base))
+            .remove(number);
+    }
+
+    fn retain(&mut self, kept: &[OptionNumber]) {
+        let base = self.base;
+        self.extended
+            .get_or_insert_with(|| OptionsBuf::from(base))
+            .retain(|option| kept.contains(&option.number));
+    }
+
+    /// The length of the options and of the payload with its marker, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        let marker = usize::from(!self.payload.is_empty());
+        self.options().as_bytes().len() + marker + self.payload.len()
+    }
+
+    /// Leaves out what does not fit into so many bytes: of a diagnostic payload the end, of another the whole, then the
+    /// options that only tell more about the answer.
+    pub(crate) fn fit(&mut self, room: usize) {
+        if self.len() <= room {
+            return;
+        }
+        let left = room.saturating_sub(self.options().as_bytes().len() + 1);
+        let is_text = !self.status.is_success() && !self.options().contains(OptionNumber::CONTENT_FORMAT);
+        match core::str::from_utf8(self.payload) {
+            Ok(text) if is_text && left > 0 => {
+                let end = text.floor_char_boundary(left);
+                self.payload = self.payload.get(..end).unwrap_or_default();
+            }
+            _ => {
+                self.payload = &[];
+                self.remove(OptionNumber::CONTENT_FORMAT);
+            }
+        }
+        const SAY_WHAT_IT_IS: [OptionNumber; 3] =
+            [OptionNumber::OBSERVE, OptionNumber::BLOCK1, OptionNumber::ECHO];
+        if self.len() > room {
+            self.retain(&SAY_WHAT_IT_IS);
+        }
+        if self.len() > room {
+            self.remove(OptionNumber::ECHO);
+        }
     }
 
     /// Puts an error in place of the response.

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use coracle_wire::{BlockOption, Code, Message, MessageId, MessageType, Method, OptionNumber, Status, Token};
 
-use crate::amplification::Allowance;
+use crate::amplification::{Allowance, Room};
 use crate::context::Context;
 use crate::exchange::admission::{Blocks, Reading, Refusal};
 use crate::exchange::reply::Reply;
@@ -18,6 +18,9 @@ use crate::stats::DropReason;
 use crate::tables::GiveBack;
 use crate::time::Instant;
 use crate::values::OwnedRequest;
+
+/// The length of a message without token, options and payload, in bytes (RFC 7252 §3).
+const EMPTY_MESSAGE: usize = 4;
 
 /// A token of a peer's choice: usually up to 8 bytes, longer as RFC 8974 allows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -106,9 +109,37 @@ impl Ask {
         }
     }
 
+    /// The peer has proved its address, or need not.
+    pub(crate) fn is_proved(&self) -> bool {
+        self.allowance.is_unlimited()
+    }
+
+    /// How much of an answer is paid for; `None`: all of it.
+    pub(crate) fn room(&self) -> Option<Room> {
+        let header = Message {
+            token: self.token.as_bytes(),
+            ..Message::empty(MessageType::NonConfirmable, self.id)
+        };
+        self.allowance.left().map(|left| Room {
+            bytes: left.saturating_sub(header.encoded_len()),
+            asks: !self.confirmable || !self.acknowledged,
+        })
+    }
+
+    /// Asks for a proof of the address in place of an answer (RFC 9175 §2.4).
+    pub(crate) fn challenge(&self, context: &mut Context, now: Instant) -> Reply<'static> {
+        let mut reply = Reply::new(Status::UNAUTHORIZED, &[]);
+        let echo = context.amplification.echo(now, self.path.remote);
+        reply.set(OptionNumber::ECHO, &echo);
+        context.stats.challenges += 1;
+        reply
+    }
+
     /// Acknowledges a message by itself, unless that has been done.
-    pub(crate) fn acknowledge(&self, context: &mut Context, messages: &mut MessageLayer) {
+    pub(crate) fn acknowledge(&mut self, context: &mut Context, messages: &mut MessageLayer) {
         if self.confirmable && !self.acknowledged {
+            self.acknowledged = true;
+            self.allowance.spend(&mut context.stats, EMPTY_MESSAGE);
             messages.acknowledge(context, &self.path, self.id, self.seen);
         }
     }
@@ -119,6 +150,8 @@ pub(crate) struct Serving {
     peer: Peer,
     /// It counts among those of its peer.
     counted: bool,
+    /// The peer had proved its address, or else it counts among those that have not.
+    proved: bool,
     /// The message that waits for an answer. Missing when the application answered, or between two blocks.
     pub(crate) ask: Option<Ask>,
     /// The assembly that streams the body.
@@ -140,6 +173,8 @@ pub(crate) struct Server {
     pub(crate) exchanges: Slab<Serving>,
     /// How many of them each peer has, of those that were not answered at once.
     per_peer: HashMap<Peer, usize, foldhash::fast::FixedState>,
+    /// How many of them peers have that have not proved their address.
+    unproved: usize,
     /// The one that was opened last: most are answered before the next, and are never counted.
     newest: Option<Newest>,
     /// When to acknowledge, in order; entries that are answered are passed over.
@@ -151,6 +186,7 @@ impl Server {
         Server {
             exchanges: Slab::new(context.config.max_exchanges),
             per_peer: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(context.random_u64())),
+            unproved: 0,
             newest: None,
             acknowledgements: VecDeque::new(),
         }
@@ -161,11 +197,16 @@ impl Server {
         self.exchanges.is_empty() && self.per_peer.is_empty()
     }
 
-    /// Whether one more request of this peer can be worked on: no peer takes all the room.
-    pub(crate) fn has_room(&mut self, context: &Context, peer: &Peer) -> bool {
+    /// Whether this peer has as many requests worked on as one may: no peer takes all the room.
+    pub(crate) fn is_peer_full(&mut self, context: &Context, peer: &Peer) -> bool {
         self.settle_newest();
-        let of_peer = self.per_peer.get(peer).copied().unwrap_or(0);
-        !self.exchanges.is_full() && of_peer < context.config.max_exchanges_per_peer
+        self.per_peer.get(peer).copied().unwrap_or(0) >= context.config.max_exchanges_per_peer
+    }
+
+    /// Whether one more request can be worked on.
+    pub(crate) fn has_room(&self, context: &Context, ask: &Ask) -> bool {
+        let share = context.config.max_exchanges / limits::SHARE_OF_UNPROVED;
+        (ask.is_proved() || self.unproved < share) && !self.exchanges.is_full()
     }
 
     /// Counts the exchange that was opened last, if it is still worked on, and has it acknowledged in time.
@@ -189,6 +230,7 @@ impl Server {
         let Some(serving) = self.exchanges.get(key) else {
             return false;
         };
+        self.unproved -= usize::from(!serving.proved);
         if serving.counted
             && let Some(of_peer) = self.per_peer.get_mut(&serving.peer)
         {
@@ -207,11 +249,13 @@ impl Server {
         let serving = Serving {
             peer: ask.path.peer(),
             counted: false,
+            proved: ask.is_proved(),
             ask: Some(ask.clone()),
             stream: None,
             registration: None,
         };
         let key = self.exchanges.insert(serving).ok()?;
+        self.unproved += usize::from(!ask.is_proved());
         self.newest = Some(Newest {
             key,
             id: ask.id,
@@ -287,8 +331,7 @@ impl Server {
                 .get_mut(key)
                 .and_then(|serving| serving.ask.as_mut())
             {
-                ask.acknowledged = true;
-                messages.acknowledge(context, &ask.path, ask.id, ask.seen);
+                ask.acknowledge(context, messages);
             }
             self.pass_answered();
         }
@@ -312,8 +355,8 @@ pub(crate) fn answer(
     context: &mut Context,
     messages: &mut MessageLayer,
     now: Instant,
-    ask: &Ask,
-    reply: &Reply<'_>,
+    ask: &mut Ask,
+    reply: &mut Reply<'_>,
 ) {
     answer_for(context, messages, now, ask, reply, Owner::Response);
 }
@@ -323,8 +366,8 @@ pub(crate) fn answer_for(
     context: &mut Context,
     messages: &mut MessageLayer,
     now: Instant,
-    ask: &Ask,
-    reply: &Reply<'_>,
+    ask: &mut Ask,
+    reply: &mut Reply<'_>,
     owner: Owner,
 ) -> Option<Key> {
     if ask.is_unwanted(reply.status, reply.payload.is_empty()) {
@@ -333,8 +376,14 @@ pub(crate) fn answer_for(
         return None;
     }
     let piggybacked = ask.confirmable && !ask.acknowledged;
+    let mut confirmable = ask.confirmable;
+    if let Some(room) = ask.room() {
+        reply.fit(room.bytes);
+        // RFC 9175 §2.4: what asks for a proof is never sent again.
+        confirmable &= !reply.options().contains(OptionNumber::ECHO);
+    }
     let message = Message {
-        message_type: match (piggybacked, ask.confirmable) {
+        message_type: match (piggybacked, confirmable) {
             (true, _) => MessageType::Acknowledgement,
             (false, true) => MessageType::Confirmable,
             (false, false) => MessageType::NonConfirmable,
@@ -346,12 +395,14 @@ pub(crate) fn answer_for(
         payload: reply.payload,
     };
     if piggybacked {
-        messages.reply(context, &ask.path, ask.seen, &message);
+        if ask.allowance.spend(&mut context.stats, message.encoded_len()) {
+            messages.reply(context, &ask.path, ask.seen, &message);
+        }
         return None;
     }
     let sending = Sending {
         path: ask.path.back(),
-        confirmable: ask.confirmable,
+        confirmable,
         owner,
         parameters: context.config.transmission,
         resume: None,
@@ -391,6 +442,10 @@ pub(crate) fn refuse(
     context.stats.drop_for(refusal.reason);
     messages.relax(&mut ask.seen);
     context.stats.refuse(refusal.status);
+    if refusal.status == Status::UNAUTHORIZED {
+        let mut challenge = ask.challenge(context, now);
+        return answer(context, messages, now, ask, &mut challenge);
+    }
     let end = refusal.diagnostic.floor_char_boundary(limits::MAX_DIAGNOSTIC);
     let diagnostic = refusal.diagnostic.get(..end).unwrap_or_default();
     let mut reply = Reply::new(refusal.status, diagnostic.as_bytes());
@@ -402,7 +457,7 @@ pub(crate) fn refuse(
         reply.set_uint(OptionNumber::SIZE1, limit as u64);
     }
     echo_block1(ask, &mut reply);
-    answer(context, messages, now, ask, &reply);
+    answer(context, messages, now, ask, &mut reply);
 }
 
 #[cfg(test)]

@@ -68,7 +68,10 @@ impl Group {
         Group {
             topic,
             request,
-            asked: Asked::of(ask),
+            asked: Asked {
+                room: None,
+                ..Asked::of(ask)
+            },
             format: format_of(response),
             personal: response.personal,
             alone: response.personal,

@@ -119,6 +119,13 @@ pub fn peer(port: u16) -> Path {
     }
 }
 
+/// For tests about something else than what an address must prove before it gets long answers.
+pub fn closed_network() -> Config {
+    let mut config = Config::default();
+    config.amplification = None;
+    config
+}
+
 impl Subject {
     pub fn new() -> Subject {
         Subject::with(Config::default())
