@@ -42,15 +42,16 @@ pub(crate) enum Takes {
 }
 
 impl Meta {
-    /// What can be said against a request by its options alone, the most severe first.
-    pub(crate) fn admit(&self, method: Method, options: Options<'_>) -> Result<(Takes, Wishes), Rejection> {
+    /// What can be said against a request by its options alone, the most severe first. `handler` is what the route has
+    /// for the method.
+    pub(crate) fn admit<H>(
+        &self,
+        method: Method,
+        options: Options<'_>,
+        handler: Option<H>,
+    ) -> Result<(H, Wishes), Rejection> {
         let wishes = Wishes::of(options, &self.options)?;
-        let handler = self
-            .methods
-            .iter()
-            .find(|(handled, _)| *handled == method)
-            .map(|(_, takes)| *takes);
-        let takes = handler.or(self.any).ok_or_else(|| Rejection::Method {
+        let handler = handler.ok_or_else(|| Rejection::Method {
             allowed: self.allowed(),
         })?;
         if let Some(accept) = wishes.accept
@@ -64,12 +65,14 @@ impl Meta {
         {
             return Err(Rejection::ContentFormat { found });
         }
-        Ok((takes, wishes))
+        Ok((handler, wishes))
     }
 
     /// A request that is refused is streamed: it is answered on its first block and not assembled in vain.
     pub(crate) fn body(&self, method: Method, options: Options<'_>) -> Body {
-        match self.admit(method, options) {
+        let handled = self.methods.iter().find(|(handled, _)| *handled == method);
+        let takes = handled.map(|(_, takes)| *takes).or(self.any);
+        match self.admit(method, options, takes) {
             Ok((Takes::Whole, _)) => Body::Collect {
                 limit: self.body_limit.unwrap_or(DEFAULT_BODY_LIMIT),
             },

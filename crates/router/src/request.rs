@@ -51,10 +51,14 @@ impl Request {
     /// A confirmable request without options and payload that came by `path`.
     #[must_use]
     pub fn new(method: Method, path: Path) -> Request {
+        Request::of(method, path, OptionsBuf::new(), Bytes::new())
+    }
+
+    fn of(method: Method, path: Path, options: OptionsBuf, payload: Bytes) -> Request {
         Request {
             method,
-            options: OptionsBuf::new(),
-            payload: Bytes::new(),
+            options,
+            payload,
             path,
             confirmable: true,
             notification: false,
@@ -239,24 +243,18 @@ impl Request {
 /// From what the engine hands out of the datagram: options and payload are copied, once each.
 impl From<coracle_engine::Request<'_>> for Request {
     fn from(request: coracle_engine::Request<'_>) -> Self {
-        Request {
-            options: OptionsBuf::from(request.options),
-            payload: Bytes::copy_from_slice(request.payload),
-            confirmable: request.confirmable,
-            ..Request::new(request.method, request.path)
-        }
+        let options = OptionsBuf::from(request.options);
+        let payload = Bytes::copy_from_slice(request.payload);
+        Request::of(request.method, request.path, options, payload).with_confirmable(request.confirmable)
     }
 }
 
 /// From what the engine assembled, or stored of an observation; nothing is copied.
 impl From<OwnedRequest> for Request {
     fn from(request: OwnedRequest) -> Self {
-        Request {
-            options: request.options,
-            payload: Bytes::from(request.payload),
-            confirmable: request.confirmable,
-            ..Request::new(request.method, request.path)
-        }
+        let payload = Bytes::from(request.payload);
+        Request::of(request.method, request.path, request.options, payload)
+            .with_confirmable(request.confirmable)
     }
 }
 

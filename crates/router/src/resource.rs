@@ -36,9 +36,8 @@ impl Resource {
     }
 
     fn admit(&self, request: &Request) -> Result<(&Route, Wishes), Rejection> {
-        let (_, wishes) = self.meta.admit(request.method, request.options.as_options())?;
-        let handler = self.handler(request.method).ok_or(Rejection::NotFound)?;
-        Ok((handler, wishes))
+        let (method, options) = (request.method, request.options.as_options());
+        self.meta.admit(method, options, self.handler(method))
     }
 
     fn call_if(&self, finish: Finish, handler: &Route, request: Request) -> Answer {

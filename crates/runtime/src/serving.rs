@@ -52,13 +52,13 @@ impl Serving {
         id: ExchangeId,
         request: &EngineRequest<'_>,
     ) {
-        let mut call = Request::from(*request);
         if request.more {
-            let (sender, stream) = BodyStream::new(std::mem::take(&mut call.payload));
+            let (sender, stream) = BodyStream::new(Bytes::copy_from_slice(request.payload));
             self.bodies.insert(id, sender);
-            call = call.with_body(stream);
+            self.call(engine, now, id, Request::from(*request).with_body(stream));
+        } else {
+            self.call(engine, now, id, Request::from(*request));
         }
-        self.call(engine, now, id, call);
     }
 
     /// A request whose body came in blocks.

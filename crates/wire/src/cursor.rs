@@ -81,6 +81,19 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// A few bytes whose number the compiler knows, so that they are stored and not copied.
+    #[inline]
+    pub(crate) fn put_array<const N: usize>(&mut self, bytes: [u8; N]) {
+        match core::mem::take(&mut self.rest).split_first_chunk_mut::<N>() {
+            Some((head, rest)) if !self.overflowed => {
+                *head = bytes;
+                self.rest = rest;
+                self.written += N;
+            }
+            _ => self.overflowed = true,
+        }
+    }
+
     /// How many bytes were written, or nothing if something did not fit.
     #[inline]
     pub(crate) const fn finish(&self) -> Option<usize> {
@@ -96,6 +109,15 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
+    /// One byte.
+    #[inline]
+    pub(crate) const fn of(byte: u8) -> Self {
+        Self {
+            bytes: [byte, 0, 0, 0, 0, 0, 0, 0],
+            len: 1,
+        }
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, byte: u8) {
         if let Some(slot) = self.bytes.get_mut(self.len) {

@@ -204,7 +204,7 @@ impl<'a> Message<'a> {
         .ok_or(too_small)?;
         writer.put(self.options.as_bytes());
         if !self.payload.is_empty() {
-            writer.put(&[PAYLOAD_MARKER]);
+            writer.put_array([PAYLOAD_MARKER]);
             writer.put(self.payload);
         }
         writer.finish().ok_or(too_small)

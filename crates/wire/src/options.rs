@@ -389,6 +389,9 @@ fn read_option<'a>(reader: &mut Reader<'a>, previous: u16) -> Result<OptionRef<'
 /// The bytes before an option's value; nothing if the value is longer than [`MAX_OPTION_LEN`].
 #[inline]
 pub(crate) fn option_header(delta: u16, len: usize) -> Option<Scratch> {
+    if let (Ok(delta @ 0..=12), Ok(len @ 0..=12)) = (u8::try_from(delta), u8::try_from(len)) {
+        return Some(Scratch::of(delta << 4 | len));
+    }
     let (len_nibble, len_extension) = extend_nibble(len)?;
     let (delta_nibble, delta_extension): (u8, Extension) = extend_nibble(usize::from(delta))?;
     let mut header = Scratch::default();

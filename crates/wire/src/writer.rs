@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::code::Code;
-use crate::cursor::{Writer, extend_nibble};
+use crate::cursor::{Extension, Writer, extend_nibble};
 use crate::message::{MessageId, MessageType, VERSION};
 use crate::number::OptionNumber;
 use crate::options::{MAX_OPTION_LEN, Options, PAYLOAD_MARKER, option_header};
@@ -98,7 +98,7 @@ impl<'a> MessageWriter<'a> {
     pub fn payload(mut self, payload: &[u8]) -> Self {
         if !payload.is_empty() {
             if !self.has_payload {
-                self.writer.put(&[PAYLOAD_MARKER]);
+                self.writer.put_array([PAYLOAD_MARKER]);
                 self.has_payload = true;
             }
             self.writer.put(payload);
@@ -143,13 +143,13 @@ pub(crate) fn put_start(
 ) -> Option<()> {
     let (token_length, extension) = extend_nibble(token.len())?;
     let [high, low] = message_id.to_be_bytes();
-    let mut header = crate::cursor::Scratch::default();
-    header.push(VERSION << 6 | message_type.to_bits() << 4 | token_length);
-    header.push(code.to_byte());
-    header.push(high);
-    header.push(low);
-    header.extend(extension);
-    writer.put(header.as_slice());
+    let first = VERSION << 6 | message_type.to_bits() << 4 | token_length;
+    writer.put_array([first, code.to_byte(), high, low]);
+    match extension {
+        Extension::None => {}
+        Extension::One(byte) => writer.put_array([byte]),
+        Extension::Two(bytes) => writer.put_array(bytes),
+    }
     writer.put(token);
     Some(())
 }
