@@ -31,7 +31,12 @@ pub(crate) struct ServerFacts {
     pub(crate) map: HashMap<String, String>,
     /// A resource that answers a GET with 2.05.
     pub(crate) target: String,
+    /// It asks whoever comes to prove the address before it gives long answers (RFC 9175 §2.4).
+    pub(crate) echoes: bool,
 }
+
+/// The resource that is asked for to be asked for a proof of the address: every server has it, and it is long.
+pub(crate) const LONG: &str = "/.well-known/core";
 
 /// The judge as a client with one socket. It is a [`Talk`], too.
 #[derive(Debug)]
@@ -57,6 +62,18 @@ impl DerefMut for Probe {
 
 impl Probe {
     pub(crate) fn new(server: SocketAddr, facts: &Arc<ServerFacts>, frame: &Frame) -> Judged<Probe> {
+        let mut probe = Probe::stranger(server, facts, frame)?;
+        if facts.echoes {
+            let gateway = probe.talk.replace_gateway(None);
+            // A server that asks for no proof now, or does not answer, will show in the case what it does.
+            let _ = probe.prove();
+            probe.talk.replace_gateway(gateway);
+        }
+        Ok(probe)
+    }
+
+    /// As [`new`](Self::new), but the server knows nothing of this address yet.
+    fn stranger(server: SocketAddr, facts: &Arc<ServerFacts>, frame: &Frame) -> Judged<Probe> {
         let any: IpAddr = match server.ip() {
             IpAddr::V4(ip) if ip.is_loopback() => ip.into(),
             IpAddr::V6(ip) if ip.is_loopback() => ip.into(),
@@ -68,6 +85,25 @@ impl Probe {
             server,
             facts: Arc::clone(facts),
         })
+    }
+
+    /// Shows the server that messages to this address arrive, so that it gives long answers.
+    fn prove(&mut self) -> Judged {
+        let request = self.get(LONG);
+        let answer = self.ask(&request)?;
+        if let Some(echo) = answer.options.get(OptionNumber::ECHO) {
+            let request = self.get(LONG).option(OptionNumber::ECHO, echo);
+            self.ask(&request)?;
+        }
+        Ok(())
+    }
+
+    /// Another client, which has shown the server nothing of itself.
+    ///
+    /// # Errors
+    /// As [`another`](Self::another).
+    pub fn another_stranger(&self) -> Judged<Probe> {
+        Probe::stranger(self.server, &self.facts, self.talk.frame())
     }
 
     /// Another client, with another socket, in the same case.

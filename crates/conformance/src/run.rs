@@ -8,11 +8,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use coracle_wire::Status;
+use coracle_wire::{OptionNumber, Status};
 
 use crate::case::{Case, Judge, Role};
 use crate::host::Host;
-use crate::probe::{Probe, ServerFacts};
+use crate::probe::{self, Probe, ServerFacts};
 use crate::reach::knock;
 use crate::report::{CaseReport, Report};
 use crate::talk::Frame;
@@ -406,7 +406,7 @@ impl Court<'_> {
     }
 }
 
-/// Learns which resource answers a GET with 2.05.
+/// Learns which resource answers a GET with 2.05, and whether addresses have to be proved.
 fn facts(subject: &Subject, settings: &Settings, deadline: Instant, gone: bool) -> ServerFacts {
     let Subject::Server { address, map, .. } = subject else {
         return ServerFacts::default();
@@ -414,6 +414,7 @@ fn facts(subject: &Subject, settings: &Settings, deadline: Instant, gone: bool) 
     let mut facts = ServerFacts {
         map: map.iter().cloned().collect(),
         target: "/test".to_owned(),
+        echoes: false,
     };
     let frame = Frame {
         transcript: Transcript::begin(),
@@ -435,9 +436,14 @@ fn facts(subject: &Subject, settings: &Settings, deadline: Instant, gone: bool) 
             }
             Ok(_) => {}
             // Whoever does not answer here, or wrongly, will fail in the cases, where it is seen.
-            Err(_) => break,
+            Err(_) => return facts,
         }
     }
+    let answer = Probe::new(*address, &known, &frame).and_then(|mut probe| {
+        let request = probe.get(probe::LONG);
+        probe.ask(&request)
+    });
+    facts.echoes = answer.is_ok_and(|answer| answer.options.get(OptionNumber::ECHO).is_some());
     facts
 }
 

@@ -144,6 +144,11 @@ impl Talk {
         }
     }
 
+    /// Puts another gateway, or none, in place of the one that is there.
+    pub(crate) fn replace_gateway(&mut self, gateway: Option<Gateway>) -> Option<Gateway> {
+        std::mem::replace(&mut self.gateway, gateway)
+    }
+
     /// A Message ID that was not used before.
     pub fn fresh_mid(&mut self) -> u16 {
         self.next_mid = self.next_mid.wrapping_add(1);
