@@ -10,7 +10,7 @@ use crate::observe::ObserveArgs;
 use crate::pages::{CompletionsArgs, ManArgs};
 use crate::ping::PingArgs;
 use crate::plugtest;
-use crate::request::{PayloadRequestArgs, RequestArgs};
+use crate::request::{GetArgs, PayloadRequestArgs, RequestArgs};
 use crate::serve;
 
 /// What is said below the help of a command.
@@ -28,6 +28,7 @@ Examples:
   coracle get coap://[fd00::1]/temp
   coracle get localhost/sensors -a senml+json --json | jq .payload
   coracle get coap://localhost/firmware -o image.bin
+  coracle get coap://localhost/firmware -o image.bin --continue
   coracle get localhost/temp -O etag=0x0a0b -O 65000=text:hello -v
 
 Text and JSON are laid out on a terminal, CBOR is shown in diagnostic notation. Pipes and files
@@ -149,7 +150,7 @@ pub(crate) struct GlobalArgs {
 pub(crate) enum Command {
     /// Get a resource
     #[command(after_help = GET_EXAMPLES)]
-    Get(RequestArgs),
+    Get(GetArgs),
     /// Put a payload to a resource
     #[command(after_help = PUT_EXAMPLES)]
     Put(PayloadRequestArgs),

@@ -15,10 +15,12 @@ use crate::format_arg::FormatParser;
 use crate::option_arg::{OptionArg, parse_etag};
 use crate::wire::{ContentFormat, Status, Uri, UriErrorKind};
 
-pub(crate) use coracle::client::{Client, Notification, Observation, RequestBuilder, Response, SentRequest};
+pub(crate) use coracle::client::{
+    Client, Notification, Observation, RequestBuilder, Response, SentRequest, StreamedResponse,
+};
 
-/// The longest answer that is taken, in bytes. It is held in memory; 2^20 blocks of 1,024 bytes are all that
-/// RFC 7959 can transfer.
+/// The longest answer that is taken, in bytes. It is held in memory unless it goes to a file; 2^20 blocks of 1,024 bytes
+/// are all that RFC 7959 can transfer.
 const MAX_BODY: usize = 1 << 30;
 
 /// Which addresses to use.
@@ -160,12 +162,25 @@ pub(crate) struct OptionArgs {
 }
 
 impl OptionArgs {
-    /// The request with these options.
+    /// The request with these options, of which the user is told what is odd about them.
     pub(crate) fn apply(
         &self,
-        mut request: RequestBuilder,
+        request: RequestBuilder,
         console: &Console,
     ) -> Result<RequestBuilder, CliError> {
+        self.warn(console);
+        self.add_to(request)
+    }
+
+    /// Tells what is odd about these options.
+    pub(crate) fn warn(&self, console: &Console) {
+        for warning in self.options.iter().filter_map(OptionArg::warning) {
+            console.note(&format!("warning: {warning}; it is sent as given"));
+        }
+    }
+
+    /// The request with these options.
+    pub(crate) fn add_to(&self, mut request: RequestBuilder) -> Result<RequestBuilder, CliError> {
         if let Some(format) = self.accept {
             request = request.accept(format);
         }
@@ -176,9 +191,6 @@ impl OptionArgs {
             request = request.if_none_match();
         }
         for option in &self.options {
-            if let Some(warning) = option.warning() {
-                console.note(&format!("warning: {warning}; it is sent as given"));
-            }
             request = request.option(option.number, &option.value);
         }
         Ok(request)
@@ -254,6 +266,7 @@ pub(crate) fn failure(uri: &str, error: Error) -> CliError {
         Error::Uri(_) => CliError::usage(format_args!("{uri}: {error}")),
         Error::Resolve { .. } => no_answer(error.to_string()),
         Error::Exchange(error) => exchange_failure(uri, error),
+        Error::Body(error) => CliError::io(format_args!("{uri}: the body"), &error),
         Error::Io(error) => match error.kind() {
             ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable => {
                 no_answer(CliError::io(uri, &error))

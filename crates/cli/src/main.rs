@@ -62,7 +62,7 @@ fn run(command: &Command, console: &Console) -> Result<Exit, CliError> {
 /// The commands that need the network.
 async fn ask(command: &Command, console: &Console) -> Result<Exit, CliError> {
     match command {
-        Command::Get(args) => request::run(Method::GET, args, console).await,
+        Command::Get(args) => request::get(args, console).await,
         Command::Delete(args) => request::run(Method::DELETE, args, console).await,
         Command::Put(args) => request::run_with_payload(Method::PUT, args, console).await,
         Command::Post(args) => request::run_with_payload(Method::POST, args, console).await,

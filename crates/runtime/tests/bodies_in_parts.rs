@@ -105,6 +105,7 @@ async fn a_reader_that_falls_behind_is_waited_for() {
     let mut before = 0;
     timeout(BOUND, async {
         loop {
+            // tidy: that nothing happens shows only after a while.
             tokio::time::sleep(Duration::from_millis(200)).await;
             let asked = kept.asked.load(Ordering::Relaxed);
             if asked == before {

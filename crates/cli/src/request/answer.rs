@@ -1,7 +1,5 @@
 //! What becomes of an answer: standard output, a file, or words on standard error.
 
-use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,8 +10,9 @@ use crate::console::{Console, Painter, harmless_line};
 use crate::error::{CliError, Exit};
 use crate::hex;
 use crate::json::{self, OptionJson, PayloadJson};
+use crate::request::partial::Place;
 use crate::show::{message, payload};
-use crate::wire::Status;
+use crate::wire::{OptionsBuf, Status};
 
 /// Where the answer goes.
 #[derive(Args, Clone, Debug)]
@@ -33,6 +32,12 @@ pub(crate) struct AnswerArgs {
 }
 
 impl AnswerArgs {
+    /// The file that a successful answer goes to, block by block. An answer that is shown as JSON is collected first.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        let output = self.output.as_deref().filter(|_| !self.json);
+        output.filter(|path| *path != Path::new("-"))
+    }
+
     /// Writes the answer to `uri` to where it belongs, and tells the exit status.
     pub(crate) fn deliver(
         &self,
@@ -45,8 +50,10 @@ impl AnswerArgs {
         if exit == Exit::Success
             && let Some(path) = self.output.as_deref().filter(|path| *path != Path::new("-"))
         {
-            write_file(path, body)?;
-            console.detail(&format!("{} bytes written to {}", body.len(), path.display()));
+            let mut file = Place::new(path, 0).begin(None)?;
+            file.write(body)?;
+            let length = file.finish()?;
+            console.detail(&format!("{length} bytes written to {}", path.display()));
         }
         if self.json {
             console.write(json::line(&AnswerJson::new(uri, response))?.as_bytes())?;
@@ -54,7 +61,7 @@ impl AnswerArgs {
             console.complain(&complaint(response));
         } else {
             if is_worth_a_line(response, console) {
-                console.note(&outcome(response));
+                console.note(&outcome(response.status(), response.options()));
             }
             self.print(response, console)?;
         }
@@ -101,9 +108,9 @@ fn is_worth_a_line(response: &Response, console: &Console) -> bool {
 }
 
 /// A code without a body: `2.01 Created /rd/4521`.
-fn outcome(response: &Response) -> String {
-    let code = message::code(response.status().into());
-    match response.options().as_options().location() {
+pub(crate) fn outcome(status: Status, options: &OptionsBuf) -> String {
+    let code = message::code(status.into());
+    match options.as_options().location() {
         Some(Ok(location)) => format!("{code} {}", harmless_line(&location)),
         _ => code,
     }
@@ -120,28 +127,6 @@ pub(crate) fn complaint(response: &Response) -> String {
         Some(text) => format!("{code}: {}", harmless_line(text.trim())),
         None => format!("{code}: {} bytes that are not text", body.len()),
     }
-}
-
-/// Writes to a file beside and renames it, so that there is the old file or the new one but never half of it.
-/// What is no regular file, as /dev/null, is written to directly.
-fn write_file(path: &Path, body: &[u8]) -> Result<(), CliError> {
-    let cannot =
-        |error: std::io::Error| CliError::io(format_args!("cannot write {}", path.display()), &error);
-    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return fs::write(path, body).map_err(cannot);
-    }
-    // Of a symbolic link the file that it leads to is replaced.
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let written = fs::File::create_new(&beside)
-        .and_then(|mut file| file.write_all(body))
-        .and_then(|()| fs::rename(&beside, path));
-    written.map_err(|error| {
-        // What is left of it is of no use to anybody; that it cannot be removed adds nothing to the error.
-        let _ = fs::remove_file(&beside);
-        cannot(error)
-    })
 }
 
 /// An answer as JSON.
@@ -168,28 +153,5 @@ impl<'a> AnswerJson<'a> {
             options: json::options(response.options().as_options()),
             payload: PayloadJson::new(response.content_format(), response.payload()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_replaced_whole_and_nothing_is_left_beside() {
-        let directory = std::env::temp_dir().join(format!("coracle-answer-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        let path = directory.join("body");
-        write_file(&path, b"first, and longer").unwrap();
-        write_file(&path, b"second").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"second");
-        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
-        let error = write_file(&directory.join("none/body"), b"x").unwrap_err();
-        assert!(
-            error.to_string().ends_with("no such file or directory"),
-            "{error}"
-        );
-        write_file(Path::new("/dev/null"), b"x").unwrap();
-        fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -1,6 +1,8 @@
 //! `coracle get`, `put` and the other methods: one request, one answer.
 
 pub(crate) mod answer;
+mod download;
+mod partial;
 mod payload;
 pub(crate) mod transfer;
 
@@ -8,10 +10,13 @@ use std::time::Instant;
 
 use clap::Args;
 
-use crate::client::{self, OptionArgs, RequestBuilder, Response, SentRequest, TransmissionArgs};
+use crate::client::{
+    self, OptionArgs, RequestBuilder, Response, SentRequest, StreamedResponse, TransmissionArgs,
+};
 use crate::console::Console;
 use crate::error::{CliError, Exit};
 use crate::request::answer::AnswerArgs;
+use crate::request::download::Download;
 use crate::request::payload::PayloadArgs;
 use crate::request::transfer::Transfer;
 use crate::show::message;
@@ -44,10 +49,31 @@ pub(crate) struct PayloadRequestArgs {
     payload: PayloadArgs,
 }
 
+/// A request of a representation.
+#[derive(Args, Debug)]
+pub(crate) struct GetArgs {
+    #[command(flatten)]
+    request: RequestArgs,
+
+    /// With -o, go on with what an interrupted transfer has left, if the resource is still the same
+    #[arg(short = 'C', long = "continue", requires = "output", help_heading = "Output")]
+    resumes: bool,
+}
+
+/// Asks for a representation.
+pub(crate) async fn get(args: &GetArgs, console: &Console) -> Result<Exit, CliError> {
+    let (resumes, args) = (args.resumes, &args.request);
+    if resumes && args.answer.file().is_none() {
+        return Err(CliError::usage(
+            "--continue needs a file to go on with, -o FILE, and no --json",
+        ));
+    }
+    send(args, (Method::GET, resumes), &|request| Ok(request), console).await
+}
+
 /// Asks without payload.
 pub(crate) async fn run(method: Method, args: &RequestArgs, console: &Console) -> Result<Exit, CliError> {
-    let request = build(method, args, console)?;
-    send(request, args, console).await
+    send(args, (method, false), &|request| Ok(request), console).await
 }
 
 /// Asks with payload.
@@ -56,16 +82,18 @@ pub(crate) async fn run_with_payload(
     args: &PayloadRequestArgs,
     console: &Console,
 ) -> Result<Exit, CliError> {
-    let payload = args.payload.read(console)?;
-    let mut request = build(method, &args.request, console)?.payload(payload);
-    if let Some(format) = args
-        .payload
-        .format()
-        .or_else(|| required_format(method, &request))
-    {
-        request = request.content_format(format);
-    }
-    send(request, &args.request, console).await
+    // The others describe what they want in few bytes, which are looked at.
+    let streams = [Method::PUT, Method::POST].contains(&method);
+    let payload = args.payload.read(streams, console)?;
+    let with_payload = |request: RequestBuilder| {
+        let request = request.body(payload.body()?);
+        let format = args.payload.format();
+        Ok(match format.or_else(|| required_format(method, &request)) {
+            Some(format) => request.content_format(format),
+            None => request,
+        })
+    };
+    send(&args.request, (method, false), &with_payload, console).await
 }
 
 /// What is said of a payload that has to have a format, where the user says nothing: FETCH, PATCH and iPATCH describe
@@ -82,19 +110,36 @@ fn required_format(method: Method, request: &RequestBuilder) -> Option<ContentFo
     })
 }
 
-fn build(method: Method, args: &RequestArgs, console: &Console) -> Result<RequestBuilder, CliError> {
-    let client = args.transmission.client()?;
-    let request = args.transmission.apply(client.request(method, &args.uri));
-    args.options.apply(request, console)
-}
-
-async fn send(request: RequestBuilder, args: &RequestArgs, console: &Console) -> Result<Exit, CliError> {
+/// Sends the request, which `complete` makes whole, and brings its answer where it belongs.
+async fn send(
+    args: &RequestArgs,
+    (method, resumes): (Method, bool),
+    complete: &dyn Fn(RequestBuilder) -> Result<RequestBuilder, CliError>,
+    console: &Console,
+) -> Result<Exit, CliError> {
     let failure = |error| client::failure(&args.uri, error);
-    tell_request(&args.uri, &request.preview().map_err(failure)?, console);
+    let client = args.transmission.client()?;
+    let request = || {
+        let request = args.transmission.apply(client.request(method, &args.uri));
+        complete(args.options.add_to(request)?)
+    };
+    args.options.warn(console);
+    tell_request(&args.uri, &request()?.preview().map_err(failure)?, console);
+    let patience = args.transmission.patience();
+    if let Some(path) = args.answer.file() {
+        let download = Download {
+            uri: &args.uri,
+            request: &request,
+            repeats: method.is_safe(),
+            resumes,
+            patience: &patience,
+            console,
+        };
+        return download.to(path, &args.answer).await;
+    }
     let transfer = Transfer::new();
     let started = Instant::now();
-    let answer = request.progress(transfer.reporter(console)).send();
-    let patience = args.transmission.patience();
+    let answer = request()?.progress(transfer.reporter(console)).send();
     let response = transfer.wait(answer, &patience, console).await;
     drop(transfer);
     let response = response.map_err(failure)?;
@@ -132,4 +177,12 @@ pub(crate) fn tell_response(response: &Response, when: &str, console: &Console) 
         response.payload(),
         console.err,
     ));
+}
+
+/// Tells what came before its body, if the user wants to know.
+fn tell_head(response: &StreamedResponse, console: &Console) {
+    let code = message::code(response.status().into());
+    let start = format!("{code} from {}", response.remote());
+    let options = response.options().as_options();
+    console.detail(&message::outline('<', &start, options, &[], console.err));
 }

@@ -1,8 +1,11 @@
 //! Where the payload of a request comes from.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 
 use clap::Args;
+use coracle::client::Body;
+use coracle::prelude::Bytes;
 
 use crate::console::Console;
 use crate::error::CliError;
@@ -45,25 +48,51 @@ enum Source<'a> {
     Nothing,
 }
 
+/// A payload, to be sent as often as needed.
+#[derive(Debug)]
+pub(crate) enum Payload<'a> {
+    Bytes(Bytes),
+    /// A file that is read while it goes.
+    File(&'a str),
+}
+
+impl Payload<'_> {
+    /// The body of a request.
+    ///
+    /// # Errors
+    /// If the file cannot be read any more.
+    pub(crate) fn body(&self) -> Result<Body, CliError> {
+        match self {
+            Payload::Bytes(bytes) => Ok(bytes.clone().into()),
+            Payload::File(name) => Ok(open(name)?.into()),
+        }
+    }
+}
+
 impl PayloadArgs {
-    /// Reads the payload.
+    /// Reads the payload. A file is not read yet, but while it goes, if it `may` be.
     ///
     /// # Errors
     /// If a file or standard input cannot be read, or it is longer than CoAP can transfer.
-    pub(crate) fn read(&self, console: &Console) -> Result<Vec<u8>, CliError> {
-        match self.source(io::stdin().is_terminal()) {
-            Source::Text(text) => Ok(text.as_bytes().to_vec()),
-            Source::Nothing => Ok(Vec::new()),
+    pub(crate) fn read(&self, may: bool, console: &Console) -> Result<Payload<'_>, CliError> {
+        let bytes = match self.source(io::stdin().is_terminal()) {
+            Source::Text(text) => text.as_bytes().to_vec(),
+            Source::Nothing => Vec::new(),
             Source::Stdin => {
                 console.detail("reading the payload from standard input (-d '' sends none)");
-                read_all(io::stdin().lock(), "cannot read standard input")
+                read_all(io::stdin().lock(), "cannot read standard input")?
             }
             Source::File(name) => {
-                let what = format!("cannot read {name}");
-                let file = std::fs::File::open(name).map_err(|error| CliError::io(&what, &error))?;
-                read_all(file, &what)
+                let file = open(name)?;
+                let regular = file.metadata().ok().filter(std::fs::Metadata::is_file);
+                match regular.map(|metadata| metadata.len()) {
+                    Some(length) if length > MAX_PAYLOAD => return Err(too_long(&cannot_read(name))),
+                    Some(length) if may && length > 0 => return Ok(Payload::File(name)),
+                    _ => read_all(file, &cannot_read(name))?,
+                }
             }
-        }
+        };
+        Ok(Payload::Bytes(bytes.into()))
     }
 
     /// What the payload is, as the user says or the name of the file tells.
@@ -89,6 +118,18 @@ impl PayloadArgs {
     }
 }
 
+fn cannot_read(name: &str) -> String {
+    format!("cannot read {name}")
+}
+
+fn open(name: &str) -> Result<File, CliError> {
+    File::open(name).map_err(|error| CliError::io(cannot_read(name), &error))
+}
+
+fn too_long(what: &str) -> CliError {
+    CliError::new(format_args!("{what}: CoAP transfers at most {MAX_PAYLOAD} bytes"))
+}
+
 fn read_all(source: impl Read, what: &str) -> Result<Vec<u8>, CliError> {
     let mut content = Vec::new();
     source
@@ -96,9 +137,7 @@ fn read_all(source: impl Read, what: &str) -> Result<Vec<u8>, CliError> {
         .read_to_end(&mut content)
         .map_err(|error| CliError::io(what, &error))?;
     if content.len() as u64 > MAX_PAYLOAD {
-        return Err(CliError::new(format_args!(
-            "{what}: CoAP transfers at most {MAX_PAYLOAD} bytes"
-        )));
+        return Err(too_long(what));
     }
     Ok(content)
 }

@@ -60,6 +60,15 @@ impl Transfer {
 
     /// What to call with bytes sent, bytes received and the length of the body under way.
     pub(crate) fn reporter(&self, console: &Console) -> impl FnMut(Progress) + Send + 'static {
+        self.reporter_from(0, console)
+    }
+
+    /// As [`Transfer::reporter`], where the first bytes of the answer's body are there already.
+    pub(crate) fn reporter_from(
+        &self,
+        offset: u64,
+        console: &Console,
+    ) -> impl FnMut(Progress) + Send + 'static {
         let (bar, waiting) = (self.bar.clone(), self.waiting.clone());
         let wanted = console.err_is_terminal && !console.quiet;
         let started = Instant::now();
@@ -76,7 +85,7 @@ impl Transfer {
                 waiting.finish_and_clear();
                 bar.set_draw_target(ProgressDrawTarget::stderr());
             }
-            show(&bar, if received > 0 { received } else { sent }, total);
+            show(&bar, if received > 0 { offset + received } else { sent }, total);
         }
     }
 }
