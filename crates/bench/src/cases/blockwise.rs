@@ -14,8 +14,13 @@ use crate::statistics::{Spread, median};
 use crate::subjects::body;
 
 /// 100 MB.
-const BLOCKS: u32 = 97_657;
+const BLOCKS: u32 = 97_658;
 const BLOCKS_QUICK: u32 = 2_000;
+
+/// Messages from one port, fewer than there are message IDs: within EXCHANGE_LIFETIME (247 s) none may be used twice
+/// (RFC 7252 §4.4). A download goes on from another port. An upload cannot (RFC 7959 §2.5), so that it is two bodies.
+const MESSAGES_PER_PORT: u16 = 60_000;
+const UPLOADS: u32 = 2;
 
 const SZX: u8 = 6;
 
@@ -76,7 +81,7 @@ pub(super) fn run(measure: &Measure) -> io::Result<Section> {
     Ok(Section {
         name: super::Case::Blockwise.name(),
         what: format!(
-            "{megabytes:.0} MB in blocks of 1,024 bytes, one after the other, asked for by a client that does nothing else; medians of {} rounds.",
+            "{megabytes:.0} MB in blocks of 1,024 bytes, one after the other, by a client that does nothing else; up in two bodies; medians of {} rounds.",
             rounds.len()
         ),
         table: table(&rounds),
@@ -86,21 +91,26 @@ pub(super) fn run(measure: &Measure) -> io::Result<Section> {
 }
 
 fn turn(direction: Direction, responder: Responder, blocks: u32) -> io::Result<Turn> {
-    let blocks_argument = blocks.to_string();
+    let of_body = match direction {
+        Direction::Down => blocks,
+        Direction::Up => blocks / UPLOADS,
+    };
+    let of_body_argument = of_body.to_string();
     let command = match responder {
-        Responder::Raw => ["raw-blocks", "--blocks", &blocks_argument],
-        Responder::Coracle => ["site", "--blocks", &blocks_argument],
+        Responder::Raw => ["raw-blocks", "--blocks", &of_body_argument],
+        Responder::Coracle => ["site", "--blocks", &of_body_argument],
     };
     let server = Server::start(&command, &[SERVER_CORE])?;
     let mut client = Client::new(server.address)?;
-    // Before its address is proved the client may get less than it asks for.
-    client.prove()?;
     let (memory, cpu) = (server.memory()?, server.cpu()?);
     let started = Instant::now();
-    for number in 0..blocks {
-        match direction {
-            Direction::Down => client.read(number, blocks)?,
-            Direction::Up => client.write(number, blocks)?,
+    match direction {
+        Direction::Down => (0..of_body).try_for_each(|number| client.read(number, of_body))?,
+        Direction::Up => {
+            for _ in 0..UPLOADS {
+                (0..of_body).try_for_each(|number| client.write(number, of_body))?;
+                client.renew()?;
+            }
         }
     }
     let elapsed = started.elapsed();
@@ -185,8 +195,16 @@ impl Responder {
     }
 }
 
+fn connected(server: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect(server)?;
+    socket.set_read_timeout(Some(AGAIN_AFTER))?;
+    Ok(socket)
+}
+
 /// One that asks for the next block as soon as it has the one before, and checks every answer.
 struct Client {
+    server: SocketAddr,
     socket: UdpSocket,
     id: u16,
     echo: Vec<u8>,
@@ -195,19 +213,27 @@ struct Client {
 
 impl Client {
     fn new(server: SocketAddr) -> io::Result<Client> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        socket.connect(server)?;
-        socket.set_read_timeout(Some(AGAIN_AFTER))?;
-        Ok(Client {
-            socket,
+        let mut client = Client {
+            server,
+            socket: connected(server)?,
             id: 0,
             echo: Vec::new(),
             again: 0,
-        })
+        };
+        client.prove()?;
+        Ok(client)
     }
 
-    /// Gives the server back what it wants to see (RFC 9175 §2), if anything.
+    /// Goes on from another port, with other message IDs.
+    fn renew(&mut self) -> io::Result<()> {
+        self.socket = connected(self.server)?;
+        self.id = 0;
+        self.prove()
+    }
+
+    /// Learns what the server wants to see (RFC 9175 §2) before it gives all that is asked for, if anything.
     fn prove(&mut self) -> io::Result<()> {
+        self.echo.clear();
         let block = BlockOption::new(0, false, SZX).map_err(io::Error::other)?;
         let mut echo = Vec::new();
         self.exchange(Method::GET, OptionNumber::BLOCK2, block, &[], |answer| {
@@ -223,6 +249,9 @@ impl Client {
     }
 
     fn read(&mut self, number: u32, blocks: u32) -> io::Result<()> {
+        if self.id >= MESSAGES_PER_PORT {
+            self.renew()?;
+        }
         let block = BlockOption::new(number, false, SZX).map_err(io::Error::other)?;
         self.exchange(Method::GET, OptionNumber::BLOCK2, block, &[], |answer| {
             let came = answer.options.block2().and_then(Result::ok);
@@ -261,7 +290,7 @@ impl Client {
                 .insert(OptionNumber::ECHO, &self.echo)
                 .map_err(io::Error::other)?;
         }
-        self.id = self.id.wrapping_add(1);
+        self.id += 1;
         let token = [0, 0, 0, 1];
         let (mut datagram, mut received) = ([0; LONGEST], [0; 2 * LONGEST]);
         let len = request(
