@@ -42,6 +42,8 @@ mod report;
 mod statistics;
 #[cfg(target_os = "linux")]
 mod subjects;
+#[cfg(target_os = "linux")]
+mod transfer;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::io::Result<()> {

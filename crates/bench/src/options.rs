@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::cases::Case;
 use crate::subjects::raw_fanout::Observers;
 use crate::subjects::{self, Subject};
+use crate::transfer::{self, Direction};
 use crate::{micro, process, recorded};
 
 /// Measures the server beside the raw limit of UDP and beside other servers, and its layers one by one.
@@ -105,6 +106,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         cores: Cores,
     },
+    /// Gets or puts a large body
+    #[command(hide = true)]
+    Transfer {
+        direction: Direction,
+        server: SocketAddr,
+        #[arg(long)]
+        blocks: u32,
+    },
     /// Repeats an operation, for a tool that counts instructions
     #[command(hide = true)]
     Work { case: micro::Case },
@@ -153,6 +162,11 @@ impl Command {
                 process::pin(&cores.cores)?;
                 subjects::raw_fanout::serve(&Observers { first, count, port })
             }
+            Command::Transfer {
+                direction,
+                server,
+                blocks,
+            } => transfer::run(server, direction, blocks),
             Command::Work { case } => {
                 println!("{}", micro::work_counted(case));
                 Ok(())

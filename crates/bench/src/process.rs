@@ -131,12 +131,7 @@ impl Server {
 
     /// Its memory in bytes: what it has now, and the most that it had.
     pub(crate) fn memory(&self) -> io::Result<Memory> {
-        let status = self.read("status")?;
-        let bytes = |name| parse_size(&status, name);
-        let memory = bytes("VmRSS:")
-            .zip(bytes("VmHWM:"))
-            .map(|(now, most)| Memory { now, most });
-        memory.ok_or_else(|| io::Error::other("/proc/PID/status has another format"))
+        parse_memory(&self.read("status")?)
     }
 
     fn read(&self, name: &str) -> io::Result<String> {
@@ -187,6 +182,43 @@ fn parse_user_time(stat: &str) -> Option<Duration> {
     let (_, rest) = stat.rsplit_once(')')?;
     let ticks: u64 = rest.split_ascii_whitespace().nth(11)?.parse().ok()?;
     Some(Duration::from_secs(ticks) / TICKS)
+}
+
+/// The memory of this process.
+pub(crate) fn own_memory() -> io::Result<Memory> {
+    parse_memory(&std::fs::read_to_string("/proc/self/status")?)
+}
+
+/// Runs this program with a command, on the cores of this process, and returns what it prints.
+pub(crate) fn output<S: AsRef<OsStr>>(command: &[S], patience: Duration) -> io::Result<String> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let started = Instant::now();
+    while child.try_wait()?.is_none() {
+        if started.elapsed() >= patience {
+            child.kill()?;
+            child.wait()?;
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "a client takes too long"));
+        }
+        std::thread::sleep(ANSWERING / 10);
+    }
+    let output = child.wait_with_output()?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(io::Error::other(format!("a client failed: {}", output.status)))
+    }
+}
+
+fn parse_memory(status: &str) -> io::Result<Memory> {
+    let bytes = |name| parse_size(status, name);
+    let memory = bytes("VmRSS:")
+        .zip(bytes("VmHWM:"))
+        .map(|(now, most)| Memory { now, most });
+    memory.ok_or_else(|| io::Error::other("/proc/PID/status has another format"))
 }
 
 /// A line of proc_pid_status(5) such as `VmRSS:     1234 kB`, in bytes.

@@ -12,40 +12,42 @@ use crate::process::{self, LOAD_CORE, SERVER_CORE, Server};
 use crate::report::{Bound, Cell, Goal, Section, Table};
 use crate::statistics::{Spread, median};
 use crate::subjects::body;
+use crate::transfer::{self, Direction};
 
-/// 100 MB.
-const BLOCKS: u32 = 97_658;
-const BLOCKS_QUICK: u32 = 2_000;
-
-/// Messages from one port, fewer than there are message IDs: within EXCHANGE_LIFETIME (247 s) none may be used twice
-/// (RFC 7252 §4.4). A download goes on from another port. An upload cannot (RFC 7959 §2.5), so that it is two bodies.
-const MESSAGES_PER_PORT: u16 = 60_000;
-const UPLOADS: u32 = 2;
+/// Two bodies of 50 MB. A single one of 100 MB would take more messages than there are message IDs within
+/// EXCHANGE_LIFETIME (247 s; RFC 7252 §4.4), and only another client, on another port, has others.
+const BLOCKS: u32 = 48_829;
+const BLOCKS_QUICK: u32 = 1_000;
+const BODIES: u32 = 2;
 
 const SZX: u8 = 6;
+
+/// A client that takes longer for a body has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What is not answered by then is sent again, so often.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 const ATTEMPTS: u32 = 20;
 
+/// Who exchanges the blocks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    Down,
-    Up,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Responder {
-    Raw,
-    Coracle,
+enum Pair {
+    /// Two that do nothing else.
+    Bare,
+    /// Our server and the bare client.
+    Server,
+    /// Our server and our client.
+    Both,
 }
 
 /// What is measured in a round.
-const TURNS: [(Direction, Responder); 4] = [
-    (Direction::Down, Responder::Raw),
-    (Direction::Down, Responder::Coracle),
-    (Direction::Up, Responder::Raw),
-    (Direction::Up, Responder::Coracle),
+const TURNS: [(Direction, Pair); 6] = [
+    (Direction::Down, Pair::Bare),
+    (Direction::Down, Pair::Server),
+    (Direction::Down, Pair::Both),
+    (Direction::Up, Pair::Bare),
+    (Direction::Up, Pair::Server),
+    (Direction::Up, Pair::Both),
 ];
 
 #[derive(Clone, Copy, Default)]
@@ -54,34 +56,38 @@ struct Turn {
     goodput: f64,
     /// Microseconds of the server for a block.
     cpu: f64,
-    /// By how many bytes the server's memory grew at most.
-    growth: f64,
+    /// By how many bytes the memory of the server and of our client grew at most.
+    server_growth: f64,
+    client_growth: f64,
+    /// Messages of the bare client that were sent again.
     again: u32,
 }
+
+type Round = [Turn; TURNS.len()];
 
 pub(super) fn run(measure: &Measure) -> io::Result<Section> {
     process::pin(&[LOAD_CORE])?;
     let blocks = if measure.quick { BLOCKS_QUICK } else { BLOCKS };
     let mut rounds = Vec::new();
     for number in 1..=measure.rounds() {
-        let mut round = [Turn::default(); TURNS.len()];
-        for (place, (direction, responder)) in round.iter_mut().zip(TURNS) {
-            *place = turn(direction, responder, blocks)?;
+        let mut round = Round::default();
+        for (place, (direction, pair)) in round.iter_mut().zip(TURNS) {
+            *place = turn(direction, pair, blocks)?;
             eprintln!(
-                "  round {number}: {} {:8} {:7.1} MB/s, memory {:+.2} MB",
-                direction.name(),
-                responder.name(),
+                "  round {number}: {direction:4} {:36} {:6.1} MB/s, memory of server {:+.2} MB, of client {:+.2} MB",
+                pair.name(),
                 place.goodput / 1e6,
-                place.growth / 1e6
+                place.server_growth / 1e6,
+                place.client_growth / 1e6
             );
         }
         rounds.push(round);
     }
-    let megabytes = f64::from(blocks) * body::BLOCK as f64 / 1e6;
+    let megabytes = f64::from(blocks * BODIES) * body::BLOCK as f64 / 1e6;
     Ok(Section {
         name: super::Case::Blockwise.name(),
         what: format!(
-            "{megabytes:.0} MB in blocks of 1,024 bytes, one after the other, by a client that does nothing else; up in two bodies; medians of {} rounds.",
+            "{megabytes:.0} MB in blocks of 1,024 bytes, one after the other, as {BODIES} bodies from {BODIES} clients in turn; medians of {} rounds.",
             rounds.len()
         ),
         table: table(&rounds),
@@ -90,40 +96,40 @@ pub(super) fn run(measure: &Measure) -> io::Result<Section> {
     })
 }
 
-fn turn(direction: Direction, responder: Responder, blocks: u32) -> io::Result<Turn> {
-    let of_body = match direction {
-        Direction::Down => blocks,
-        Direction::Up => blocks / UPLOADS,
-    };
-    let of_body_argument = of_body.to_string();
-    let command = match responder {
-        Responder::Raw => ["raw-blocks", "--blocks", &of_body_argument],
-        Responder::Coracle => ["site", "--blocks", &of_body_argument],
+fn turn(direction: Direction, pair: Pair, blocks: u32) -> io::Result<Turn> {
+    let argument = blocks.to_string();
+    let command = match pair {
+        Pair::Bare => ["raw-blocks", "--blocks", &argument],
+        Pair::Server | Pair::Both => ["site", "--blocks", &argument],
     };
     let server = Server::start(&command, &[SERVER_CORE])?;
-    let mut client = Client::new(server.address)?;
     let (memory, cpu) = (server.memory()?, server.cpu()?);
-    let started = Instant::now();
-    match direction {
-        Direction::Down => (0..of_body).try_for_each(|number| client.read(number, of_body))?,
-        Direction::Up => {
-            for _ in 0..UPLOADS {
-                (0..of_body).try_for_each(|number| client.write(number, of_body))?;
-                client.renew()?;
+    let mut turn = Turn::default();
+    let mut elapsed = Duration::ZERO;
+    for _ in 0..BODIES {
+        if pair == Pair::Both {
+            let done = transfer::in_a_process(server.address, direction, blocks, PATIENCE)?;
+            elapsed += done.elapsed;
+            turn.client_growth = turn.client_growth.max(done.growth as f64);
+        } else {
+            let mut client = Client::new(server.address)?;
+            let started = Instant::now();
+            match direction {
+                Direction::Down => (0..blocks).try_for_each(|number| client.read(number, blocks))?,
+                Direction::Up => (0..blocks).try_for_each(|number| client.write(number, blocks))?,
             }
+            elapsed += started.elapsed();
+            turn.again += client.again;
         }
     }
-    let elapsed = started.elapsed();
     let cpu = server.cpu()?.since(cpu).total;
-    Ok(Turn {
-        goodput: f64::from(blocks) * body::BLOCK as f64 / elapsed.as_secs_f64(),
-        cpu: cpu.as_secs_f64() * 1e6 / f64::from(blocks),
-        growth: server.memory()?.most.saturating_sub(memory.now) as f64,
-        again: client.again,
-    })
+    turn.goodput = f64::from(blocks * BODIES) * body::BLOCK as f64 / elapsed.as_secs_f64();
+    turn.cpu = cpu.as_secs_f64() * 1e6 / f64::from(blocks * BODIES);
+    turn.server_growth = server.memory()?.most.saturating_sub(memory.now) as f64;
+    Ok(turn)
 }
 
-fn of(rounds: &[[Turn; TURNS.len()]], turn: (Direction, Responder), number: fn(&Turn) -> f64) -> Vec<f64> {
+fn of(rounds: &[Round], turn: (Direction, Pair), number: fn(&Turn) -> f64) -> Vec<f64> {
     let turns = rounds.iter().flat_map(|round| round.iter().zip(TURNS));
     turns
         .filter(|(_, name)| *name == turn)
@@ -131,80 +137,74 @@ fn of(rounds: &[[Turn; TURNS.len()]], turn: (Direction, Responder), number: fn(&
         .collect()
 }
 
-fn table(rounds: &[[Turn; TURNS.len()]]) -> Table {
+fn table(rounds: &[Round]) -> Table {
     let mut table = Table::new(&[
         "way",
-        "server",
+        "between",
         "MB/s",
-        "CPU us/block",
-        "memory grew MB",
+        "server's CPU us/block",
+        "server grew MB",
+        "client grew MB",
         "sent again",
     ]);
     for turn in TURNS {
-        let (direction, responder) = turn;
+        let (direction, pair) = turn;
         let again: f64 = of(rounds, turn, |turn| turn.again.into()).iter().sum();
         table.row(vec![
-            Cell::text_of(direction.name()),
-            Cell::text_of(responder.name()),
+            Cell::text_of(direction),
+            Cell::text_of(pair.name()),
             Cell::Number(median(of(rounds, turn, |turn| turn.goodput)) / 1e6, 1),
             Cell::Number(median(of(rounds, turn, |turn| turn.cpu)), 2),
-            Cell::Number(median(of(rounds, turn, |turn| turn.growth)) / 1e6, 2),
+            Cell::Number(median(of(rounds, turn, |turn| turn.server_growth)) / 1e6, 2),
+            Cell::Number(median(of(rounds, turn, |turn| turn.client_growth)) / 1e6, 2),
             Cell::Number(again, 0),
         ]);
     }
     table
 }
 
-fn goals(rounds: &[[Turn; TURNS.len()]]) -> Vec<Goal> {
+fn goals(rounds: &[Round]) -> Vec<Goal> {
     let mut goals = Vec::new();
     for direction in [Direction::Down, Direction::Up] {
-        let goodput = |responder| of(rounds, (direction, responder), |turn| turn.goodput);
-        let pairs = goodput(Responder::Coracle)
-            .into_iter()
-            .zip(goodput(Responder::Raw));
-        goals.push(Goal {
-            what: format!("goodput {} in units of the bare exchange's", direction.name()),
-            bound: Bound::AtLeast(0.8),
-            measured: Ok(Spread::of(pairs.map(|(ours, raw)| ours / raw))),
-        });
-        let growth = of(rounds, (direction, Responder::Coracle), |turn| turn.growth);
-        goals.push(Goal {
-            what: format!("growth of the server's memory {} in MB", direction.name()),
-            bound: Bound::AtMost(4.0),
-            measured: Ok(Spread::of(growth.into_iter().map(|growth| growth / 1e6))),
-        });
+        for pair in [Pair::Server, Pair::Both] {
+            let goodput = |pair| of(rounds, (direction, pair), |turn| turn.goodput);
+            let pairs = goodput(pair).into_iter().zip(goodput(Pair::Bare));
+            goals.push(Goal {
+                what: format!(
+                    "goodput {direction}, {}, in units of the bare exchange's",
+                    pair.name()
+                ),
+                bound: Bound::AtLeast(0.8),
+                measured: Ok(Spread::of(pairs.map(|(ours, bare)| ours / bare))),
+            });
+        }
+        for (who, number) in [
+            ("server", (|turn| turn.server_growth) as fn(&Turn) -> f64),
+            ("client", |turn| turn.client_growth),
+        ] {
+            let growth = of(rounds, (direction, Pair::Both), number);
+            goals.push(Goal {
+                what: format!("growth of the {who}'s memory {direction} in MB"),
+                bound: Bound::AtMost(4.0),
+                measured: Ok(Spread::of(growth.into_iter().map(|growth| growth / 1e6))),
+            });
+        }
     }
     goals
 }
 
-impl Direction {
+impl Pair {
     fn name(self) -> &'static str {
         match self {
-            Direction::Down => "down",
-            Direction::Up => "up",
+            Pair::Bare => "the bare two",
+            Pair::Server => "our server and the bare client",
+            Pair::Both => "our server and our client",
         }
     }
-}
-
-impl Responder {
-    fn name(self) -> &'static str {
-        match self {
-            Responder::Raw => "raw",
-            Responder::Coracle => "coracle",
-        }
-    }
-}
-
-fn connected(server: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    socket.connect(server)?;
-    socket.set_read_timeout(Some(AGAIN_AFTER))?;
-    Ok(socket)
 }
 
 /// One that asks for the next block as soon as it has the one before, and checks every answer.
 struct Client {
-    server: SocketAddr,
     socket: UdpSocket,
     id: u16,
     echo: Vec<u8>,
@@ -213,9 +213,11 @@ struct Client {
 
 impl Client {
     fn new(server: SocketAddr) -> io::Result<Client> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.connect(server)?;
+        socket.set_read_timeout(Some(AGAIN_AFTER))?;
         let mut client = Client {
-            server,
-            socket: connected(server)?,
+            socket,
             id: 0,
             echo: Vec::new(),
             again: 0,
@@ -224,16 +226,8 @@ impl Client {
         Ok(client)
     }
 
-    /// Goes on from another port, with other message IDs.
-    fn renew(&mut self) -> io::Result<()> {
-        self.socket = connected(self.server)?;
-        self.id = 0;
-        self.prove()
-    }
-
     /// Learns what the server wants to see (RFC 9175 §2) before it gives all that is asked for, if anything.
     fn prove(&mut self) -> io::Result<()> {
-        self.echo.clear();
         let block = BlockOption::new(0, false, SZX).map_err(io::Error::other)?;
         let mut echo = Vec::new();
         self.exchange(Method::GET, OptionNumber::BLOCK2, block, &[], |answer| {
@@ -249,9 +243,6 @@ impl Client {
     }
 
     fn read(&mut self, number: u32, blocks: u32) -> io::Result<()> {
-        if self.id >= MESSAGES_PER_PORT {
-            self.renew()?;
-        }
         let block = BlockOption::new(number, false, SZX).map_err(io::Error::other)?;
         self.exchange(Method::GET, OptionNumber::BLOCK2, block, &[], |answer| {
             let came = answer.options.block2().and_then(Result::ok);

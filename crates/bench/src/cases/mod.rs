@@ -3,6 +3,7 @@
 mod blockwise;
 mod fanout;
 mod flood;
+mod latency;
 mod layers;
 mod requests;
 mod shards;
@@ -22,6 +23,8 @@ pub(crate) enum Case {
     Requests,
     /// Rate and CPU time with one and with two shards
     Shards,
+    /// Latency at half of the maximum rate, in open loop
+    Latency,
     /// A notification to 100,000 observers beside a raw sendmmsg of the same datagrams
     Fanout,
     /// 100 MB down and up beside a bare stop-and-wait exchange of the same datagrams
@@ -33,9 +36,10 @@ pub(crate) enum Case {
 }
 
 impl Case {
-    pub(crate) const ALL: [Case; 6] = [
+    pub(crate) const ALL: [Case; 7] = [
         Case::Requests,
         Case::Shards,
+        Case::Latency,
         Case::Fanout,
         Case::Blockwise,
         Case::Flood,
@@ -51,6 +55,7 @@ impl Case {
         match self {
             Case::Requests => requests::run(measure),
             Case::Shards => shards::run(measure),
+            Case::Latency => latency::run(measure),
             Case::Fanout => fanout::run(measure),
             Case::Blockwise => blockwise::run(measure),
             Case::Flood => flood::run(measure),
