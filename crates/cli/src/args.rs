@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench;
 use crate::console::ColorChoice;
 use crate::decode::DecodeArgs;
 use crate::discover::DiscoverArgs;
@@ -187,6 +188,9 @@ pub(crate) enum Command {
     /// Attack a server with generated messages and see whether it survives
     #[command(after_help = fuzz::EXAMPLES)]
     Fuzz(fuzz::FuzzArgs),
+    /// Put load on a server and measure what it does with it
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(bench::BenchArgs),
     /// Show what a CoAP message says, or what is wrong with it
     Decode(DecodeArgs),
     /// Print completions for a shell

@@ -1,6 +1,10 @@
-//! The end of the terminal or connection from which this program was started.
+//! The end of the terminal or connection from which this program was started, and other wishes that it end.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::client;
 
 /// Takes SIGHUP from when it is made on, but not if whoever started this program has it ignored, as `nohup` does.
 #[derive(Debug)]
@@ -36,6 +40,32 @@ impl Hangup {
         }
         std::future::pending().await
     }
+}
+
+/// What a signal sets, for commands without a runtime, so that they end in order and tell what they came to.
+pub(crate) fn stopped_by_signals() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&stop);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        if let Ok(runtime) = runtime {
+            runtime.block_on(async {
+                let hung_up = async {
+                    match Hangup::new() {
+                        Ok(mut hangup) => hangup.next().await,
+                        // Then the system ends the program by itself.
+                        Err(_) => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = client::interrupted() => {}
+                    () = hung_up => {}
+                }
+            });
+            set.store(true, Ordering::Relaxed);
+        }
+    });
+    stop
 }
 
 /// Whether the signal was ignored when the program started; told by Linux only.

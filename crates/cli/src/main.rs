@@ -1,6 +1,8 @@
 //! The program `coracle`: CoAP client and server for the command line.
 
+mod addresses;
 mod args;
+mod bench;
 mod client;
 mod console;
 mod decode;
@@ -51,6 +53,7 @@ fn run(command: &Command, console: &Console) -> Result<Exit, CliError> {
         Command::Serve(args) => serve::run(args, console),
         Command::Plugtest(args) => plugtest::run(args, console),
         Command::Fuzz(args) => fuzz::run(args, console),
+        Command::Bench(args) => bench::run(args, console),
         asking => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -77,6 +80,7 @@ async fn ask(command: &Command, console: &Console) -> Result<Exit, CliError> {
         | Command::Man(_)
         | Command::Serve(_)
         | Command::Plugtest(_)
-        | Command::Fuzz(_) => Ok(Exit::Success),
+        | Command::Fuzz(_)
+        | Command::Bench(_) => Ok(Exit::Success),
     }
 }

@@ -48,6 +48,7 @@ mod threads;
 mod timers;
 mod transfer;
 
+pub use hdrhistogram::Histogram;
 pub use load::Load;
 pub use observe::{Fanout, Wave};
 pub use plan::{Expect, Pace, Plan, Request, Until, Work};

@@ -27,6 +27,39 @@ enum Wait {
     Asleep(Duration),
 }
 
+/// When the run came nearer to its end.
+struct Progress {
+    at: Instant,
+    answered: u64,
+    blocks: u64,
+    failed: u64,
+}
+
+impl Progress {
+    fn new(now: Instant) -> Progress {
+        Progress {
+            at: now,
+            answered: 0,
+            blocks: 0,
+            failed: 0,
+        }
+    }
+
+    /// Blocks of long transfers are progress, unless these all come to nothing.
+    fn look(&mut self, now: Instant, tally: &Tally) {
+        let failed = tally.wrong_answers() + tally.errors() + tally.timeouts;
+        let of_blocks = tally.blocks > self.blocks && failed == self.failed;
+        if tally.answered > self.answered || of_blocks {
+            *self = Progress {
+                at: now,
+                answered: tally.answered,
+                blocks: tally.blocks,
+                failed,
+            };
+        }
+    }
+}
+
 impl Load {
     /// Peers as the plan says. Nothing is sent yet. To be called within a tokio runtime with I/O and time, in the
     /// thread that runs it.
@@ -62,18 +95,16 @@ impl Load {
         let started = Instant::now();
         let mut schedule = self.exchanges.schedule(started);
         self.exchanges.sample = Sample::new(0);
+        self.exchanges.tally.sent = self.exchanges.under_way as u64;
         let end = match until {
             Until::Passed(time) => Some(started + time),
             Until::Answered(_) => None,
         };
-        let mut progress = (started, 0);
+        let mut progress = Progress::new(started);
         loop {
             let now = Instant::now();
             let answered = self.exchanges.tally.answered;
-            let through = answered + self.exchanges.tally.blocks;
-            if through > progress.1 {
-                progress = (now, through);
-            }
+            progress.look(now, &self.exchanges.tally);
             let over = match until {
                 Until::Answered(count) => answered >= count,
                 Until::Passed(time) => now - started >= time,
@@ -82,7 +113,7 @@ impl Load {
             if over || stop.load(Ordering::Relaxed) {
                 break;
             }
-            if end.is_none() && now - progress.0 >= self.exchanges.plan.timeout * HOPELESS {
+            if end.is_none() && now - progress.at >= self.exchanges.plan.timeout * HOPELESS {
                 return Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the server answers no longer as it should",
@@ -202,7 +233,9 @@ impl Load {
     fn tell_seconds(&mut self, elapsed: Duration, tell: &mut dyn FnMut(Sample)) {
         let second = elapsed.as_secs();
         if self.exchanges.sample.second < second {
-            tell(std::mem::replace(&mut self.exchanges.sample, Sample::new(second)));
+            let mut sample = std::mem::replace(&mut self.exchanges.sample, Sample::new(second));
+            sample.complete = true;
+            tell(sample);
         }
     }
 

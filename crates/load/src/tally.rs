@@ -17,7 +17,7 @@ pub struct Tally {
     pub elapsed: Duration,
     /// From the intended moment of sending until the right answer, in nanoseconds; three decimal digits are exact.
     pub latency: Histogram<u64>,
-    /// Requests that were begun.
+    /// Requests that were begun, or outstanding when the run began.
     pub sent: u64,
     /// Right answers, all 2.xx.
     pub answered: u64,
@@ -215,6 +215,8 @@ impl fmt::Display for Wrong {
 pub struct Sample {
     /// Which second of the run, from 0.
     pub second: u64,
+    /// The run went on beyond it; otherwise it ended within this second.
+    pub complete: bool,
     /// Right answers; of observers the notifications.
     pub answered: u64,
     /// Bytes of blocks that were transferred.
@@ -229,6 +231,7 @@ impl Sample {
     pub(crate) fn new(second: u64) -> Sample {
         Sample {
             second,
+            complete: false,
             answered: 0,
             body_bytes: 0,
             failed: 0,

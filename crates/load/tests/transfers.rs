@@ -143,3 +143,14 @@ async fn an_upload_that_is_confirmed_too_early_is_wrong() {
     assert_eq!(tally.answered, 0);
     assert!(tally.first_wrong.unwrap().contains("no Block1"));
 }
+
+#[tokio::test]
+async fn transfers_that_all_come_to_nothing_end_the_run() {
+    let server = serve(move |request, _| vec![block_of(&body(), request, 6)]);
+    let mut plan = plan(server, Work::Download);
+    plan.expect = Expect::Payload(b"another"[..].into());
+    plan.timeout = Duration::from_millis(100);
+    let mut load = Load::start(plan).unwrap();
+    let hopeless = load.run(Until::Answered(1)).await.unwrap_err();
+    assert_eq!(hopeless.kind(), std::io::ErrorKind::TimedOut);
+}

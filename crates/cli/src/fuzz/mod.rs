@@ -7,8 +7,7 @@ mod target;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use coracle_conformance::fuzz::{self, Event, FuzzError, Plan};
@@ -16,10 +15,9 @@ use coracle_conformance::fuzz::{self, Event, FuzzError, Plan};
 pub(crate) use self::args::{EXAMPLES, FuzzArgs};
 use self::files::{Pcap, Reproducers};
 use self::show::{Replayed, Report, Watch};
-use crate::client;
 use crate::console::{Console, harmless};
 use crate::error::{CliError, Exit};
-use crate::hangup::Hangup;
+use crate::hangup::stopped_by_signals;
 use crate::json;
 
 /// Attacks, or sends a reproducer again.
@@ -38,32 +36,6 @@ pub(crate) fn run(args: &FuzzArgs, console: &Console) -> Result<Exit, CliError> 
 /// Short enough to be typed again.
 fn any_seed() -> u64 {
     RandomState::new().hash_one(0) >> 32
-}
-
-/// What a signal sets, so that the end of the run is told and a server that it started is ended.
-fn stopped_by_signals() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let set = Arc::clone(&stop);
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        if let Ok(runtime) = runtime {
-            runtime.block_on(async {
-                let hung_up = async {
-                    match Hangup::new() {
-                        Ok(mut hangup) => hangup.next().await,
-                        // Then the system ends the program by itself.
-                        Err(_) => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    () = client::interrupted() => {}
-                    () = hung_up => {}
-                }
-            });
-            set.store(true, Ordering::Relaxed);
-        }
-    });
-    stop
 }
 
 fn attack(

@@ -1,0 +1,161 @@
+//! `coracle bench`: load on a server, and what it does with it.
+
+mod args;
+mod change;
+mod report;
+mod svg;
+mod table;
+mod watch;
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use coracle_load::{Outcome, Plan};
+
+pub(crate) use self::args::{BenchArgs, EXAMPLES};
+use self::change::Changes;
+use self::report::{Report, Seconds};
+use self::watch::Watch;
+use crate::addresses;
+use crate::console::Console;
+use crate::error::{CliError, Exit};
+use crate::hangup::stopped_by_signals;
+use crate::json;
+use crate::wire::{Scheme, Uri};
+
+/// How long an address among several is waited for before the next is taken.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Puts the load on and reports.
+pub(crate) fn run(args: &BenchArgs, console: &Console) -> Result<Exit, CliError> {
+    let uri = Uri::parse(&args.uri).map_err(CliError::usage)?;
+    if uri.scheme != Scheme::Coap {
+        let told = format_args!("{}: there is load for coap:// only yet", args.uri);
+        return Err(CliError::usage(told));
+    }
+    let server = server(args, &uri)?;
+    let plan = args.plan(&uri, server)?;
+    console.note(&announcement(args, server));
+    allow_sockets(&plan);
+    let stop = stopped_by_signals();
+    let failure = |error: io::Error| failure(&args.uri, &error);
+    let changes = match args.change {
+        Some(every) => {
+            Some(Changes::begin(args.changing(&uri, server)?, every, args.change_size()).map_err(failure)?)
+        }
+        None => None,
+    };
+    let course = args.course();
+    let mut seconds = Seconds::new(args.threads.min(args.peers));
+    let mut watch = Watch::new(args, &course, console);
+    let outcome = coracle_load::run(&plan, &course, &stop, &mut |stage| {
+        if let Some(changes) = &changes {
+            changes.heed(&stage);
+        }
+        watch.tell(&stage, &mut seconds);
+    });
+    watch.end();
+    let changed = changes.map(Changes::end).unwrap_or_default();
+    let outcome = outcome.map_err(failure)?;
+    let report = Report::new(args, server, &outcome, seconds.end(), &changed, is_set(&stop));
+    match args.json {
+        true => console.write(json::line(&report)?.as_bytes())?,
+        false => console.write(table::text(&report, console.out).as_bytes())?,
+    }
+    if let Some(file) = &args.svg {
+        std::fs::write(file, svg::draw(&report))
+            .map_err(|error| CliError::io(format_args!("cannot write {}", file.display()), &error))?;
+    }
+    Ok(exit(&outcome))
+}
+
+fn is_set(stop: &AtomicBool) -> bool {
+    stop.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+fn announcement(args: &BenchArgs, server: SocketAddr) -> String {
+    let mut told = format!("{} at {server}: {}", args.uri, args.outline());
+    if !server.ip().is_loopback() {
+        told.push_str("\nthis is load for servers of your own; end it with Ctrl-C if that one is not yours");
+    }
+    told
+}
+
+/// The first address of the server that answers a ping, or the last one. A single one is not asked.
+fn server(args: &BenchArgs, uri: &Uri<'_>) -> Result<SocketAddr, CliError> {
+    let addresses = addresses::of(uri, args.family)?;
+    let is_group = |address: &SocketAddr| {
+        address.ip().is_multicast() || address.ip() == std::net::IpAddr::V4(Ipv4Addr::BROADCAST)
+    };
+    if addresses.iter().any(is_group) {
+        return Err(CliError::usage("a group is no place for load: name one server"));
+    }
+    let several = addresses.len() > 1;
+    let answers = addresses
+        .iter()
+        .find(|address| several && ping(**address).is_ok());
+    let server = answers.or(addresses.last()).copied();
+    server.ok_or_else(|| CliError::new(format_args!("{} has no address", uri.host)))
+}
+
+/// An Empty confirmable message, and anything that comes back (RFC 7252 §4.3).
+fn ping(address: SocketAddr) -> io::Result<()> {
+    let socket = match address {
+        SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
+    }?;
+    socket.connect(address)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.send(b"\x40\0\0\0")?;
+    socket.recv(&mut [0; 64]).map(drop)
+}
+
+/// Peers of servers on other machines have a socket each, for which many systems want to be asked.
+#[cfg(unix)]
+fn allow_sockets(plan: &Plan) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = u64::from(plan.peers) + 1000;
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
+        // If it does not work, binding tells.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+#[cfg(not(unix))]
+fn allow_sockets(_: &Plan) {}
+
+/// An error for people.
+fn failure(uri: &str, error: &io::Error) -> CliError {
+    let told = CliError::io(uri, error);
+    match error.kind() {
+        io::ErrorKind::InvalidInput => CliError::usage(error),
+        io::ErrorKind::TimedOut
+        | io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable => told.with_exit(Exit::NoAnswer),
+        _ if error.raw_os_error() == Some(24) => {
+            told.with_hint("each peer is a socket; `ulimit -n` says how many")
+        }
+        _ => told,
+    }
+}
+
+/// What scripts are told.
+fn exit(outcome: &Outcome) -> Exit {
+    let parts = [&outcome.registered, &outcome.tally, &outcome.rest];
+    if parts.iter().any(|tally| tally.wrong_answers() > 0) {
+        return Exit::Failure;
+    }
+    let statuses = parts.iter().flat_map(|tally| tally.codes.keys());
+    let mut statuses: Vec<_> = statuses.copied().collect();
+    statuses.sort();
+    match statuses.first() {
+        None => Exit::NoAnswer,
+        Some(least) => crate::client::exit(*least),
+    }
+}

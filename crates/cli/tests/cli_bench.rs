@@ -1,0 +1,265 @@
+//! `coracle bench` as scripts see it, against `coracle serve` and worse servers on the loopback interface.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::net::UdpSocket;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_coracle");
+
+/// Our own server, which ends with the test.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start() -> Server {
+        let mut child = Command::new(PROGRAM)
+            .args(["serve", "--bind", "127.0.0.1:0"])
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let first = lines.next().unwrap().unwrap();
+        let address = first.rsplit_once("coap://").unwrap().1.to_owned();
+        // Who is not read from must not be kept waiting.
+        std::thread::spawn(move || lines.for_each(drop));
+        Server { child, address }
+    }
+
+    fn uri(&self, path: &str) -> String {
+        format!("coap://{}/{path}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM)
+        .arg("bench")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    assert!(!output.stdout.is_empty(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Answers each request with these bytes after header and token.
+fn server_that_answers(rest: &'static [u8]) -> String {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut buf = [0; 2048];
+        while let Ok((_, from)) = socket.recv_from(&mut buf) {
+            let answer = [&[0x68, 0x45, buf[2], buf[3]], &buf[4..12], rest].concat();
+            socket.send_to(&answer, from).unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn our_server_answers_all_and_the_table_says_so() {
+    let server = Server::start();
+    let ended = bench(&[&server.uri("hello"), "--peers", "20", "-n", "500"]);
+    let (out, err) = (text(&ended.stdout), text(&ended.stderr));
+    assert_eq!(ended.status.code(), Some(0), "{out}{err}");
+    assert!(err.contains("CON GET, 20 peers, closed loop"), "{err}");
+    for part in ["answered", "2.05 Content 5", "99.9 %", "no answer was wrong"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+}
+
+#[test]
+fn json_and_the_picture_hold_the_same_run() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("a.svg");
+    let uri = server.uri("hello");
+    let ended = bench(&[
+        &uri,
+        "--rate",
+        "200",
+        "--duration",
+        "2",
+        "--warmup",
+        "0",
+        "--json",
+        "--svg",
+        picture.to_str().unwrap(),
+    ]);
+    let report = json(&ended);
+    assert_eq!(ended.status.code(), Some(0), "{report}");
+    assert_eq!(report["wanted_rate"], 200.0);
+    let answered = report["answered"].as_u64().unwrap();
+    assert_eq!(report["sent"].as_u64(), Some(answered));
+    assert!(answered <= 400, "{report}");
+    assert_eq!(report["codes"]["2.05 Content"].as_u64(), Some(answered));
+    assert_eq!(report["per_second"].as_array().unwrap().len(), 2);
+    let times = &report["latency_us"];
+    let of = |name: &str| times[name].as_f64().unwrap();
+    assert!(
+        of("min") <= of("p50") && of("p50") <= of("p99") && of("p99") <= of("max"),
+        "{times}"
+    );
+    assert_eq!(report["wrong"], serde_json::json!({}));
+    let svg = std::fs::read_to_string(picture).unwrap();
+    assert!(
+        svg.starts_with("<svg xmlns") && svg.trim_end().ends_with("</svg>"),
+        "{svg}"
+    );
+    assert!(
+        svg.contains(&uri) && svg.matches("<polyline").count() >= 5,
+        "{svg}"
+    );
+}
+
+#[test]
+fn bodies_go_up_and_down_whole() {
+    let server = Server::start();
+    let uri = server.uri("store/body");
+    let up = bench(&[
+        &uri,
+        "-m",
+        "put",
+        "--transfer",
+        "-s",
+        "10000",
+        "--peers",
+        "3",
+        "-n",
+        "6",
+        "--json",
+    ]);
+    let report = json(&up);
+    assert_eq!(up.status.code(), Some(0), "{report}");
+    assert!(
+        report["transfer"]["body_bytes"].as_u64() >= Some(60_000),
+        "{report}"
+    );
+    assert_eq!(
+        report["codes"]["2.04 Changed"].as_u64().unwrap_or(0) + 1,
+        report["answered"].as_u64().unwrap()
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("body");
+    let body: Vec<u8> = (b'a'..=b'z').cycle().take(10_000).collect();
+    std::fs::write(&file, body).unwrap();
+    let expect = format!("@{}", file.display());
+    let down = bench(&[
+        &uri,
+        "--transfer",
+        "--peers",
+        "3",
+        "-n",
+        "6",
+        "--json",
+        "--expect",
+        &expect,
+    ]);
+    let report = json(&down);
+    assert_eq!(down.status.code(), Some(0), "{report}");
+    assert!(report["answered"].as_u64() >= Some(6), "{report}");
+    let wrong = bench(&[
+        &uri,
+        "--transfer",
+        "-n",
+        "1",
+        "--timeout",
+        "0.2",
+        "--expect",
+        "another",
+    ]);
+    assert_ne!(wrong.status.code(), Some(0));
+}
+
+#[test]
+fn observers_are_told_of_changes() {
+    let server = Server::start();
+    let ended = bench(&[
+        &server.uri("store/x"),
+        "--observe",
+        "--peers",
+        "20",
+        "--outstanding",
+        "2",
+        "--change",
+        "0.5",
+        "--duration",
+        "2",
+        "--json",
+    ]);
+    let report = json(&ended);
+    assert_eq!(ended.status.code(), Some(0), "{report}");
+    let observed = &report["observe"];
+    assert_eq!(
+        (observed["observers"].as_u64(), observed["ended"].as_u64()),
+        (Some(40), Some(0))
+    );
+    let changes = observed["changes"].as_array().unwrap();
+    assert!(!changes.is_empty(), "{report}");
+    assert_eq!(changes[0]["told"], 40);
+    assert!(changes[0]["last_us"].as_f64() >= changes[0]["first_us"].as_f64());
+}
+
+#[test]
+fn exit_statuses_tell_scripts_what_came() {
+    let server = Server::start();
+    let code = |arguments: &[&str]| bench(arguments).status.code();
+    let short = ["--duration", "0.3", "--warmup", "0"];
+    let missing = server.uri("nothing/here");
+    assert_eq!(code(&[&[missing.as_str()], &short[..]].concat()), Some(4));
+
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let uri = silent.local_addr().unwrap().to_string();
+    assert_eq!(code(&[&[uri.as_str()], &short[..]].concat()), Some(3));
+    drop(silent);
+    assert_eq!(code(&[&[uri.as_str()], &short[..]].concat()), Some(3));
+
+    for group in ["224.0.1.187", "[ff02::fd%lo]", "255.255.255.255"] {
+        assert_eq!(code(&[group]), Some(2), "{group}");
+    }
+    assert_eq!(code(&["localhost", "--rate", "0"]), Some(2));
+    assert_eq!(code(&["localhost", "-m", "steal"]), Some(2));
+    assert_eq!(code(&["127.0.0.1", "-m", "put", "-s", "2000"]), Some(2));
+}
+
+#[test]
+fn wrong_answers_are_told_and_fail() {
+    let uri = server_that_answers(b"\xff21.5");
+    let right = bench(&[&uri, "-n", "20", "--expect", "21.5"]);
+    assert_eq!(right.status.code(), Some(0), "{}", text(&right.stdout));
+    let wrong = bench(&[&uri, "--duration", "0.3", "--warmup", "0", "--expect", "22.5"]);
+    let out = text(&wrong.stdout);
+    assert_eq!(wrong.status.code(), Some(1), "{out}");
+    assert!(out.contains("with another payload"), "{out}");
+    assert!(out.contains(r#""1.5" instead of "2.5""#), "{out}");
+
+    let uri = server_that_answers(b"\xff");
+    let malformed = bench(&[&uri, "--duration", "0.3", "--warmup", "0"]);
+    let out = text(&malformed.stdout);
+    assert_eq!(malformed.status.code(), Some(1), "{out}");
+    assert!(out.contains("malformed"), "{out}");
+}
