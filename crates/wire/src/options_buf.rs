@@ -25,8 +25,8 @@ use crate::uint::encode_uint;
 #[derive(Clone, Default)]
 pub struct OptionsBuf {
     bytes: ShortBytes,
-    /// The number of the last option, 0 if there is none.
-    last: u16,
+    /// The number of the last option, 0 if there is none; `None` if nobody has looked, as most lists are only read.
+    last: Option<u16>,
 }
 
 impl OptionsBuf {
@@ -35,7 +35,7 @@ impl OptionsBuf {
     pub const fn new() -> Self {
         Self {
             bytes: ShortBytes::new(),
-            last: 0,
+            last: Some(0),
         }
     }
 
@@ -52,12 +52,12 @@ impl OptionsBuf {
     /// If the value has more than [`MAX_OPTION_LEN`](crate::MAX_OPTION_LEN) bytes; nothing is added then.
     pub fn insert(&mut self, number: OptionNumber, value: &[u8]) -> Result<(), OptionTooLong> {
         let too_long = OptionTooLong { len: value.len() };
-        match number.0.checked_sub(self.last) {
+        match number.0.checked_sub(self.last()) {
             Some(delta) => {
                 let header = option_header(delta, value.len()).ok_or(too_long)?;
                 self.bytes.extend(header.as_slice());
                 self.bytes.extend(value);
-                self.last = number.0;
+                self.last = Some(number.0);
                 Ok(())
             }
             None => self.insert_within(number, value).ok_or(too_long),
@@ -98,7 +98,7 @@ impl OptionsBuf {
 
     /// Removes all options of a number.
     pub fn remove(&mut self, number: OptionNumber) {
-        if number.0 <= self.last {
+        if number.0 <= self.last() {
             self.retain(|option| option.number != number);
         }
     }
@@ -119,7 +119,7 @@ impl OptionsBuf {
     /// Removes all options and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.last = 0;
+        self.last = Some(0);
     }
 
     /// Whether there are none.
@@ -156,6 +156,11 @@ impl OptionsBuf {
     #[must_use]
     pub fn contains(&self, number: OptionNumber) -> bool {
         self.as_options().contains(number)
+    }
+
+    fn last(&self) -> u16 {
+        let look = || self.iter().last().map_or(0, |option| option.number.0);
+        self.last.unwrap_or_else(look)
     }
 
     /// Inserts before the first option with a higher number, and writes that one's header anew, because its
@@ -208,10 +213,9 @@ impl Hash for OptionsBuf {
 
 impl From<Options<'_>> for OptionsBuf {
     fn from(options: Options<'_>) -> Self {
-        let last = options.iter().last().map_or(0, |option| option.number.0);
         Self {
             bytes: options.as_bytes().into(),
-            last,
+            last: None,
         }
     }
 }
