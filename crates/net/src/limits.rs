@@ -12,6 +12,10 @@ pub const SLOT_SIZE: usize = 2048;
 /// does not send each peer's datagrams to the same of them.
 pub const MAX_SHARDS: usize = if cfg!(target_os = "linux") { 256 } else { 1 };
 
+/// A batch of fewer datagrams does not keep its receiver so long that more will have come.
+#[cfg(target_os = "linux")]
+pub(crate) const SMALL_BATCH: usize = 8;
+
 /// Destination errors that wait to be asked for. The oldest is forgotten when one more comes: its request then
 /// ends by time.
 pub(crate) const PENDING_ERRORS: usize = 4 * BATCH_SIZE;
@@ -20,6 +24,9 @@ pub(crate) const PENDING_ERRORS: usize = 4 * BATCH_SIZE;
 /// Each attempt uses that error up, so more are needed only while new ones arrive as fast as system calls.
 #[cfg(target_os = "linux")]
 pub(crate) const ATTEMPTS: usize = 4;
+
+#[cfg(target_os = "linux")]
+const _: () = assert!(SMALL_BATCH <= BATCH_SIZE);
 
 // A batch of datagrams to dead peers loses none of its errors.
 const _: () = assert!(PENDING_ERRORS >= BATCH_SIZE);

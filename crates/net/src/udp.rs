@@ -206,7 +206,8 @@ impl UdpSocket {
     }
 
     /// Waits until a datagram or an error of the network is there. It may also end without either, and ends at once
-    /// until [`try_recv_batch`](UdpSocket::try_recv_batch) was called. It can be dropped at any time without loss.
+    /// until [`try_recv_batch`](UdpSocket::try_recv_batch) has told that there is nothing. It can be dropped at any time
+    /// without loss.
     ///
     /// # Errors
     /// If the runtime shuts down.

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use common::{assert_quiet, bind, port_of, receive, receive_one, send, socket};
 use coracle_engine::Path;
-use coracle_net::{BindOptions, UdpSocket, interfaces, shard_of};
+use coracle_net::{BindOptions, RecvBatch, UdpSocket, interfaces, shard_of};
 
 const SHARDS: usize = 4;
 
@@ -26,6 +26,8 @@ async fn assert_in_place(shards: &[UdpSocket], senders: &BTreeSet<SocketAddr>) {
             assert_eq!(shard_of(one.path.remote, SHARDS), place, "{}", one.path.remote);
             seen.insert(one.path.remote);
         }
+        let more = shard.try_recv_batch(&mut RecvBatch::new());
+        assert_eq!(more.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
         assert_quiet(shard).await;
     }
     assert_eq!(&seen, senders);

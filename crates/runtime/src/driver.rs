@@ -172,11 +172,11 @@ impl Driver {
             let outcome = self.socket.try_recv_batch(&mut self.received);
             let now = self.clock.now();
             self.unreachable(now);
-            let count = match outcome {
-                Ok(count) => count,
+            match outcome {
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
-            };
+            }
             for datagram in self.received.datagrams() {
                 if self.shard.keeps(&datagram) {
                     let Datagram {
@@ -195,10 +195,6 @@ impl Driver {
                 }
             }
             self.flush()?;
-            if (1..BATCH_SIZE).contains(&count) {
-                // That was all. What came meanwhile makes the socket readable.
-                return Ok(false);
-            }
         }
         Ok(true)
     }

@@ -65,10 +65,12 @@ impl Shard {
     }
 
     /// Whether a datagram is to be taken in here. If it is another shard's, that one gets it.
+    #[inline]
     pub(crate) fn keeps(&mut self, datagram: &Datagram<'_>) -> bool {
-        if !self.has_others() {
-            return true;
-        }
+        !self.has_others() || self.is_for(datagram)
+    }
+
+    fn is_for(&mut self, datagram: &Datagram<'_>) -> bool {
         // The first shard alone joins groups; of what is broadcast each gets a copy.
         if datagram.path.multicast && self.place != 0 {
             return false;

@@ -73,12 +73,23 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// Obeys the rules that [`SendBatch::push`](crate::SendBatch::push) tells.
-    pub(super) fn of(path: &Path) -> Destination {
-        let remote = match path.remote.ip().to_canonical() {
-            IpAddr::V4(ip) => SocketAddr::from((ip, path.remote.port())),
-            IpAddr::V6(_) => path.remote,
+    /// Obeys the rules that [`SendBatch::push`](crate::SendBatch::push) tells. Nothing needs to be chosen for what goes
+    /// back from `own`, the address of a socket that has only one.
+    pub(super) fn of(path: &Path, own: Option<IpAddr>) -> Destination {
+        let remote = match path.remote {
+            SocketAddr::V4(_) => path.remote,
+            SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+                Some(ip) => SocketAddr::from((ip, v6.port())),
+                None => path.remote,
+            },
         };
+        if own.is_some() && path.local == own && path.interface == 0 {
+            return Destination {
+                remote,
+                source: None,
+                interface: 0,
+            };
+        }
         let source = path.local.map(|local| local.to_canonical()).filter(|local| {
             // A group or a broadcast address is no source (RFC 1122 §3.2.1.3, RFC 4291 §2.7).
             let unicast = !path.multicast && !local.is_multicast() && !local.is_unspecified();
@@ -106,7 +117,9 @@ impl Destination {
     /// Writes the remote address and returns its length.
     pub(super) fn write_name(&self, v6_socket: bool, name: &mut Name) -> usize {
         let mut remote = self.remote;
-        if let SocketAddr::V6(v6) = &mut remote {
+        if let SocketAddr::V6(v6) = &mut remote
+            && self.interface != 0
+        {
             v6.set_scope_id(self.interface);
         }
         write(remote, v6_socket, name)
@@ -138,7 +151,7 @@ mod tests {
     }
 
     fn destination(path: &Path) -> (String, Option<String>, u32) {
-        let to = Destination::of(path);
+        let to = Destination::of(path, None);
         (
             to.remote.to_string(),
             to.source.map(|source| source.to_string()),
@@ -193,6 +206,19 @@ mod tests {
             destination(&path("[2001:db8::7]:1", "fe80::1", 9)),
             ("[2001:db8::7]:1".to_owned(), some("fe80::1"), 9)
         );
+    }
+
+    #[test]
+    fn what_leaves_from_the_only_address_chooses_nothing() {
+        let own = "192.0.2.1".parse().ok();
+        let to = Destination::of(&path("[::ffff:192.0.2.7]:1", "192.0.2.1", 0), own);
+        assert_eq!((to.remote.to_string().as_str(), to.source), ("192.0.2.7:1", None));
+        let other = Destination::of(&path("192.0.2.7:1", "192.0.2.9", 0), own);
+        assert_eq!(other.source, "192.0.2.9".parse().ok());
+        let mut name = [0; NAME_SIZE];
+        let far = path("[fe80::7%4]:1", "2001:db8::1", 0);
+        Destination::of(&far, far.local).write_name(true, &mut name);
+        assert_eq!(read(&name), Some(far.remote));
     }
 
     #[test]

@@ -127,20 +127,21 @@ pub(super) fn receive(fd: BorrowedFd<'_>, own: Option<IpAddr>, batch: &mut RecvB
 }
 
 fn path_of(name: &Name, own: Option<IpAddr>, control: &[u8]) -> Option<Path> {
-    let path = Path {
+    let mut path = Path {
+        remote: address::read(name)?,
         local: own,
+        interface: 0,
         multicast: false,
-        ..Path::to(address::read(name)?)
+        security: None,
     };
-    Some(match cmsg::packet_info(control) {
-        Some(info) => Path {
-            local: Some(info.destination),
-            interface: info.interface,
-            multicast: info.to_many,
-            ..path
-        },
-        None => path,
-    })
+    if own.is_none()
+        && let Some(info) = cmsg::packet_info(control)
+    {
+        path.local = Some(info.destination);
+        path.interface = info.interface;
+        path.multicast = info.to_many;
+    }
+    Some(path)
 }
 
 /// Sends from the front of the batch, which stays as it is. Returns how many were sent, at least one. From `own`, the
@@ -160,7 +161,7 @@ pub(super) fn send(
     let buffers = waiting.zip(names.iter_mut()).zip(controls.iter_mut());
     let mut count: libc::c_uint = 0;
     for ((message, vector), (((path, payload), name), control)) in headers.pairs().zip(buffers) {
-        let to = Destination::of(path);
+        let to = Destination::of(path, own);
         vector.iov_base = payload.as_ptr().cast_mut().cast();
         vector.iov_len = payload.len();
         let header = &mut message.msg_hdr;
@@ -168,11 +169,7 @@ pub(super) fn send(
         header.msg_name = name.as_mut_ptr().cast();
         header.msg_iov = vector;
         header.msg_iovlen = 1;
-        let length = if to.interface == 0 && to.source == own {
-            0
-        } else {
-            cmsg::write_packet_info(to.is_ipv4(), to.source, to.interface, control)
-        };
+        let length = cmsg::write_packet_info(to.is_ipv4(), to.source, to.interface, control);
         header.msg_control = control.as_mut_ptr().cast();
         header.msg_controllen = length as _;
         count += 1;

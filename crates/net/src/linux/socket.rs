@@ -15,7 +15,7 @@ use tokio::io::unix::AsyncFd;
 use super::{batch, errqueue};
 use crate::batch::{RecvBatch, SendBatch};
 use crate::errors::ErrorQueue;
-use crate::limits::{ATTEMPTS, BATCH_SIZE, PENDING_ERRORS};
+use crate::limits::{ATTEMPTS, PENDING_ERRORS, SMALL_BATCH};
 
 /// Asks for errors and, with `addresses`, for where a datagram came to beside the datagrams. It is done before binding, so that no datagram lacks them.
 pub(crate) fn prepare(
@@ -120,10 +120,11 @@ impl Socket {
         let mut count = 0;
         let result = self.socket.try_io(Interest::READABLE, |socket| {
             count = self.receive(socket, batch)?;
-            // A batch that is not full has emptied the socket: it counts as not readable until the next datagram,
-            // which saves the call that would say so. An ICMP error may have cut the batch short as well, but its
-            // own event then makes the socket readable again.
-            if (1..BATCH_SIZE).contains(&count) {
+            // A batch that is not full has emptied the socket: after a small one it counts as not readable until the
+            // next datagram, which saves the call that would say so. After a larger one more has come by the time
+            // that it is dealt with, and looking is cheaper than being told. An ICMP error may have cut the batch
+            // short as well, but its own event then makes the socket readable again.
+            if (1..SMALL_BATCH).contains(&count) {
                 Err(io::ErrorKind::WouldBlock.into())
             } else {
                 Ok(())
