@@ -101,22 +101,13 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Encodes a message; `false` when it is longer than [`limits::MAX_DATAGRAM`].
     fn push_message(&mut self, path: Path, message: &Message<'_>) -> bool {
-        let len = message.encoded_len();
-        if len > limits::MAX_DATAGRAM {
-            return false;
-        }
         let start = self.bytes.len();
-        self.bytes.resize(start + len, 0);
-        let encoded = self
-            .bytes
-            .get_mut(start..)
-            .is_some_and(|buf| message.encode(buf).is_ok());
-        if encoded {
-            self.queue.push_back(Leaving { path, start, len });
-        } else {
-            self.bytes.truncate(start);
-        }
-        encoded
+        let fits = message.encoded_len() <= limits::MAX_DATAGRAM;
+        let Some(len) = fits.then(|| message.append_to(&mut self.bytes)).flatten() else {
+            return false;
+        };
+        self.queue.push_back(Leaving { path, start, len });
+        true
     }
 
     /// A datagram that is encoded already.
@@ -159,17 +150,16 @@ impl Outbox {
     /// Copies the next datagram into `buf`. One that does not fit is left out.
     pub(crate) fn pop(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         loop {
-            let leaving = self.queue.pop_front()?;
-            let copied = self.slice(&leaving).zip(buf.get_mut(..leaving.len));
+            let leaving = self.queue.front()?;
+            let copied = self.slice(leaving).zip(buf.get_mut(..leaving.len));
             let fits = copied.map(|(from, to)| to.copy_from_slice(from)).is_some();
+            let (path, len) = (leaving.path, leaving.len);
+            self.queue.pop_front();
             if self.queue.is_empty() {
                 self.empty();
             }
             if fits {
-                return Some(Transmit {
-                    path: leaving.path,
-                    len: leaving.len,
-                });
+                return Some(Transmit { path, len });
             }
         }
     }

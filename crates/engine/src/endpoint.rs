@@ -161,13 +161,20 @@ impl Endpoint {
         }
         ask.payload_key = payload_key(&self.cache_hasher, ask.method, message.payload);
         // 5 block: a further block of a response is served from what was kept of it
-        if let Some(reply) = self.bodies.inbound(&mut self.context, now, &Asked::of(ask)) {
-            let mut reply = reply.unwrap_or_else(|TooDear| ask.challenge(&mut self.context, now));
-            answer(&mut self.context, &mut self.messages, now, ask, &mut reply);
-            return Received::Nothing;
+        if ask.blocks.block2.is_some_and(|block| block.num() > 0) {
+            if let Some(reply) = self.bodies.inbound(&mut self.context, now, &Asked::of(ask)) {
+                let mut reply = reply.unwrap_or_else(|TooDear| ask.challenge(&mut self.context, now));
+                answer(&mut self.context, &mut self.messages, now, ask, &mut reply);
+                return Received::Nothing;
+            }
+            if let Some(refusal) = lost_body(ask, message.payload) {
+                return self.refuse(now, ask, &refusal);
+            }
         }
-        if let Some(refusal) = lost_body(ask, message.payload) {
-            return self.refuse(now, ask, &refusal);
+        if ask.blocks.block1.is_none() {
+            // 6 observe: a request that cancels an observation ends it (RFC 7641 §3.6)
+            self.deregister(now, ask, message.options);
+            return self.hand_over(now, ask, message, None);
         }
         let part = Part {
             options: message.options,
@@ -178,7 +185,7 @@ impl Endpoint {
         if let Some(exchange) = ended {
             self.end(exchange);
         }
-        // 6 observe: a request that cancels an observation ends it (RFC 7641 §3.6)
+        // 6 observe
         self.deregister(now, ask, message.options);
         self.handle_body(now, ask, message, verdict)
     }
@@ -266,13 +273,11 @@ impl Endpoint {
         stream: Option<Key>,
         registration: Option<Box<OwnedRequest>>,
     ) -> Option<Key> {
-        let key = self.server.open(&self.context, now, ask)?;
+        let key = self
+            .server
+            .open(&self.context, now, ask, (stream, registration))?;
         if let Some(stream) = stream {
             self.assemblies.stream_to(stream, key);
-        }
-        if let Some(serving) = self.server.exchanges.get_mut(key) {
-            serving.stream = stream;
-            serving.registration = registration;
         }
         self.context.stats.requests += 1;
         Some(key)
@@ -350,8 +355,9 @@ impl Endpoint {
             self.refreshed(now, id.key, &response)?;
             return if fits { Ok(()) } else { Err(RespondError::TooLong) };
         };
-        match serving.ask.take() {
-            Some(mut ask) => self.outbound_response(now, id.key, &mut ask, &response),
+        // Matched by reference, as what is taken out is large.
+        match &mut serving.ask.take() {
+            Some(ask) => self.outbound_response(now, id.key, ask, &response),
             None => {
                 // A streamed body was given up between two of its blocks: the next one is answered 4.08.
                 self.close_exchange(id.key);

@@ -143,7 +143,10 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        self.get_place(key)?.value.as_mut()
+        let chunk = self.chunks.get_mut((key.index / CHUNK) as usize)?;
+        let place = chunk.places.get_mut((key.index % CHUNK) as usize)?;
+        let is_it = place.generation == key.generation;
+        if is_it { place.value.as_mut() } else { None }
     }
 
     pub(crate) fn contains(&self, key: Key) -> bool {
@@ -151,41 +154,32 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
-        let value = self.get_place(key)?.value.take()?;
-        self.vacate(key);
-        Some(value)
+        self.clear(key, Option::take)
     }
 
     /// Removes a value that is of no more use; `false` when there is none.
     pub(crate) fn discard(&mut self, key: Key) -> bool {
-        let Some(place) = self.get_place(key).filter(|place| place.value.is_some()) else {
-            return false;
-        };
-        place.value = None;
-        self.vacate(key);
-        true
+        // Not moved out, as that would cost more than to drop it where it lies.
+        self.clear(key, |value| value.is_some().then(|| *value = None))
+            .is_some()
     }
 
-    fn get_place(&mut self, key: Key) -> Option<&mut Place<T>> {
-        let chunk = self.chunks.get_mut((key.index / CHUNK) as usize)?;
+    /// Makes a place free again; `take` empties it unless it is empty.
+    fn clear<R>(&mut self, key: Key, take: impl FnOnce(&mut Option<T>) -> Option<R>) -> Option<R> {
+        let at = key.index / CHUNK;
+        let chunk = self.chunks.get_mut(at as usize)?;
         let place = chunk.places.get_mut((key.index % CHUNK) as usize)?;
-        Some(place).filter(|place| place.generation == key.generation)
-    }
-
-    /// A place is free again.
-    fn vacate(&mut self, key: Key) {
-        let (at, place) = (key.index / CHUNK, key.index % CHUNK);
-        let Some(chunk) = self.chunks.get_mut(at as usize) else {
-            return;
-        };
+        let taken = Some(place).filter(|place| place.generation == key.generation);
+        let taken = taken.and_then(|place| take(&mut place.value))?;
         if chunk.is_full() {
             self.with_room.push(Reverse(at));
         }
-        chunk.used &= !(1 << place);
+        chunk.used &= !(1 << (key.index % CHUNK));
         self.len -= 1;
         if chunk.used == 0 {
             self.give_back(at);
         }
+        Some(taken)
     }
 
     /// A chunk was emptied: the first of the empty ones keeps its memory for the next value, others give it back.

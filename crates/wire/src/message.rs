@@ -8,13 +8,15 @@
 //! | token | options | 0xff payload
 //! ```
 
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::code::{Code, CodeKind};
-use crate::cursor::{Reader, Writer, extend_nibble};
+use crate::cursor::{Extension, Reader, extend_nibble};
 use crate::error::{HeaderStart, MessageError, MessageErrorKind};
 use crate::options::{Options, PAYLOAD_MARKER};
-use crate::writer::{BufferTooSmall, put_start};
+use crate::writer::BufferTooSmall;
 
 /// The only version there is (RFC 7252 §3).
 pub(crate) const VERSION: u8 = 1;
@@ -189,26 +191,68 @@ impl<'a> Message<'a> {
     /// # Errors
     /// If the buffer has fewer than [`encoded_len`](Self::encoded_len) bytes; its content is then undefined.
     pub fn encode(&self, buf: &mut [u8]) -> Result<usize, BufferTooSmall> {
-        let too_small = BufferTooSmall {
-            needed: self.encoded_len(),
-            available: buf.len(),
-        };
-        let mut writer = Writer::new(buf);
-        put_start(
-            &mut writer,
-            self.message_type,
-            self.code,
-            self.message_id,
-            self.token,
-        )
-        .ok_or(too_small)?;
-        writer.put(self.options.as_bytes());
-        if !self.payload.is_empty() {
-            writer.put_array([PAYLOAD_MARKER]);
-            writer.put(self.payload);
-        }
-        writer.finish().ok_or(too_small)
+        let (needed, available) = (self.encoded_len(), buf.len());
+        let encoded = buf.get_mut(..needed).and_then(|buf| self.fill(buf));
+        encoded
+            .map(|()| needed)
+            .ok_or(BufferTooSmall { needed, available })
     }
+
+    /// Writes the message into as many bytes as it takes.
+    #[inline]
+    fn fill(&self, buf: &mut [u8]) -> Option<()> {
+        let (token_length, extension) = extend_nibble(self.token.len())?;
+        let (header, mut rest) = buf.split_first_chunk_mut()?;
+        *header = self.header(token_length);
+        match extension {
+            Extension::None => {}
+            Extension::One(byte) => rest = put(rest, &[byte])?,
+            Extension::Two(bytes) => rest = put(rest, &bytes)?,
+        }
+        rest = put(rest, self.token)?;
+        rest = put(rest, self.options.as_bytes())?;
+        if !self.payload.is_empty() {
+            rest = put(rest, &[PAYLOAD_MARKER])?;
+            put(rest, self.payload)?;
+        }
+        Some(())
+    }
+
+    /// Appends the message to `bytes` and says how many bytes it takes; `None` if the token has more than 65804 bytes,
+    /// and then nothing is appended.
+    #[cfg(feature = "alloc")]
+    pub fn append_to(&self, bytes: &mut Vec<u8>) -> Option<usize> {
+        let (token_length, extension) = extend_nibble(self.token.len())?;
+        let start = bytes.len();
+        bytes.extend_from_slice(&self.header(token_length));
+        match extension {
+            Extension::None => {}
+            Extension::One(byte) => bytes.push(byte),
+            Extension::Two(extension) => bytes.extend_from_slice(&extension),
+        }
+        bytes.extend_from_slice(self.token);
+        bytes.extend_from_slice(self.options.as_bytes());
+        if !self.payload.is_empty() {
+            bytes.push(PAYLOAD_MARKER);
+            bytes.extend_from_slice(self.payload);
+        }
+        Some(bytes.len() - start)
+    }
+
+    #[inline]
+    const fn header(&self, token_length: u8) -> [u8; HEADER_LEN] {
+        let [high, low] = self.message_id.0.to_be_bytes();
+        let first = VERSION << 6 | self.message_type.to_bits() << 4 | token_length;
+        [first, self.code.to_byte(), high, low]
+    }
+}
+
+/// Copies bytes to the start of a buffer; what is left of it.
+#[inline]
+fn put<'b>(buf: &'b mut [u8], bytes: &[u8]) -> Option<&'b mut [u8]> {
+    let (head, rest) = buf.split_at_mut_checked(bytes.len())?;
+    head.copy_from_slice(bytes);
+    Some(rest)
 }
 
 impl fmt::Display for Message<'_> {

@@ -134,7 +134,7 @@ impl fmt::Debug for MessageWriter<'_> {
 }
 
 /// Writes header and token; nothing if the token is too long to be encoded.
-pub(crate) fn put_start(
+fn put_start(
     writer: &mut Writer<'_>,
     message_type: MessageType,
     code: Code,

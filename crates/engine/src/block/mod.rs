@@ -28,6 +28,7 @@ impl<'h> CacheKey<'h> {
         CacheKey(state)
     }
 
+    #[inline]
     pub(crate) fn add(&mut self, option: OptionRef<'_>) {
         if counts(option.number) {
             self.0

@@ -210,7 +210,14 @@ impl Server {
     }
 
     /// Counts the exchange that was opened last, if it is still worked on, and has it acknowledged in time.
+    #[inline]
     fn settle_newest(&mut self) {
+        if self.newest.is_some() {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
         let Some(newest) = self.newest.take() else {
             return;
         };
@@ -231,6 +238,9 @@ impl Server {
             return false;
         };
         self.unproved -= usize::from(!serving.proved);
+        if self.newest.as_ref().is_some_and(|newest| newest.key == key) {
+            self.newest = None;
+        }
         if serving.counted
             && let Some(of_peer) = self.per_peer.get_mut(&serving.peer)
         {
@@ -244,15 +254,21 @@ impl Server {
     }
 
     /// Takes a request on. `None`: as many as allowed are worked on.
-    pub(crate) fn open(&mut self, context: &Context, now: Instant, ask: &Ask) -> Option<Key> {
+    pub(crate) fn open(
+        &mut self,
+        context: &Context,
+        now: Instant,
+        ask: &Ask,
+        (stream, registration): (Option<Key>, Option<Box<OwnedRequest>>),
+    ) -> Option<Key> {
         self.settle_newest();
         let serving = Serving {
             peer: ask.path.peer(),
             counted: false,
             proved: ask.is_proved(),
             ask: Some(ask.clone()),
-            stream: None,
-            registration: None,
+            stream,
+            registration,
         };
         let key = self.exchanges.insert(serving).ok()?;
         self.unproved += usize::from(!ask.is_proved());
@@ -482,7 +498,7 @@ mod tests {
                 Allowance::UNLIMITED,
                 &Reading::default(),
             );
-            let key = server.open(&context, Instant::ZERO, &ask).unwrap();
+            let key = server.open(&context, Instant::ZERO, &ask, (None, None)).unwrap();
             if id > 0 {
                 server.remove(key);
             }

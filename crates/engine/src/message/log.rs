@@ -48,21 +48,24 @@ impl Log {
     }
 
     /// Where the next record begins that fits into the segment at the end.
-    pub(super) fn next(&self) -> Option<Spot> {
+    fn next(&self) -> Option<Spot> {
         let last = u32::try_from(self.segments.len()).ok()?.checked_sub(1)?;
         let offset = u16::try_from(self.segments.back()?.bytes.len()).ok()?;
         let segment = self.first.wrapping_add(last);
         Some(Spot { segment, offset })
     }
 
-    /// Appends to the segment at the end, which keeps its records until `until` at least.
-    pub(super) fn append(&mut self, parts: &[&[u8]], until: Instant) {
-        if let Some(segment) = self.segments.back_mut() {
-            parts
-                .iter()
-                .for_each(|bytes| segment.bytes.extend_from_slice(bytes));
-            segment.until = segment.until.max(until);
+    /// Appends a record to the segment at the end, which keeps it until `until` at least; where it begins.
+    pub(super) fn append(&mut self, parts: &[&[u8]], until: Instant) -> Option<Spot> {
+        let last = u32::try_from(self.segments.len()).ok()?.checked_sub(1)?;
+        let segment = self.segments.back_mut()?;
+        let offset = u16::try_from(segment.bytes.len()).ok()?;
+        for part in parts {
+            segment.bytes.extend_from_slice(part);
         }
+        segment.until = segment.until.max(until);
+        let segment = self.first.wrapping_add(last);
+        Some(Spot { segment, offset })
     }
 
     /// Takes the record at `spot` back; `false` when others follow it.

@@ -201,10 +201,11 @@ impl Seen {
 
     fn insert(&mut self, strict: bool, hash: u64, record: &Record) -> Option<Note> {
         let bytes = record.as_bytes();
-        let has_room = self.make_room(strict, bytes.len()) && self.make_room_in_index();
-        let spot = self.logs.of(strict).next().filter(|_| has_room)?;
+        if !self.make_room(strict, bytes.len()) || !self.make_room_in_index() {
+            return None;
+        }
         let view = record.view();
-        self.logs.of_mut(strict).append(&[bytes], view.expires());
+        let spot = self.logs.of_mut(strict).append(&[bytes], view.expires())?;
         let note = Note { strict, spot };
         let (logs, hasher) = (&self.logs, &self.hasher);
         self.index.insert_unique(hash, Place::of(note), |place| {
@@ -224,25 +225,25 @@ impl Seen {
         };
         // An answer that there is no room for is not kept: its duplicates meet silence, but run nothing twice. The room
         // may have been that of the message itself.
-        let is_known = self.logs.view(note).is_some();
-        if !is_known || !self.make_room(note.strict, usize::from(ANSWER_HEAD) + reply.len()) {
+        let Some(expires) = self.logs.view(note).map(View::expires) else {
+            return;
+        };
+        if !self.make_room(note.strict, usize::from(ANSWER_HEAD) + reply.len()) {
             return;
         }
         if note.strict {
             self.charge_answer(note, reply.len());
         }
         let log = self.logs.of_mut(note.strict);
-        let (Some(start), Some(message)) = (log.next(), log.get_mut(note.spot)) else {
-            return;
-        };
-        let spot = Spot {
-            offset: start.offset + ANSWER_HEAD,
-            ..start
-        };
-        set_answer(message, Answer { spot, len });
-        let expires = View(message).expires();
         let [low, high] = len.to_le_bytes();
-        log.append(&[&[0, low, high], reply], expires);
+        let start = log.append(&[&[0, low, high], reply], expires);
+        if let Some((start, message)) = start.zip(log.get_mut(note.spot)) {
+            let spot = Spot {
+                offset: start.offset + ANSWER_HEAD,
+                ..start
+            };
+            set_answer(message, Answer { spot, len });
+        }
     }
 
     /// An answer takes the place of the one before in its peer's share.

@@ -31,6 +31,9 @@ fn is_written_as_it_was_read(message: &Message<'_>, datagram: &[u8]) {
     let mut buf = vec![0; len];
     assert_eq!(message.encode(&mut buf), Ok(len));
     assert_eq!(buf, datagram);
+    let mut appended = vec![7];
+    assert_eq!(message.append_to(&mut appended), Some(len));
+    assert_eq!(&appended[1..], datagram);
     let too_small = BufferTooSmall {
         needed: len,
         available: len - 1,
