@@ -62,11 +62,12 @@ impl Call for Resource {
             Ok(admitted) => admitted,
             Err(rejection) => return Answer::ready(rejection.into_response()),
         };
-        let call_if = wishes.preconditions && !self.meta.conditional && request.method != Method::GET;
-        // Those of a GET are held against its own response.
-        wishes.preconditions &= !self.meta.conditional && !call_if;
+        // Those of a GET are held against its own response, those of others against what a GET says.
+        let preconditions = wishes.preconditions && !self.meta.conditional;
+        let is_get = request.method == Method::GET;
+        wishes.preconditions = preconditions && is_get;
         let finish = Finish::new(&request, wishes, self.meta.only_format());
-        if call_if {
+        if preconditions && !is_get {
             self.call_if(finish, handler, request)
         } else {
             handler.answer(request).finished_by(finish)

@@ -64,8 +64,8 @@ impl ShortBytes {
             bytes.extend_from_slice(more);
         } else {
             let old = self.as_slice();
-            // Twice what is needed: options come one by one.
-            let mut bytes = Vec::with_capacity(2 * (old.len() + more.len()));
+            // Options come one by one, so that more are likely to follow.
+            let mut bytes = Vec::with_capacity((old.len() + more.len()).max(2 * INLINE));
             bytes.extend_from_slice(old);
             bytes.extend_from_slice(more);
             *self = ShortBytes::Heap(bytes);
