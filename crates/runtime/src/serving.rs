@@ -11,19 +11,19 @@ use bytes::Bytes;
 use coracle_engine::{
     Endpoint, ExchangeId, Instant, OwnedRequest, Request as EngineRequest, ResponseRef, Topic,
 };
-use coracle_router::{BodySender, BodyStream, ChangeSink, Demand, Observable, Request, Response, Router};
+use coracle_router::{
+    BodySender, BodyStream, ChangeSink, Demand, Observable, Request, Response, RouteFuture, Router,
+};
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{FuturesUnordered, Stream};
 
 use crate::changes::Changes;
 
-type Work = Pin<Box<dyn Future<Output = (ExchangeId, Response)> + Send>>;
-
 /// The application's side of a driver.
 pub(crate) struct Serving {
     router: Router,
     /// Handlers that wait for something.
-    work: FuturesUnordered<Abortable<Work>>,
+    work: FuturesUnordered<Abortable<Waiting>>,
     aborts: HashMap<ExchangeId, AbortHandle>,
     /// Bodies that handlers take part by part.
     bodies: HashMap<ExchangeId, BodySender>,
@@ -90,8 +90,8 @@ impl Serving {
             Poll::Ready(response) => self.respond(engine, now, id, &response),
             Poll::Pending => {
                 let (abort, registration) = AbortHandle::new_pair();
-                let work: Work = Box::pin(async move { (id, future.await) });
-                self.work.push(Abortable::new(work, registration));
+                self.work
+                    .push(Abortable::new(Waiting { id, future }, registration));
                 self.aborts.insert(id, abort);
             }
         }
@@ -172,5 +172,20 @@ impl Serving {
             }
         });
         done
+    }
+}
+
+/// A handler that waits for something, and the exchange that it is to answer.
+struct Waiting {
+    id: ExchangeId,
+    future: RouteFuture,
+}
+
+impl Future for Waiting {
+    type Output = (ExchangeId, Response);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let id = self.id;
+        Pin::new(&mut self.future).poll(cx).map(|response| (id, response))
     }
 }
