@@ -114,10 +114,8 @@ impl Load {
                 break;
             }
             if end.is_none() && now - progress.at >= self.exchanges.plan.timeout * HOPELESS {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the server answers no longer as it should",
-                ));
+                let told = hopeless(&self.exchanges.tally, now - progress.at);
+                return Err(io::Error::new(io::ErrorKind::TimedOut, told));
             }
             self.exchanges.tick(now);
             self.exchanges.begin(now, schedule.as_mut())?;
@@ -325,6 +323,21 @@ impl Load {
         }
         Ok(())
     }
+}
+
+/// Why a run ends that waits for right answers in vain.
+fn hopeless(tally: &Tally, silence: Duration) -> String {
+    let mut told = format!("no right answer came for {:.1} s", silence.as_secs_f64());
+    for (status, count) in tally.codes.iter().filter(|(status, _)| !status.is_success()) {
+        told.push_str(&format!(", {count} times {status}"));
+    }
+    if tally.timeouts > 0 {
+        told.push_str(&format!(", {} requests given up", tally.timeouts));
+    }
+    if let Some(wrong) = &tally.first_wrong {
+        told.push_str(&format!(", {} wrong answers: {wrong}", tally.wrong_answers()));
+    }
+    told
 }
 
 impl std::fmt::Debug for Load {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use coracle_load::Wrong;
 use indicatif::{DecimalBytes, HumanCount};
 
 use super::report::{Change, Observed, Report, Times, Transferred};
@@ -246,6 +247,9 @@ fn put_verdict(out: &mut String, report: &Report, painter: Painter) {
         );
         if let Some(first) = &report.first_wrong {
             put!(out, "  the first: {}", harmless_line(first));
+        }
+        if report.wrong.contains_key(&Wrong::Payload.to_string()) && report.transfer.is_none() {
+            put!(out, "  (a resource that changes by itself wants --any-payload)");
         }
     } else if report.codes.is_empty() {
         put!(out, "\n  {}", painter.paint(Style::Bad, "nothing was answered"));
