@@ -39,13 +39,16 @@ pub(crate) const SEEN_SEGMENTS_AT_LEAST: usize = 64;
 pub(crate) const SEEN_SEGMENT_AT_LEAST: usize = 256;
 
 /// The largest memory of messages, in bytes: as many segments as the index can tell apart.
-pub(crate) const MAX_SEEN_BYTES: usize = 1 << 30;
+pub(crate) const MAX_SEEN_BYTES: usize = 1 << 29;
 
 /// One peer may take one part in this many of the memory for what must not be run twice,
 pub(crate) const SEEN_SHARE_OF_PEER: usize = 8;
 
 /// and all peers that have not proved their address together one in this many.
 pub(crate) const SEEN_SHARE_OF_UNPROVED: usize = 2;
+
+/// Blocks in the middle of transfers are remembered in one part in this many,
+pub(crate) const SEEN_SHARE_OF_TRANSFERS: usize = 32;
 
 /// Peers' shares are counted at one place for this many bytes of the memory,
 pub(crate) const SEEN_BYTES_PER_PLACE: usize = 8 * 1024;

@@ -33,6 +33,10 @@ impl Log {
         self.segments.is_empty()
     }
 
+    pub(super) fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
     /// Whether the segment at the end has room for `len` more bytes.
     pub(super) fn fits(&self, len: usize) -> bool {
         let room = |segment: &Segment| segment.bytes.capacity() - segment.bytes.len();

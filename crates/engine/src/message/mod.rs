@@ -24,7 +24,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use hashbrown::HashMap;
 
-use coracle_wire::{CodeKind, Message, MessageId, MessageType, Method};
+use coracle_wire::{CodeKind, Message, MessageId, MessageType, Method, OptionNumber, Options};
 
 use crate::amplification::Allowance;
 use crate::context::{Context, earliest};
@@ -164,7 +164,9 @@ impl MessageLayer {
         (method, allowance): (Method, Allowance),
     ) -> Verdict {
         // RFC 7252 §4.5: idempotent requests may be run again when the memory of them is needed.
-        let care = if method.is_idempotent() {
+        let care = if goes_on(method, message.options) {
+            Care::Passing
+        } else if method.is_idempotent() {
             Care::Lenient
         } else {
             Care::Strict {
@@ -174,7 +176,7 @@ impl MessageLayer {
         match self.note(context, now, path, message, (care, allowance)) {
             Some(seen) => Verdict::Request {
                 seen,
-                room: seen.is_some() || care == Care::Lenient,
+                room: seen.is_some() || matches!(care, Care::Lenient | Care::Passing),
             },
             None => Verdict::Absorbed,
         }
@@ -449,5 +451,19 @@ impl MessageLayer {
             .collect();
         found.sort_by_key(|(left, ..)| *left);
         found.into_iter().map(|(_, key, owner)| (key, owner)).collect()
+    }
+}
+
+/// Whether a request only goes on with a transfer: a further block of a representation, or a block in the middle of a
+/// body. It comes to the same however often it comes, whatever the method: the block stage knows where it belongs.
+fn goes_on(method: Method, options: Options<'_>) -> bool {
+    let is_block = |number| number == OptionNumber::BLOCK1 || number == OptionNumber::BLOCK2;
+    if !options.iter().any(|option| is_block(option.number)) {
+        return false;
+    }
+    match (options.block1(), options.block2()) {
+        (None, Some(Ok(block))) => block.num() > 0 && method.is_safe(),
+        (Some(Ok(block)), _) => block.num() > 0 && block.more(),
+        _ => false,
     }
 }

@@ -1,9 +1,11 @@
 //! Message IDs that were seen, and what was answered (RFC 7252 §4.5).
 //!
-//! Two logs in order of time. The lenient one holds what may be forgotten early: responses and idempotent requests, which
-//! the leave of RFC 7252 §4.5 allows to be run again. The strict one holds requests that must not be run twice; these
-//! stay for EXCHANGE_LIFETIME. An index finds their records. A byte budget bounds all three: when it is used up the
-//! lenient log gives way, oldest first, and when nothing is left of it there is no room for more.
+//! Three logs in order of time. The lenient one holds what may be forgotten early: responses and idempotent requests,
+//! which the leave of RFC 7252 §4.5 allows to be run again. The strict one holds requests that must not be run twice;
+//! these stay for EXCHANGE_LIFETIME. A short one holds what only goes on with a transfer: one long body would fill the
+//! others, and of it no more than the last blocks can come again. An index finds their records. A byte budget bounds them
+//! all: when it is used up the lenient log gives way, oldest first, and when nothing is left of it there is no room for
+//! more.
 //!
 //! Memory is taken and forgotten in segments of many messages, so that a message costs no allocation, and its bytes are
 //! written one after the other.
@@ -15,7 +17,6 @@ use hashbrown::HashTable;
 
 use coracle_wire::MessageId;
 
-use crate::context::earliest;
 use crate::limits;
 use crate::message::log::{Log, Spot};
 use crate::message::record::{ANSWER_HEAD, Answer, LONGEST, Record, View, set_answer};
@@ -26,8 +27,20 @@ use crate::time::Instant;
 /// A message that is remembered, for as long as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Note {
-    strict: bool,
+    kind: Kind,
     spot: Spot,
+}
+
+/// The logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Lenient,
+    Strict,
+    Passing,
+}
+
+impl Kind {
+    const ALL: [Kind; 3] = [Kind::Lenient, Kind::Strict, Kind::Passing];
 }
 
 /// How well a message has to be remembered.
@@ -35,6 +48,8 @@ pub(crate) struct Note {
 pub(crate) enum Care {
     /// It may be forgotten early.
     Lenient,
+    /// It goes on with a transfer, and may be run again: it is remembered until some others of its kind have come.
+    Passing,
     /// It must not be run twice. `proved`: its source is known to be where it says it is.
     Strict { proved: bool },
 }
@@ -53,12 +68,14 @@ pub(crate) enum Sight<'a> {
 const UNPROVED: u8 = 1;
 
 /// The bits of a segment's number in the index.
-const SEGMENT_BITS: u32 = 17;
+const SEGMENT_BITS: u32 = 16;
 const SEGMENT_MASK: u32 = (1 << SEGMENT_BITS) - 1;
 const OFFSET_BITS: u32 = 14;
 const OFFSET_MASK: u32 = (1 << OFFSET_BITS) - 1;
 
-const _: () = assert!(1 + SEGMENT_BITS + OFFSET_BITS == u32::BITS);
+const KIND_SHIFT: u32 = SEGMENT_BITS + OFFSET_BITS;
+
+const _: () = assert!(2 + KIND_SHIFT == u32::BITS);
 const _: () = assert!(limits::SEEN_SEGMENT <= 1 << OFFSET_BITS);
 const _: () = assert!(limits::MAX_DATAGRAM + ANSWER_HEAD as usize <= 1 << OFFSET_BITS);
 const _: () = assert!(limits::MAX_SEEN_BYTES / limits::SEEN_SEGMENT < 1 << SEGMENT_BITS);
@@ -71,7 +88,7 @@ struct Place(u32);
 impl Place {
     fn of(note: Note) -> Place {
         let segment = (note.spot.segment & SEGMENT_MASK) << OFFSET_BITS;
-        Place(u32::from(note.strict) << 31 | segment | u32::from(note.spot.offset))
+        Place((note.kind as u32) << KIND_SHIFT | segment | u32::from(note.spot.offset))
     }
 }
 
@@ -79,33 +96,44 @@ impl Place {
 struct Logs {
     lenient: Log,
     strict: Log,
+    passing: Log,
 }
 
 impl Logs {
-    fn of(&self, strict: bool) -> &Log {
-        if strict { &self.strict } else { &self.lenient }
+    fn of(&self, kind: Kind) -> &Log {
+        match kind {
+            Kind::Lenient => &self.lenient,
+            Kind::Strict => &self.strict,
+            Kind::Passing => &self.passing,
+        }
     }
 
-    fn of_mut(&mut self, strict: bool) -> &mut Log {
-        if strict {
-            &mut self.strict
-        } else {
-            &mut self.lenient
+    fn of_mut(&mut self, kind: Kind) -> &mut Log {
+        match kind {
+            Kind::Lenient => &mut self.lenient,
+            Kind::Strict => &mut self.strict,
+            Kind::Passing => &mut self.passing,
         }
     }
 
     fn note(&self, Place(place): Place) -> Note {
-        let strict = place >> 31 == 1;
+        let kind = match place >> KIND_SHIFT {
+            0 => Kind::Lenient,
+            1 => Kind::Strict,
+            _ => Kind::Passing,
+        };
         let offset = u16::try_from(place & OFFSET_MASK).unwrap_or(0);
-        let segment = self.of(strict).widen(place >> OFFSET_BITS, SEGMENT_MASK);
+        let segment = self
+            .of(kind)
+            .widen(place >> OFFSET_BITS & SEGMENT_MASK, SEGMENT_MASK);
         Note {
-            strict,
+            kind,
             spot: Spot { segment, offset },
         }
     }
 
     fn view(&self, note: Note) -> Option<View<'_>> {
-        self.of(note.strict).get(note.spot).map(View)
+        self.of(note.kind).get(note.spot).map(View)
     }
 
     fn identity(&self, place: Place) -> &[u8] {
@@ -113,7 +141,7 @@ impl Logs {
     }
 
     fn is_empty(&self) -> bool {
-        self.lenient.is_empty() && self.strict.is_empty()
+        Kind::ALL.iter().all(|kind| self.of(*kind).is_empty())
     }
 }
 
@@ -177,16 +205,20 @@ impl Seen {
             // Its lifetime is over, but not that of others in its segment.
             self.unlist(hash, place);
         }
-        let strict = care != Care::Lenient;
+        let kind = match care {
+            Care::Lenient => Kind::Lenient,
+            Care::Passing => Kind::Passing,
+            Care::Strict { .. } => Kind::Strict,
+        };
         let proved = care != Care::Strict { proved: false };
         record.remember(if proved { 0 } else { UNPROVED }, now + self.lifetime);
-        if strict {
+        if kind == Kind::Strict {
             let peer = self.hash(record.view().peer());
             if !self.shares.admit(peer, proved) {
                 return Sight::NoRoom;
             }
         }
-        match self.insert(strict, hash, &record) {
+        match self.insert(kind, hash, &record) {
             Some(note) => Sight::New(note),
             None => Sight::NoRoom,
         }
@@ -196,22 +228,22 @@ impl Seen {
     fn answered(&self, note: Note) -> Option<&[u8]> {
         let answer = self.logs.view(note)?.answer();
         let len = Some(usize::from(answer.len)).filter(|len| *len > 0)?;
-        self.logs.of(note.strict).get(answer.spot)?.get(..len)
+        self.logs.of(note.kind).get(answer.spot)?.get(..len)
     }
 
-    fn insert(&mut self, strict: bool, hash: u64, record: &Record) -> Option<Note> {
+    fn insert(&mut self, kind: Kind, hash: u64, record: &Record) -> Option<Note> {
         let bytes = record.as_bytes();
-        if !self.make_room(strict, bytes.len()) || !self.make_room_in_index() {
+        if !self.make_room(kind, bytes.len()) || !self.make_room_in_index() {
             return None;
         }
         let view = record.view();
-        let spot = self.logs.of_mut(strict).append(&[bytes], view.expires())?;
-        let note = Note { strict, spot };
+        let spot = self.logs.of_mut(kind).append(&[bytes], view.expires())?;
+        let note = Note { kind, spot };
         let (logs, hasher) = (&self.logs, &self.hasher);
         self.index.insert_unique(hash, Place::of(note), |place| {
             hash_of(hasher, logs.identity(*place))
         });
-        if strict {
+        if kind == Kind::Strict {
             let peer = self.hash(view.peer());
             self.shares.take(peer, is_proved(view), bytes.len());
         }
@@ -228,13 +260,13 @@ impl Seen {
         let Some(expires) = self.logs.view(note).map(View::expires) else {
             return;
         };
-        if !self.make_room(note.strict, usize::from(ANSWER_HEAD) + reply.len()) {
+        if !self.make_room(note.kind, usize::from(ANSWER_HEAD) + reply.len()) {
             return;
         }
-        if note.strict {
+        if note.kind == Kind::Strict {
             self.charge_answer(note, reply.len());
         }
-        let log = self.logs.of_mut(note.strict);
+        let log = self.logs.of_mut(note.kind);
         let [low, high] = len.to_le_bytes();
         let start = log.append(&[&[0, low, high], reply], expires);
         if let Some((start, message)) = start.zip(log.get_mut(note.spot)) {
@@ -260,36 +292,40 @@ impl Seen {
     pub(crate) fn relax(&mut self, note: Note) -> Option<Note> {
         let record = self.logs.view(note).and_then(|view| Record::copy_of(view.0))?;
         let view = record.view();
-        if !note.strict || !self.logs.strict.retract(note.spot, view.len()) {
+        if note.kind != Kind::Strict || !self.logs.strict.retract(note.spot, view.len()) {
             return Some(note);
         }
         let (hash, peer) = (self.hash(view.identity()), self.hash(view.peer()));
         self.unlist(hash, Place::of(note));
         self.shares.give_back(peer, is_proved(view), view.len());
-        self.insert(false, hash, &record)
+        self.insert(Kind::Lenient, hash, &record)
     }
 
     /// Makes room for `len` bytes at the end of a log, by forgetting what may be forgotten; `false` when that is not
     /// enough.
-    fn make_room(&mut self, strict: bool, len: usize) -> bool {
-        self.logs.of(strict).fits(len) || self.extend(strict, len)
+    fn make_room(&mut self, kind: Kind, len: usize) -> bool {
+        self.logs.of(kind).fits(len) || self.extend(kind, len)
     }
 
     /// Adds a segment for at least `len` bytes to a log.
     #[cold]
-    fn extend(&mut self, strict: bool, len: usize) -> bool {
+    fn extend(&mut self, kind: Kind, len: usize) -> bool {
         let size = self.segment.max(len);
+        let passing = (self.budget / limits::SEEN_SHARE_OF_TRANSFERS / self.segment).max(2);
+        if kind == Kind::Passing && self.logs.passing.segments() >= passing {
+            self.forget_segment(Kind::Passing);
+        }
         while self.spare.as_ref().is_none_or(|spare| spare.capacity() < size) {
             self.drop_spare();
             if self.bytes() + size <= self.budget {
                 self.segment_bytes += size;
                 self.spare = Some(Vec::with_capacity(size));
-            } else if !self.forget_segment(false) {
+            } else if !self.forget_segment(Kind::Lenient) {
                 return false;
             }
         }
         if let Some(buffer) = self.spare.take() {
-            self.logs.of_mut(strict).extend(buffer);
+            self.logs.of_mut(kind).extend(buffer);
         }
         true
     }
@@ -304,7 +340,7 @@ impl Seen {
         while self.index.len() == self.index.capacity()
             && self.bytes() + 2 * self.index.allocation_size() > self.budget
         {
-            if !self.forget_segment(false) {
+            if !self.forget_segment(Kind::Lenient) {
                 return false;
             }
             self.drop_spare();
@@ -319,8 +355,8 @@ impl Seen {
     }
 
     /// Forgets the oldest segment of a log; `false` when there is none.
-    fn forget_segment(&mut self, strict: bool) -> bool {
-        let Some((segment, mut bytes)) = self.logs.of_mut(strict).pop() else {
+    fn forget_segment(&mut self, kind: Kind) -> bool {
+        let Some((segment, mut bytes)) = self.logs.of_mut(kind).pop() else {
             return false;
         };
         let mut offset = 0;
@@ -330,9 +366,9 @@ impl Seen {
                     segment,
                     offset: u16::try_from(offset).unwrap_or(0),
                 };
-                self.unlist(self.hash(view.identity()), Place::of(Note { strict, spot }));
+                self.unlist(self.hash(view.identity()), Place::of(Note { kind, spot }));
             }
-            if strict && !view.is_answer() {
+            if kind == Kind::Strict && !view.is_answer() {
                 let peer = self.hash(view.peer());
                 self.shares
                     .give_back(peer, is_proved(view), view.len() + answer_len(view));
@@ -367,16 +403,17 @@ impl Seen {
 
     /// Forgets what is older than its lifetime, a segment of each log at most.
     pub(crate) fn forget(&mut self, now: Instant) {
-        for strict in [false, true] {
-            if self.logs.of(strict).until().is_some_and(|until| until <= now) {
-                self.forget_segment(strict);
+        for kind in Kind::ALL {
+            if self.logs.of(kind).until().is_some_and(|until| until <= now) {
+                self.forget_segment(kind);
             }
         }
     }
 
     /// When there will be something to forget.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        earliest(self.logs.lenient.until(), self.logs.strict.until())
+        let logs = Kind::ALL.into_iter().map(|kind| self.logs.of(kind).until());
+        logs.flatten().min()
     }
 }
 

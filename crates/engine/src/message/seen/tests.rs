@@ -207,3 +207,30 @@ fn a_late_answer_goes_to_its_message_or_nowhere() {
         assert!(matches!(again, Sight::Again(Some(answer)) if *answer == id.to_be_bytes()));
     }
 }
+
+/// A long transfer is remembered by its last blocks, and takes no room from anything else.
+#[test]
+fn blocks_in_the_middle_of_a_transfer_push_out_only_each_other() {
+    let mut seen = Seen::new(1 << 20, LIFETIME, 3);
+    let other = new(seen.note(Instant::ZERO, &path_of(2), MessageId(1), Care::Lenient));
+    seen.answer(other, b"done");
+    let before = seen.bytes();
+    for id in 0..50_000 {
+        let note = new(seen.note(Instant::ZERO, &path(), MessageId(id), Care::Passing));
+        seen.answer(note, &[b'x'; 1100]);
+        let again = seen.note(Instant::ZERO, &path(), MessageId(id), Care::Passing);
+        assert!(matches!(again, Sight::Again(Some(answer)) if answer.len() == 1100));
+    }
+    assert!(
+        seen.bytes() - before <= (1 << 20) / 16,
+        "{} bytes more",
+        seen.bytes() - before
+    );
+    let again = seen.note(Instant::ZERO, &path_of(2), MessageId(1), Care::Lenient);
+    assert!(matches!(again, Sight::Again(Some(b"done"))));
+    new(seen.note(Instant::ZERO, &path(), MessageId(0), Care::Passing));
+    while let Some(at) = seen.next_expiry() {
+        seen.forget(at);
+    }
+    assert!(seen.is_empty());
+}
