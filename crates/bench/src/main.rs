@@ -19,10 +19,6 @@ mod document;
 #[cfg(target_os = "linux")]
 mod instructions;
 #[cfg(target_os = "linux")]
-mod latency;
-#[cfg(target_os = "linux")]
-mod load;
-#[cfg(target_os = "linux")]
 mod machine;
 #[cfg(target_os = "linux")]
 mod micro;

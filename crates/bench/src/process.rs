@@ -36,6 +36,11 @@ pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {
         .map_err(|error| io::Error::other(format!("cores {cores:?} are needed: {error}")))
 }
 
+/// A runtime of one thread.
+pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
 /// Says where a server listens, to the process that started it.
 pub(crate) fn announce(address: SocketAddr) {
     println!("{address}");

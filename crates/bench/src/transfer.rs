@@ -13,7 +13,7 @@ use coracle_wire::Status;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::process;
-use crate::subjects::{body, coracle};
+use crate::subjects::body;
 
 /// Which way a body goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -68,7 +68,7 @@ pub(crate) fn in_a_process(
 
 /// Does it, and prints the microseconds that it took and the bytes by which the memory of this process grew.
 pub(crate) fn run(server: SocketAddr, direction: Direction, blocks: u32) -> io::Result<()> {
-    coracle::runtime()?.block_on(async {
+    process::runtime()?.block_on(async {
         let client = Client::new().map_err(io::Error::other)?;
         let uri = format!("coap://{server}/body");
         // What a first exchange needs stays.

@@ -130,7 +130,13 @@ impl Exchanges {
 
     /// A slot is free for another request.
     pub(crate) fn can_begin(&self) -> bool {
-        self.observers.is_none() && !self.free.is_empty()
+        self.observers.is_none() && !self.free.is_empty() && self.room() > 0
+    }
+
+    /// How many requests may be begun before the window is full.
+    fn room(&self) -> usize {
+        let window = usize::try_from(self.plan.window).unwrap_or(usize::MAX);
+        window.saturating_sub(self.under_way)
     }
 
     /// When something is to be done for an outstanding request; or earlier.
@@ -144,13 +150,13 @@ impl Exchanges {
             return Ok(());
         }
         let Some(schedule) = schedule else {
-            let count = self.free.len().min(BEGUN_PER_TURN);
+            let count = self.free.len().min(BEGUN_PER_TURN).min(self.room());
             for index in self.free.drain(..count).collect::<Vec<_>>() {
                 self.start(now, now, index)?;
             }
             return Ok(());
         };
-        for _ in 0..BEGUN_PER_TURN {
+        for _ in 0..BEGUN_PER_TURN.min(self.room()) {
             let due = schedule.next();
             if due > now {
                 break;

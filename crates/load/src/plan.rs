@@ -18,6 +18,8 @@ pub struct Plan {
     pub peers: u32,
     /// How many requests a peer may have outstanding. NSTART (RFC 7252 §4.7) would have it be 1.
     pub outstanding: u16,
+    /// How many requests may be outstanding in all; peers then have their turns one after the other.
+    pub window: u32,
     /// The request that all send.
     pub request: Request,
     /// What the request is part of.
@@ -56,6 +58,7 @@ impl Plan {
             server,
             peers: 1,
             outstanding: 1,
+            window: u32::MAX,
             request,
             work: Work::Requests,
             pace: Pace::Closed,
@@ -81,6 +84,7 @@ impl Plan {
         let block = u8::try_from(block).unwrap_or(u8::MAX);
         (peers > 0).then(|| Plan {
             peers,
+            window: (self.window / threads).max(1),
             pace,
             first_address: Ipv4Addr::new(127, block, 0, 1),
             ..self.clone()
@@ -107,7 +111,7 @@ impl Plan {
                 Some("the server has no address or no port")
             }
             _ if self.peers == 0 || self.peers > limits::MAX_PEERS => Some("there are 1 to 1048576 peers"),
-            _ if self.outstanding == 0 || self.slots() > limits::MAX_OUTSTANDING => {
+            _ if self.outstanding == 0 || self.window == 0 || self.slots() > limits::MAX_OUTSTANDING => {
                 Some("there are 1 to 1048576 requests outstanding in all")
             }
             _ if self.request.payload.len() > self.work.longest_payload() => {
@@ -275,6 +279,7 @@ mod tests {
         assert!(refused(|plan| plan.server.set_port(0)));
         assert!(refused(|plan| plan.peers = 0));
         assert!(refused(|plan| plan.outstanding = 0));
+        assert!(refused(|plan| plan.window = 0));
         assert!(refused(|plan| (plan.peers, plan.outstanding) = (1 << 20, 2)));
         assert!(refused(|plan| plan.pace = Pace::Open(0.0)));
         assert!(refused(|plan| plan.pace = Pace::Open(f64::NAN)));

@@ -47,6 +47,32 @@ async fn every_peer_has_its_own_address_and_all_are_answered() {
 }
 
 #[tokio::test]
+async fn all_peers_have_their_turn_in_a_small_window() {
+    let (tell, told) = mpsc::channel();
+    let server = serve(move |request, from| {
+        tell.send(from).unwrap();
+        vec![response(request, Status::CONTENT, b"21.5")]
+    });
+    let mut plan = plan(server);
+    // Nothing is sent again only because the machine is busy.
+    plan.ack_timeout = Duration::from_secs(5);
+    (plan.peers, plan.window) = (50, 2);
+    let mut load = Load::start(plan).unwrap();
+    let tally = load.run(Until::Answered(200)).await.unwrap();
+    let rest = load.settle(Duration::from_secs(5)).await.unwrap();
+
+    assert!(rest.answered <= 2, "more was outstanding than the window holds");
+    assert_eq!(tally.sent, tally.answered + rest.answered);
+    let asked: Vec<_> = told.try_iter().collect();
+    let first_turns: HashSet<_> = asked.iter().take(50).collect();
+    assert_eq!(
+        first_turns.len(),
+        50,
+        "a peer had its turn before others that waited"
+    );
+}
+
+#[tokio::test]
 async fn a_peer_whose_message_ids_are_used_up_goes_on_from_another_address() {
     let (tell, told) = mpsc::channel();
     let server = serve(move |request, from| {

@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::load;
 use crate::observers::{Observers, Told};
 use crate::options::Measure;
 use crate::process::{self, LOAD_CORE, SERVER_CORE, Server};
@@ -36,7 +35,7 @@ struct Change {
 
 pub(super) fn run(measure: &Measure) -> io::Result<Section> {
     process::pin(&[LOAD_CORE])?;
-    load::runtime()?.block_on(measured(measure))
+    process::runtime()?.block_on(measured(measure))
 }
 
 async fn measured(measure: &Measure) -> io::Result<Section> {

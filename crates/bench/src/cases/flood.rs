@@ -8,7 +8,6 @@ use coracle_wire::{BlockOption, Method, OptionNumber, OptionsBuf};
 
 use crate::crowd::Crowd;
 use crate::datagrams::{LONGEST, path, request};
-use crate::load;
 use crate::machine;
 use crate::options::Measure;
 use crate::process::{self, LOAD_CORE, SERVER_CORE, Server};
@@ -56,7 +55,7 @@ struct Flood {
 pub(super) fn run(measure: &Measure) -> io::Result<Section> {
     process::pin(&[LOAD_CORE])?;
     let count = if measure.quick { DATAGRAMS_QUICK } else { DATAGRAMS };
-    let runtime = load::runtime()?;
+    let runtime = process::runtime()?;
     let mut floods = Vec::new();
     for number in 1..=measure.rounds() {
         let flood = runtime.block_on(flood(count))?;

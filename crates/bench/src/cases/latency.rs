@@ -3,9 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use coracle_load::{Load, Pace, Plan, Tally, Until};
+use coracle_load::{Load, Pace, Plan, Until};
 
-use crate::load;
 use crate::options::Measure;
 use crate::process::{self, LOAD_CORE, SERVER_CORE};
 use crate::report::{Bound, Cell, Goal, Section, Table};
@@ -46,7 +45,7 @@ struct Turn {
 
 pub(super) fn run(measure: &Measure) -> io::Result<Section> {
     process::pin(&[LOAD_CORE])?;
-    let runtime = load::runtime()?;
+    let runtime = process::runtime()?;
     let turn = |subject, pace| runtime.block_on(turn(subject, pace, measure.turn()));
     let mut rounds = Vec::new();
     let mut rates = Vec::new();
@@ -99,7 +98,7 @@ async fn turn(subject: Subject, pace: Pace, length: Duration) -> io::Result<Turn
     let mut load = Load::start(plan)?;
     load.run(Until::Passed(WARM_UP)).await?;
     let tally = load.run(Until::Passed(length)).await?;
-    check(subject, &tally)?;
+    super::check(subject.name(), &tally)?;
     Ok(Turn {
         rate: tally.rate(),
         latency: SHARES.map(|share| tally.percentile(share).as_secs_f64() * 1e6),
@@ -107,14 +106,6 @@ async fn turn(subject: Subject, pace: Pace, length: Duration) -> io::Result<Turn
         again: tally.retransmissions,
         failed: tally.timeouts + tally.errors(),
     })
-}
-
-fn check(subject: Subject, tally: &Tally) -> io::Result<()> {
-    match &tally.first_wrong {
-        Some(wrong) => Err(io::Error::other(format!("{subject} answers wrongly: {wrong}"))),
-        None if tally.answered == 0 => Err(io::Error::other(format!("{subject} does not answer"))),
-        None => Ok(()),
-    }
 }
 
 fn table(rounds: &[[Turn; SUBJECTS.len()]]) -> Table {

@@ -11,6 +11,7 @@ mod shards;
 use std::io;
 
 use clap::ValueEnum;
+use coracle_load::Tally;
 
 use crate::options::Measure;
 use crate::report::Section;
@@ -61,6 +62,15 @@ impl Case {
             Case::Flood => flood::run(measure),
             Case::Layers => layers::run(),
         }
+    }
+}
+
+/// A server that does not answer, or wrongly, has nothing to be measured.
+fn check(server: &str, tally: &Tally) -> io::Result<()> {
+    match &tally.first_wrong {
+        Some(wrong) => Err(io::Error::other(format!("{server} answers wrongly: {wrong}"))),
+        None if tally.answered == 0 => Err(io::Error::other(format!("{server} does not answer"))),
+        None => Ok(()),
     }
 }
 

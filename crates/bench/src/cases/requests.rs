@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use crate::load::{self, Load, Plan, Until};
+use coracle_load::{Load, Plan, Until};
+
 use crate::options::Measure;
 use crate::process::{self, LOAD_CORE, SERVER_CORE};
 use crate::report::{Bound, Cell, Goal, Section, Table};
@@ -12,19 +13,24 @@ use crate::statistics::{Spread, median};
 use crate::subjects::Subject;
 
 /// How many peers ask.
-const PEERS: [u16; 2] = [FEW, MANY];
-const FEW: u16 = 64;
-const MANY: u16 = 10_000;
+const PEERS: [u32; 2] = [FEW, MANY];
+const FEW: u32 = 64;
+const MANY: u32 = 10_000;
 
 /// Requests that are outstanding in all: with many peers, too, so that no server's socket overflows and the only
 /// difference is how many peers it knows.
-const WINDOW: u16 = 64;
+const WINDOW: u32 = 64;
 
 /// Requests before a turn. More than our server remembers by default, so that forgetting is measured with the rest.
 const WARM_UP: u64 = 200_000;
+const WARM_UP_QUICK: u64 = 20_000;
 
 /// The same for servers of others, after every peer was heard once.
 const WARM_UP_OTHERS: Duration = Duration::from_millis(300);
+
+/// On one machine an answer that is not there by then is lost, and a server that says nothing for so long is dead.
+const ACK_TIMEOUT: Duration = Duration::from_millis(200);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The percentiles that are told.
 const SHARES: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
@@ -40,11 +46,11 @@ struct Turn {
     /// By [`SHARES`], in microseconds.
     latency: [f64; SHARES.len()],
     retransmissions: u64,
-    strays: u64,
+    failed: u64,
 }
 
 /// The turns of a round, by server and number of peers.
-type Round = BTreeMap<(Subject, u16), Turn>;
+type Round = BTreeMap<(Subject, u32), Turn>;
 
 /// Servers, each with what is to be told about it.
 type Told = Vec<(Subject, String)>;
@@ -52,13 +58,13 @@ type Told = Vec<(Subject, String)>;
 pub(super) fn run(measure: &Measure) -> io::Result<Section> {
     let (subjects, absent) = installed(measure);
     process::pin(&[LOAD_CORE])?;
-    let runtime = load::runtime()?;
+    let runtime = process::runtime()?;
     let mut rounds = Vec::new();
     for number in 1..=measure.rounds() {
         let mut round = Round::new();
         for peers in PEERS {
             for (subject, _) in &subjects {
-                let turn = runtime.block_on(turn(*subject, peers, measure.turn()))?;
+                let turn = runtime.block_on(turn(*subject, peers, measure))?;
                 eprintln!(
                     "  round {number}: {subject:8} {peers:6} peers {:8.0} requests/s {:8.2} us of CPU each",
                     turn.rate, turn.cpu
@@ -110,32 +116,34 @@ fn installed(measure: &Measure) -> (Told, Told) {
 }
 
 /// A server is a new process in each turn, so that where it lies in memory is part of the noise.
-async fn turn(subject: Subject, peers: u16, length: Duration) -> io::Result<Turn> {
+async fn turn(subject: Subject, peers: u32, measure: &Measure) -> io::Result<Turn> {
     let server = subject.start(&[SERVER_CORE])?;
-    let plan = Plan {
-        path: "temp",
-        peers,
-        window: WINDOW,
-        sleeps: false,
-    };
-    let mut load = Load::start(server.address, &plan).await?;
+    let mut plan = Plan::get(server.address, &["temp"]);
+    plan.peers = peers;
+    plan.window = WINDOW;
+    plan.ack_timeout = ACK_TIMEOUT;
+    plan.timeout = TIMEOUT;
+    plan.awake = true;
+    let mut load = Load::start(plan)?;
     if matches!(subject, Subject::Raw | Subject::Coracle) {
-        load.run(Until::Answered(WARM_UP)).await?;
+        let warm_up = if measure.quick { WARM_UP_QUICK } else { WARM_UP };
+        load.run(Until::Answered(warm_up)).await?;
     } else {
         load.run(Until::Answered(peers.into())).await?;
         load.run(Until::Passed(WARM_UP_OTHERS)).await?;
     }
     let before = server.cpu()?;
-    let tally = load.run(Until::Passed(length)).await?;
+    let tally = load.run(Until::Passed(measure.turn())).await?;
     let cpu = server.cpu()?.since(before);
-    let each = |time: Duration| time.as_secs_f64() * 1e6 / tally.answered() as f64;
+    super::check(subject.name(), &tally)?;
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / tally.answered as f64;
     Ok(Turn {
-        rate: tally.answered() as f64 / tally.elapsed.as_secs_f64(),
+        rate: tally.rate(),
         cpu: each(cpu.total),
         user: each(cpu.user),
-        latency: SHARES.map(|share| tally.latency.percentile(share).as_secs_f64() * 1e6),
+        latency: SHARES.map(|share| tally.percentile(share).as_secs_f64() * 1e6),
         retransmissions: tally.retransmissions,
-        strays: tally.strays,
+        failed: tally.timeouts + tally.errors(),
     })
 }
 
@@ -151,7 +159,7 @@ fn table(rounds: &[Round]) -> Table {
         "p99",
         "p99.9",
         "sent again",
-        "strays",
+        "failed",
     ]);
     for peers in PEERS {
         for subject in Subject::ALL {
@@ -173,7 +181,7 @@ fn table(rounds: &[Round]) -> Table {
                 row.push(Cell::Number(latency, 0));
             }
             row.push(Cell::Number(sum(|turn| turn.retransmissions), 0));
-            row.push(Cell::Number(sum(|turn| turn.strays), 0));
+            row.push(Cell::Number(sum(|turn| turn.failed), 0));
             table.row(row);
         }
     }
@@ -181,7 +189,7 @@ fn table(rounds: &[Round]) -> Table {
 }
 
 /// CPU time in units of another turn's of the same round, in all rounds.
-fn ratio(rounds: &[Round], of: (Subject, u16), to: (Subject, u16)) -> Option<Spread> {
+fn ratio(rounds: &[Round], of: (Subject, u32), to: (Subject, u32)) -> Option<Spread> {
     let ratios = rounds
         .iter()
         .map(|round| Some(round.get(&of)?.cpu / round.get(&to)?.cpu));

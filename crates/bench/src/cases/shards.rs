@@ -4,14 +4,15 @@
 use std::io;
 use std::time::Duration;
 
-use crate::load::{self, Load, Plan, Until};
+use coracle_load::{Load, Plan, Until};
+
 use crate::options::Measure;
 use crate::process::{self, LOAD_CORE, SERVER_CORE, Server};
 use crate::report::{Bound, Cell, Goal, Section, Table};
 use crate::statistics::{Spread, median};
 
 /// Peers that ask, all at once: enough for both shards.
-const PEERS: u16 = 128;
+const PEERS: u32 = 128;
 
 /// Before a turn.
 const WARM_UP: Duration = Duration::from_millis(200);
@@ -28,7 +29,7 @@ struct Turn {
 
 pub(super) fn run(measure: &Measure) -> io::Result<Section> {
     process::pin(&[LOAD_CORE])?;
-    let runtime = load::runtime()?;
+    let runtime = process::runtime()?;
     let mut rounds = Vec::new();
     for number in 1..=measure.rounds() {
         let mut round = [Turn::default(); TURNS.len()];
@@ -91,22 +92,16 @@ async fn turn(path: &str, shards: usize, length: Duration) -> io::Result<Turn> {
     };
     let mut server = Server::start(&["site", "--shards", &shards.to_string()], cores)?;
     server.furnish(None)?;
-    let mut load = Load::start(
-        server.address,
-        &Plan {
-            path,
-            peers: PEERS,
-            window: PEERS,
-            sleeps: true,
-        },
-    )
-    .await?;
+    let mut plan = Plan::get(server.address, &[path]);
+    plan.peers = PEERS;
+    let mut load = Load::start(plan)?;
     load.run(Until::Passed(WARM_UP)).await?;
     let before = server.cpu()?;
     let tally = load.run(Until::Passed(length)).await?;
     let cpu = server.cpu()?.since(before).total;
+    super::check("coracle", &tally)?;
     Ok(Turn {
-        rate: tally.answered() as f64 / tally.elapsed.as_secs_f64(),
-        cpu: cpu.as_secs_f64() * 1e6 / tally.answered() as f64,
+        rate: tally.rate(),
+        cpu: cpu.as_secs_f64() * 1e6 / tally.answered as f64,
     })
 }

@@ -9,10 +9,12 @@ use coracle_wire::{Method, OptionNumber, OptionsBuf, Status};
 
 use super::codec::options;
 use crate::datagrams::request;
-use crate::load::REQUESTS_PER_ADDRESS;
 
 /// Peers that ask in turn, as in the rounds.
 const PEERS: u32 = 64;
+
+/// Requests from one address, fewer than there are message IDs.
+const REQUESTS_PER_ADDRESS: u16 = 60_000;
 
 /// Between two requests.
 const STEP: Duration = Duration::from_micros(5);

@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use super::Operation;
 use super::codec::options;
 use crate::datagrams::request;
+use crate::process;
 use crate::subjects::coracle;
 
 /// Peers that ask at once.
@@ -38,7 +39,7 @@ impl Whole {
     }
 
     fn try_start(seen_bytes: usize) -> io::Result<Whole> {
-        let runtime = coracle::runtime()?;
+        let runtime = process::runtime()?;
         let server = runtime.block_on(async {
             let mut config = Config::default();
             config.seen_bytes = seen_bytes;

@@ -19,14 +19,9 @@ pub(crate) fn router() -> Router {
     Router::new().route("/temp", get(temperature))
 }
 
-/// The runtime it runs in.
-pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
-}
-
 /// Serves until it is killed.
 pub(crate) fn serve() -> io::Result<()> {
-    runtime()?.block_on(async {
+    process::runtime()?.block_on(async {
         let endpoint = Endpoint::bind("coap://127.0.0.1:0").map_err(io::Error::other)?;
         endpoint.local_addrs().into_iter().for_each(process::announce);
         endpoint.serve(router()).await.map_err(io::Error::other)

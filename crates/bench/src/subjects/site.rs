@@ -9,7 +9,7 @@ use coracle_runtime::Endpoint;
 use coracle_wire::{ContentFormat, Status};
 
 use super::body;
-use super::coracle::{runtime, temperature};
+use super::coracle::temperature;
 use crate::process;
 
 /// Observers that it takes, as many as are measured and some more.
@@ -30,7 +30,7 @@ struct Site {
 /// Serves until it is killed.
 pub(crate) fn serve(shards: usize, blocks: u32) -> io::Result<()> {
     let runtime = if shards == 1 {
-        runtime()?
+        process::runtime()?
     } else {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(shards)
