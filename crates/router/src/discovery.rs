@@ -25,7 +25,8 @@ enum Source {
 
 /// The links of routes that follow one another, found to be expressible when they were added.
 struct Fixed {
-    links: Vec<Link>,
+    /// Each with its text, for lists that are filtered.
+    links: Vec<(Link, Bytes)>,
     text: Bytes,
 }
 
@@ -58,21 +59,24 @@ impl Directory {
         if let ([Source::Fixed(fixed)], []) = (&self.sources[..], &filters[..]) {
             return fixed.text.clone();
         }
-        let lists = self.sources.iter().map(|source| source.list(&filters));
-        let lists: Vec<Bytes> = lists.filter(|list| !list.is_empty()).collect();
-        lists.join(&b',').into()
+        let lists: Vec<Bytes> = self.sources.iter().map(|source| source.list(&filters)).collect();
+        join(lists.iter().filter(|list| !list.is_empty()))
     }
 }
 
 impl Source {
     fn list(&self, filters: &[Filter<'_>]) -> Bytes {
-        let passes = |link: &&Link| filters.iter().all(|filter| link.matches(filter));
+        let passes = |link: &Link| filters.iter().all(|filter| link.matches(filter));
         match self {
             Source::Fixed(fixed) if filters.is_empty() => fixed.text.clone(),
-            Source::Fixed(fixed) => write(fixed.links.iter().filter(passes)),
+            Source::Fixed(fixed) => {
+                let passing = fixed.links.iter().filter(|(link, _)| passes(link));
+                join(passing.map(|(_, text)| text))
+            }
             Source::Dynamic { base, links } => {
                 let links = links(base);
-                write(links.iter().filter(passes).filter(|link| link.check().is_ok()))
+                let passing = links.iter().filter(|link| passes(link));
+                write(passing.filter(|link| link.check().is_ok()))
             }
         }
     }
@@ -80,11 +84,20 @@ impl Source {
 
 impl Fixed {
     fn new(links: Vec<Link>) -> Fixed {
-        Fixed {
-            text: write(links.iter()),
-            links,
-        }
+        let written = links.into_iter().map(|link| {
+            let text = write(std::iter::once(&link));
+            (link, text)
+        });
+        let links: Vec<_> = written.collect();
+        let text = join(links.iter().map(|(_, text)| text));
+        Fixed { links, text }
     }
+}
+
+/// Lists of links as one.
+fn join<'l>(lists: impl Iterator<Item = &'l Bytes>) -> Bytes {
+    let lists: Vec<&[u8]> = lists.map(|list| &list[..]).collect();
+    lists.join(&b',').into()
 }
 
 fn write<'l>(links: impl Iterator<Item = &'l Link>) -> Bytes {
