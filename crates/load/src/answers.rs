@@ -89,7 +89,13 @@ impl Exchanges {
             self.reject(source, message);
             return Ok(());
         };
-        let listening = age == 0 && slot.state == State::Listening;
+        // What has Observe is a notification, also while the answer to the end of the observation is waited for.
+        let leaving = self
+            .observers
+            .as_ref()
+            .is_some_and(|observers| observers.phase == Phase::Leaving);
+        let listening =
+            age == 0 && (slot.state == State::Listening || (leaving && message.options.observe().is_some()));
         if age > 0 || !(slot.is_outstanding() || listening) {
             self.copy(index, age, source, message);
             return Ok(());

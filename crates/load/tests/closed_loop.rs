@@ -293,3 +293,43 @@ async fn peers_of_other_servers_have_ports_of_their_own() {
     let tally = load.run(Until::Answered(100)).await.unwrap();
     assert_eq!((tally.wrong_answers(), tally.strays, load.sources()), (0, 0, 5));
 }
+
+/// RFC 7252 §5.3.2: the source of an answer has to be where the request went.
+#[tokio::test]
+async fn an_answer_from_another_port_is_no_answer() {
+    let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut count = 0;
+    let server = serve(move |request, from| {
+        count += 1;
+        let right = response(request, Status::CONTENT, b"1");
+        if count == 1 {
+            other.send_to(&right, from).unwrap();
+            return vec![];
+        }
+        vec![right]
+    });
+    let mut load = Load::start(plan(server)).unwrap();
+    let tally = load.run(Until::Answered(1)).await.unwrap();
+    assert_eq!(tally.wrong.get(&Wrong::Source), Some(&1));
+    assert_eq!((tally.answered, tally.retransmissions), (1, 1));
+    assert!(tally.first_wrong.unwrap().contains("answered a request to"));
+}
+
+/// RFC 7252 §4.3: a non-confirmable request is not acknowledged.
+#[tokio::test]
+async fn an_acknowledgement_of_a_non_confirmable_request_is_wrong() {
+    let mut count = 0;
+    let server = serve(move |request, _| {
+        count += 1;
+        let mut answer = response(request, Status::CONTENT, b"1");
+        if count == 1 {
+            answer[0] = 0x68;
+        }
+        vec![answer]
+    });
+    let mut plan = plan(server);
+    (plan.request.confirmable, plan.timeout) = (false, Duration::from_millis(100));
+    let mut load = Load::start(plan).unwrap();
+    let tally = load.run(Until::Answered(1)).await.unwrap();
+    assert_eq!((tally.wrong.get(&Wrong::Type), tally.timeouts), (Some(&1), 1));
+}

@@ -41,6 +41,11 @@ fn observed() -> (std::net::SocketAddr, mpsc::Receiver<(MessageType, MessageId)>
                 Some(1) => observers.retain(|known| *known != (from, request.token.to_vec())),
                 _ => tell.send((request.message_type, request.message_id)).unwrap(),
             }
+            if request.options.observe() == Some(1) {
+                // The state changes once more just before the server hears of the end.
+                let last = notification(20, request.token, 9, false, b"3");
+                socket.send_to(&last, from).unwrap();
+            }
             let option: &[(OptionNumber, &[u8])] = match request.options.observe() {
                 Some(0) => &[(OptionNumber::OBSERVE, &[5])],
                 _ => &[],
@@ -105,7 +110,7 @@ async fn changes_are_waves_and_observers_leave_under_their_token() {
         .collect();
     assert_eq!(waves, [(&b"1"[..], 6), (b"2", 6)]);
     assert_eq!((tally.duplicates, tally.strays, tally.wrong_answers()), (1, 0, 0));
-    assert_eq!((left.answered, left.errors()), (5, 0));
+    assert_eq!((left.answered, left.errors(), left.duplicates), (5, 0, 0));
     // Six confirmable notifications, one copy, one repetition: all acknowledged.
     let acknowledged = told
         .try_iter()

@@ -244,11 +244,12 @@ impl BenchArgs {
         let peers = indicatif::HumanCount(self.peers.into());
         let each = match self.outstanding {
             1 => String::new(),
-            count if self.observe => format!(" of {count} observers"),
+            count if self.observe => format!(" with {count} observers each"),
             count => format!(" with {count} outstanding"),
         };
         let pace = match (self.observe, self.transfer, self.rate) {
-            (true, ..) => return format!("{peers} peer{plural}{each} observing"),
+            (true, ..) if self.outstanding == 1 => return format!("{peers} peer{plural} observing"),
+            (true, ..) => return format!("{peers} peer{plural}{each}"),
             (_, true, _) => "block by block".to_owned(),
             (.., Some(rate)) => format!("open loop, {rate} a second"),
             _ => "closed loop".to_owned(),

@@ -17,11 +17,11 @@ const TICK: Duration = Duration::from_millis(200);
 pub(super) struct Watch<'a> {
     console: &'a Console,
     bar: ProgressBar,
-    /// How long it takes, or how many answers.
-    length: Option<u64>,
+    /// How many seconds it takes, or how many answers.
+    length: u64,
     by_answers: bool,
     kind: &'static str,
-    /// Threads that begin to count, and those that have settled.
+    /// A thread has begun to count.
     counting: bool,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Watch<'a> {
         Watch {
             console,
             bar,
-            length: Some(length),
+            length,
             by_answers,
             kind: match (args.observe, args.transfer) {
                 (true, _) => "notifications",
@@ -62,8 +62,8 @@ impl<'a> Watch<'a> {
             }
             Stage::Counting if !self.counting => {
                 self.counting = true;
-                self.style("{bar:24} {pos}/{len}{msg}");
-                self.bar.set_length(self.length.unwrap_or_default());
+                self.style("{bar:24} {human_pos}/{human_len}{msg}");
+                self.bar.set_length(self.length);
                 self.bar.reset_elapsed();
                 self.bar.set_message(if self.by_answers { "" } else { " s" });
             }
