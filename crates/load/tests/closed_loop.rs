@@ -11,9 +11,16 @@ use coracle_wire::{Message, MessageId, MessageType, OptionNumber, Status};
 mod server;
 use server::{empty, response, serve, with_options};
 
-/// Sent again soon, so that tests of wrong answers take no seconds.
+/// Nothing is sent again only because the machine is busy.
 fn plan(server: std::net::SocketAddr) -> Plan {
     let mut plan = Plan::get(server, &["temp"]);
+    plan.ack_timeout = Duration::from_secs(8);
+    plan
+}
+
+/// Sent again soon, where the first answers are none.
+fn impatient_plan(server: std::net::SocketAddr) -> Plan {
+    let mut plan = plan(server);
     plan.ack_timeout = Duration::from_millis(50);
     plan
 }
@@ -54,8 +61,6 @@ async fn all_peers_have_their_turn_in_a_small_window() {
         vec![response(request, Status::CONTENT, b"21.5")]
     });
     let mut plan = plan(server);
-    // Nothing is sent again only because the machine is busy.
-    plan.ack_timeout = Duration::from_secs(5);
     (plan.peers, plan.window) = (50, 2);
     let mut load = Load::start(plan).unwrap();
     let tally = load.run(Until::Answered(200)).await.unwrap();
@@ -81,8 +86,6 @@ async fn a_peer_whose_message_ids_are_used_up_goes_on_from_another_address() {
     });
     let mut plan = plan(server);
     plan.outstanding = 32;
-    // Nothing is sent again only because the machine is busy.
-    plan.ack_timeout = Duration::from_secs(5);
     let mut load = Load::start(plan).unwrap();
     let tally = load.run(Until::Answered(70_000)).await.unwrap();
     assert_eq!((tally.wrong_answers(), tally.strays), (0, 0));
@@ -111,11 +114,12 @@ async fn wrong_answers_are_told_apart_and_the_request_goes_out_again() {
         }
         vec![wrong]
     });
-    let mut load = Load::start(plan(server)).unwrap();
+    let mut load = Load::start(impatient_plan(server)).unwrap();
     let tally = load.run(Until::Answered(1)).await.unwrap();
     assert_eq!(tally.wrong.get(&Wrong::MessageId), Some(&1));
     assert_eq!(tally.wrong.get(&Wrong::Malformed), Some(&1));
-    assert_eq!((tally.strays, tally.retransmissions), (1, 3));
+    assert_eq!(tally.strays, 1);
+    assert!(tally.retransmissions >= 3);
     assert!(tally.first_wrong.unwrap().contains("message ID"));
 }
 
@@ -165,7 +169,7 @@ async fn copies_and_late_answers_are_no_answers() {
     });
     let mut plan = plan(server);
     plan.request.confirmable = false;
-    plan.timeout = Duration::from_millis(100);
+    plan.timeout = Duration::from_millis(500);
     let mut load = Load::start(plan).unwrap();
     let tally = load.run(Until::Answered(2)).await.unwrap();
     assert_eq!((tally.duplicates, tally.timeouts, tally.late), (1, 1, 1));
@@ -308,10 +312,10 @@ async fn an_answer_from_another_port_is_no_answer() {
         }
         vec![right]
     });
-    let mut load = Load::start(plan(server)).unwrap();
+    let mut load = Load::start(impatient_plan(server)).unwrap();
     let tally = load.run(Until::Answered(1)).await.unwrap();
     assert_eq!(tally.wrong.get(&Wrong::Source), Some(&1));
-    assert_eq!((tally.answered, tally.retransmissions), (1, 1));
+    assert!(tally.answered == 1 && tally.retransmissions >= 1);
     assert!(tally.first_wrong.unwrap().contains("answered a request to"));
 }
 
@@ -328,7 +332,7 @@ async fn an_acknowledgement_of_a_non_confirmable_request_is_wrong() {
         vec![answer]
     });
     let mut plan = plan(server);
-    (plan.request.confirmable, plan.timeout) = (false, Duration::from_millis(100));
+    (plan.request.confirmable, plan.timeout) = (false, Duration::from_millis(500));
     let mut load = Load::start(plan).unwrap();
     let tally = load.run(Until::Answered(1)).await.unwrap();
     assert_eq!((tally.wrong.get(&Wrong::Type), tally.timeouts), (Some(&1), 1));

@@ -96,7 +96,7 @@ async fn changes_are_waves_and_observers_leave_under_their_token() {
         .send_to(b"\x40\0\0\0", server)
         .unwrap();
     let (tally, fanout) = load
-        .listen(Duration::from_millis(300), &Default::default(), &mut |_| {})
+        .listen(Duration::from_secs(1), &Default::default(), &mut |_| {})
         .await
         .unwrap();
     let left = load.leave(Duration::from_secs(5)).await.unwrap();

@@ -86,7 +86,7 @@ async fn a_body_that_changes_on_the_way_and_a_wrong_block_are_wrong() {
     let mut load = Load::start(plan(server, Work::Download)).unwrap();
     let tally = load.run(Until::Answered(1)).await.unwrap();
     assert_eq!(tally.wrong.into_iter().collect::<Vec<_>>(), [(Wrong::Block, 1)]);
-    let tally = load.run(Until::Passed(Duration::from_millis(100))).await.unwrap();
+    let tally = load.run(Until::Passed(Duration::from_millis(500))).await.unwrap();
     assert_eq!((tally.wrong.len(), tally.answered), (1, 0));
     assert!(tally.wrong.get(&Wrong::Payload) >= Some(&1));
 }
@@ -139,7 +139,7 @@ async fn an_upload_that_is_confirmed_too_early_is_wrong() {
     plan.request.payload = body().into();
     plan.timeout = Duration::from_millis(50);
     let mut load = Load::start(plan).unwrap();
-    let tally = load.run(Until::Passed(Duration::from_millis(100))).await.unwrap();
+    let tally = load.run(Until::Passed(Duration::from_millis(500))).await.unwrap();
     assert!(tally.wrong.get(&Wrong::Block) >= Some(&1));
     assert_eq!(tally.answered, 0);
     assert!(tally.first_wrong.unwrap().contains("no Block1"));
