@@ -17,7 +17,7 @@ use coracle_router::Router;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::changes::Changes;
-use crate::clock::Clock;
+use crate::clock::{Alarm, Clock};
 use crate::command::{Command, Outgoing, Ticket};
 use crate::mailbox::{Notice, Sender};
 use crate::serving::Serving;
@@ -38,6 +38,7 @@ pub(crate) struct Driver {
     socket: UdpSocket,
     engine: Endpoint,
     clock: Clock,
+    alarm: Alarm,
     serving: Option<Serving>,
     changes: Arc<Changes>,
     shard: Shard,
@@ -74,6 +75,7 @@ impl Driver {
             socket,
             engine: Endpoint::new(config, seed),
             clock: Clock::new(),
+            alarm: Alarm::new(),
             serving: router.map(|router| Serving::new(router, changes.clone())),
             changes,
             shard,
@@ -134,7 +136,7 @@ impl Driver {
         {
             self.engine.handle_timeout(now);
         }
-        let more_out = self.flush()?;
+        let more_out = self.flush(now)?;
         if self.is_over() {
             return Ok(true);
         }
@@ -170,13 +172,13 @@ impl Driver {
                 return Ok(false);
             }
             let outcome = self.socket.try_recv_batch(&mut self.received);
-            let now = self.clock.now();
-            self.unreachable(now);
+            self.unreachable();
             match outcome {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
+            let now = self.clock.now();
             for datagram in self.received.datagrams() {
                 if self.shard.keeps(&datagram) {
                     let Datagram {
@@ -194,7 +196,7 @@ impl Driver {
                     );
                 }
             }
-            self.flush()?;
+            self.flush(now)?;
         }
         Ok(true)
     }
@@ -234,11 +236,11 @@ impl Driver {
     }
 
     /// Tells the engine about ICMP errors.
-    fn unreachable(&mut self, now: Instant) {
+    fn unreachable(&mut self) {
         while let Some((remote, error)) = self.socket.try_recv_error() {
             tracing::debug!(%remote, %error, "unreachable");
             if self.shard.keeps_error(remote) {
-                self.engine.handle_unreachable(now, remote);
+                self.engine.handle_unreachable(self.clock.now(), remote);
             }
         }
     }
@@ -322,8 +324,7 @@ impl Driver {
 
     /// Events to whom they concern, datagrams to the socket, until neither is left or the socket takes no more. Bounded, so
     /// that a hundred thousand observers do not hold up other answers: tells whether there may be more.
-    fn flush(&mut self) -> io::Result<bool> {
-        let now = self.clock.now();
+    fn flush(&mut self, now: Instant) -> io::Result<bool> {
         for _ in 0..BATCHES_PER_TURN {
             self.fill(now);
             if self.sending.is_empty() {
@@ -337,7 +338,7 @@ impl Driver {
                 }
                 Err(error) => return Err(error),
             }
-            self.unreachable(now);
+            self.unreachable();
         }
         Ok(true)
     }
@@ -453,12 +454,7 @@ impl Driver {
             .into_iter()
             .chain(drained)
             .min();
-        let sleep = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(clock.to_tokio(at)).await,
-                None => std::future::pending().await,
-            }
-        };
+        let alarm = self.alarm.at(deadline.map(|at| clock.to_tokio(at)));
         let (serving, engine) = (&mut self.serving, &mut self.engine);
         // A handler may end long after the wait began: its response is sent at the time when it is looked at.
         let handlers = std::future::poll_fn(|cx| match serving {
@@ -477,9 +473,9 @@ impl Driver {
                 Some(command) => self.command(command),
                 None => self.handles = false,
             },
-            handed = self.shard.take(), if !self.blocked => self.handed(handed),
+            handed = self.shard.take(), if self.shard.has_others() && !self.blocked => self.handed(handed),
             () = self.changes.arrived() => {}
-            () = sleep => {}
+            () = alarm => {}
         }
         Ok(())
     }
