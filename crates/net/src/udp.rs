@@ -225,8 +225,8 @@ impl UdpSocket {
         self.socket.writable().await
     }
 
-    /// Fills the batch with what is there and returns how many datagrams came. Zero means that only errors of the
-    /// network were there: look again.
+    /// Fills the batch with what is there, or with some of it after smaller batches, and returns how many datagrams
+    /// came. Zero means that only errors of the network were there: look again.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if there is nothing; then wait for [`readable`](UdpSocket::readable). Anything

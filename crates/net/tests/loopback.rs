@@ -150,6 +150,27 @@ async fn a_batch_leaves_in_one_call_and_comes_in_one_call() {
 }
 
 #[tokio::test]
+async fn a_burst_after_a_lone_datagram_comes_in_two_calls() {
+    let (client, server) = (bind(LOOPBACK), bind(LOOPBACK));
+    let to = Path::to(server.local_addr().unwrap());
+    send(&client, &[(to, b"lone")]).await;
+    let mut received = RecvBatch::new();
+    common::within(server.readable()).await.unwrap();
+    assert_eq!(server.try_recv_batch(&mut received).unwrap(), 1);
+
+    let payloads: Vec<[u8; 1]> = (0..64).map(|n| [n]).collect();
+    let burst: Vec<(Path, &[u8])> = payloads.iter().map(|payload| (to, payload.as_slice())).collect();
+    send(&client, &burst).await;
+    common::within(server.readable()).await.unwrap();
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        server.try_recv_batch(&mut received).unwrap();
+        all.extend(received.datagrams().map(|datagram| [datagram.payload[0]]));
+    }
+    assert_eq!(all, payloads);
+}
+
+#[tokio::test]
 async fn a_datagram_longer_than_a_slot_is_cut_and_says_so() {
     let server = bind(LOOPBACK);
     let client = std::net::UdpSocket::bind(LOOPBACK).unwrap();

@@ -235,14 +235,17 @@ impl Driver {
         }
     }
 
-    /// Tells the engine about ICMP errors.
-    fn unreachable(&mut self) {
+    /// Tells the engine about ICMP errors, and whether there was any.
+    fn unreachable(&mut self) -> bool {
+        let mut any = false;
         while let Some((remote, error)) = self.socket.try_recv_error() {
             tracing::debug!(%remote, %error, "unreachable");
             if self.shard.keeps_error(remote) {
                 self.engine.handle_unreachable(self.clock.now(), remote);
             }
+            any = true;
         }
+        any
     }
 
     fn command(&mut self, command: Command) {
@@ -330,6 +333,7 @@ impl Driver {
             if self.sending.is_empty() {
                 return Ok(false);
             }
+            let was_full = self.sending.is_full();
             match self.socket.try_send_batch(&mut self.sending) {
                 Ok(_) => self.blocked = false,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -338,7 +342,10 @@ impl Driver {
                 }
                 Err(error) => return Err(error),
             }
-            self.unreachable();
+            let failed = self.unreachable();
+            if !was_full && !failed && self.sending.is_empty() {
+                return Ok(false);
+            }
         }
         Ok(true)
     }

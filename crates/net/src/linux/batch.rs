@@ -12,13 +12,15 @@ use libc::{iovec, mmsghdr};
 use super::address::{self, Destination, NAME_SIZE, Name};
 use super::cmsg::{self, RECV_SPACE, SEND_SPACE};
 use crate::batch::{Received, RecvBatch, SendBatch};
-use crate::limits::BATCH_SIZE;
+use crate::limits::{BATCH_SIZE, SMALL_BATCH};
 
 /// What the kernel fills beside the datagrams.
 pub(crate) struct RecvScratch {
     names: Box<[Name]>,
     controls: Box<[[u8; RECV_SPACE]]>,
     headers: Headers,
+    /// How many datagrams there is room for next time: while few come, few headers need to be written.
+    room: usize,
 }
 
 impl RecvScratch {
@@ -27,6 +29,7 @@ impl RecvScratch {
             names: vec![[0; NAME_SIZE]; BATCH_SIZE].into_boxed_slice(),
             controls: vec![[0; RECV_SPACE]; BATCH_SIZE].into_boxed_slice(),
             headers: Headers::new(),
+            room: BATCH_SIZE,
         }
     }
 }
@@ -79,7 +82,7 @@ impl Headers {
     }
 }
 
-/// Receives what is there, up to a full batch. Returns how many came. `own` is the address of a socket that has only
+/// Receives what is there, up to a full batch, or less if fewer came last. Returns how many came. `own` is the address of a socket that has only
 /// one: it was not asked to tell it with each datagram.
 pub(super) fn receive(fd: BorrowedFd<'_>, own: Option<IpAddr>, batch: &mut RecvBatch) -> io::Result<usize> {
     let (slots, scratch, received) = batch.parts();
@@ -87,9 +90,10 @@ pub(super) fn receive(fd: BorrowedFd<'_>, own: Option<IpAddr>, batch: &mut RecvB
         names,
         controls,
         headers,
+        room,
     } = scratch;
     let buffers = slots.zip(names.iter_mut()).zip(controls.iter_mut());
-    for ((message, vector), ((slot, name), control)) in headers.pairs().zip(buffers) {
+    for ((message, vector), ((slot, name), control)) in headers.pairs().zip(buffers).take(*room) {
         vector.iov_base = slot.as_mut_ptr().cast();
         vector.iov_len = slot.len();
         let header = &mut message.msg_hdr;
@@ -101,18 +105,23 @@ pub(super) fn receive(fd: BorrowedFd<'_>, own: Option<IpAddr>, batch: &mut RecvB
         header.msg_controllen = RECV_SPACE as _;
     }
     let messages = &mut headers.messages;
-    // SAFETY: each of the headers points to one name, vector, slot and control buffer of its own with their true
+    // SAFETY: each of the first `room` headers, of at least as many, points to one name, vector, slot and control buffer of its own with their true
     // lengths, and all of them are borrowed mutably until the call returns.
     let result = unsafe {
         libc::recvmmsg(
             fd.as_raw_fd(),
             messages.as_mut_ptr(),
-            BATCH_SIZE as libc::c_uint,
+            *room as libc::c_uint,
             libc::MSG_DONTWAIT,
             ptr::null_mut(),
         )
     };
     let count = usize::try_from(result).map_err(|_| io::Error::last_os_error())?;
+    *room = if count == *room {
+        BATCH_SIZE
+    } else {
+        (2 * count).clamp(SMALL_BATCH, BATCH_SIZE)
+    };
     for ((message, name), control) in messages.iter().zip(names.iter()).zip(controls.iter()).take(count) {
         let written = control
             .get(..message.msg_hdr.msg_controllen as usize)
