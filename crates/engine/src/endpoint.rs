@@ -372,6 +372,11 @@ impl Endpoint {
         let mut reply = Reply::of(response);
         // 3 observe
         let observer = self.register(now, key, ask, response, &mut reply);
+        // RFC 7641 §7: who has not proved the address confirms the interest, before anything else is sent there.
+        let confirms = observer.is_some() && !ask.is_proved();
+        if confirms {
+            ask.answer_apart(&mut self.context, &mut self.messages);
+        }
         // 4 block
         let asked = Asked::of(ask);
         let cut = self
@@ -386,6 +391,7 @@ impl Endpoint {
         let goes_on = observer.filter(|_| reply.status.is_success());
         let owner = goes_on.map_or(Owner::Response, Owner::Notification);
         let sent = answer_for(&mut self.context, &mut self.messages, now, ask, &mut reply, owner);
+        let goes_on = goes_on.filter(|_| sent.is_some() || !confirms);
         match (goes_on, observer) {
             (Some(observer), _) => self.first_notification_left(now, observer, sent, ask.confirmable),
             (None, Some(observer)) => self.end_observation(now, observer),

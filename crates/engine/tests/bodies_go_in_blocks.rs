@@ -649,18 +649,15 @@ fn an_observed_body_in_blocks_is_whole_in_each_notification() {
         network.set_link(link);
         let state = Rc::new(RefCell::new(0_u8));
         let current = Rc::clone(&state);
-        let server = network.add_node(
-            closed_network(),
-            Some(Box::new(move |io, input| {
-                let (Input::Request { id, .. } | Input::Event(Event::Refresh { id, .. })) = input else {
-                    return;
-                };
-                let body = vec![*current.borrow(); 2500];
-                let max_age = options_of(&[(OptionNumber::MAX_AGE, &[20])]);
-                let response = ResponseRef::new(Status::CONTENT, max_age.as_options(), &body);
-                let _ = io.respond(id, response.with_observe(Some(Topic(1))));
-            })),
-        );
+        let server = network.add_server(move |io, input| {
+            let (Input::Request { id, .. } | Input::Event(Event::Refresh { id, .. })) = input else {
+                return;
+            };
+            let body = vec![*current.borrow(); 2500];
+            let max_age = options_of(&[(OptionNumber::MAX_AGE, &[20])]);
+            let response = ResponseRef::new(Status::CONTENT, max_age.as_options(), &body);
+            let _ = io.respond(id, response.with_observe(Some(Topic(1))));
+        });
         let client = network.add_client();
         let mut options = OptionsBuf::new();
         options.set_uint(OptionNumber::OBSERVE, 0);

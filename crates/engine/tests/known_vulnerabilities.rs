@@ -89,7 +89,7 @@ fn odd_observe_requests_are_answered_and_only_good_ones_observe() {
         .flat_map(|method| values.map(|value| (method, value)))
     {
         for blocks in [None, Some(block(0, 0, 64)), Some(block(3, 1, 1024))] {
-            let mut subject = Subject::new();
+            let mut subject = Subject::with(closed_network());
             let mut options = vec![(OptionNumber::OBSERVE, value), (OptionNumber::OBSERVE, value)];
             options.truncate(if blocks.is_some() { 1 } else { 2 });
             options.extend(blocks.iter().map(|block| (OptionNumber::BLOCK2, &block[..])));
@@ -257,7 +257,7 @@ fn answer(
 /// something else; what was observed under it before is not told any more.
 #[test]
 fn a_token_is_free_after_deregistration_at_a_server() {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     let path = subject.path;
     let observes = |heard: &[Heard]| heard[0].message().options.observe();
     let before = observes(&serve_from(
@@ -490,7 +490,7 @@ fn bodies_that_are_never_fetched_give_way() {
 /// permit observe, and however many changes ask the application once for all of them.
 #[test]
 fn floods_of_observers_keep_to_their_bounds() {
-    let mut config = Config::default();
+    let mut config = closed_network();
     config.max_observers_per_peer = 10;
     config.max_observers = 100;
     let mut subject = Subject::with(config);
@@ -523,7 +523,7 @@ fn floods_of_observers_keep_to_their_bounds() {
 #[test]
 fn a_victim_of_a_forged_registration_is_left_alone() {
     for message_type in [Confirmable, NonConfirmable] {
-        let mut subject = Subject::new();
+        let mut subject = Subject::with(closed_network());
         let path = subject.path;
         let registered = serve_from(&mut subject, path, &observe(message_type, 1, b"t", b""), b"0");
         assert!(registered[0].message().options.observe().is_some());

@@ -43,7 +43,7 @@ fn empty(message_type: MessageType, id: u16) -> Vec<u8> {
 
 /// A subject with one observer of token `t`, registered by a message of this type.
 fn observed(message_type: MessageType) -> (Subject, ExchangeId, u32) {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     let (id, _) = subject.receive(&observe(message_type, 1, b"t", 0)).unwrap();
     subject.endpoint.respond(subject.now, id, state(b"0")).unwrap();
     let number = number(&subject.sent_one()).expect("registered");
@@ -332,7 +332,7 @@ fn a_valid_state_keeps_the_format_whatever_was_before() {
     let valid = ResponseRef::new(Status::VALID, etag.as_options(), b"").with_observe(Some(TOPIC));
     let json = options_of(&[(OptionNumber::CONTENT_FORMAT, &[50])]);
     let content = ResponseRef::new(Status::CONTENT, json.as_options(), b"{}").with_observe(Some(TOPIC));
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     subject.serve_with(&observe(MessageType::Confirmable, 1, b"t", 0), valid);
     for (next, code) in [
         (content, "2.05"),
@@ -418,7 +418,7 @@ fn a_strange_acknowledgement_of_a_notification_does_not_stop_the_observation() {
 
 #[test]
 fn a_peer_has_as_many_observations_as_the_bound_and_then_plain_answers() {
-    let mut config = Config::default();
+    let mut config = closed_network();
     config.max_observers_per_peer = 2;
     let mut subject = Subject::with(config);
     let accepted: Vec<_> = (1..=4)
@@ -444,7 +444,7 @@ const SERVER: &str = "198.51.100.7:5683";
 
 /// A subject that observes, and its registration.
 fn observing() -> (Subject, ExchangeId, Heard) {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     subject.path = Path::to(SERVER.parse().unwrap());
     let options = options_of(&[(OptionNumber::OBSERVE, &[]), (OptionNumber::URI_PATH, b"t")]);
     let ask = RequestRef::new(Method::GET, options.as_options());
@@ -743,14 +743,17 @@ fn observers_end_up_with_the_last_state() {
         let version = Rc::new(RefCell::new(0_u8));
         let current = Rc::clone(&version);
         let max_age = options_of(&[(OptionNumber::MAX_AGE, &[30])]);
-        let server = network.add_server(move |io, input| {
-            let (Input::Request { id, .. } | Input::Event(Event::Refresh { id, .. })) = input else {
-                return;
-            };
-            let body = [*current.borrow()];
-            let response = ResponseRef::new(Status::CONTENT, max_age.as_options(), &body);
-            let _ = io.respond(id, response.with_observe(Some(TOPIC)));
-        });
+        let server = network.add_node(
+            closed_network(),
+            Some(Box::new(move |io, input| {
+                let (Input::Request { id, .. } | Input::Event(Event::Refresh { id, .. })) = input else {
+                    return;
+                };
+                let body = [*current.borrow()];
+                let response = ResponseRef::new(Status::CONTENT, max_age.as_options(), &body);
+                let _ = io.respond(id, response.with_observe(Some(TOPIC)));
+            })),
+        );
         let clients: Vec<_> = (0..6).map(|_| network.add_client()).collect();
         let options = options_of(&[(OptionNumber::OBSERVE, &[])]);
         let ids: Vec<_> = clients
@@ -797,7 +800,7 @@ fn observers_end_up_with_the_last_state() {
 
 #[test]
 fn ten_thousand_observers_are_notified_and_forgotten() {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     for port in 1..=10_000 {
         let (id, _) = subject
             .receive_from(common::peer(port), &observe(MessageType::Confirmable, 1, b"t", 0))
@@ -858,7 +861,7 @@ fn observers_leave_room_for_requests() {
 /// RFC 7641 §4.5.1: a client is sent one non-confirmable notification in 3 s, however many observations it has.
 #[test]
 fn the_observers_of_one_peer_take_turns() {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     for token in [b"a", b"b", b"c"] {
         let id = u16::from(token[0]);
         let heard = subject.serve_with(&observe(MessageType::NonConfirmable, id, token, 0), state(b"0"));
@@ -893,7 +896,7 @@ fn the_observers_of_one_peer_take_turns() {
 /// RFC 7641 §4.5: a client that does not acknowledge is no longer interested, in nothing that it observes.
 #[test]
 fn a_peer_that_is_gone_is_tried_once_for_all_its_observations() {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     for token in 0..50_u8 {
         let heard = subject.serve_with(
             &observe(MessageType::Confirmable, u16::from(token), &[token], 0),

@@ -27,6 +27,7 @@ const FIELDS: [&str; 8] = [
     "coap.token",
     "coap.opt.observe",
     "_ws.malformed",
+    "_ws.expert.message",
     "_ws.col.Info",
 ];
 
@@ -207,6 +208,7 @@ fn message(line: &str, port: u16, ours: Ours) -> Message {
         token,
         observe,
         malformed,
+        expert,
         text,
     ] = values[..]
     else {
@@ -220,7 +222,8 @@ fn message(line: &str, port: u16, ours: Ours) -> Message {
         message_id: message_id.parse().ok(),
         token: token.to_owned(),
         observe: observe.parse().ok(),
-        malformed: !malformed.is_empty(),
+        // An older tshark does not know Echo, which is number 252 (RFC 9175 §7).
+        malformed: !malformed.is_empty() && expert != "Invalid Option Number 252",
         text: text.to_owned(),
     }
 }

@@ -86,7 +86,7 @@ impl Endpoint {
             self.end_observation(now, before);
         }
         let topic = response.observe.filter(|_| response.status.is_success())?;
-        if !self.observers.has_room(&self.context) {
+        if !self.observers.has_room(&self.context, ask) {
             return None;
         }
         let peer = self
@@ -331,17 +331,16 @@ impl Endpoint {
 
     /// A confirmable notification was acknowledged: the client is interested (RFC 7641 §4.5).
     pub(super) fn notified(&mut self, now: Instant, key: Key) {
-        if let Some(member) = self.observers.members.get_mut(key) {
-            member.confirmed(now);
-            member.outgoing = None;
-            self.observers.released(&mut self.context, key);
-        }
+        self.observers.members.confirmed(now, key);
+        self.observers.released(&mut self.context, key);
     }
 
     /// Gives up an unacknowledged notification in favour of the newer state; `false` when there is none, or when it
     /// was the last attempt.
     pub(super) fn supersede(&mut self, now: Instant, outgoing: Key, key: Key) -> bool {
-        if !self.observers.is_outdated(key) {
+        // What was not paid for an unproved address is not sent in another message.
+        let member = self.observers.members.get(key);
+        if member.is_none_or(Member::is_unproved) || !self.observers.is_outdated(key) {
             return false;
         }
         let Some(attempt) = self.messages.supersede(&mut self.context, now, outgoing) else {

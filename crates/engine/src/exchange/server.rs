@@ -143,6 +143,12 @@ impl Ask {
             messages.acknowledge(context, &self.path, self.id, self.seen);
         }
     }
+
+    /// Has the answer go in a confirmable message of its own, whatever the request came in.
+    pub(crate) fn answer_apart(&mut self, context: &mut Context, messages: &mut MessageLayer) {
+        self.acknowledge(context, messages);
+        (self.confirmable, self.acknowledged) = (true, true);
+    }
 }
 
 /// One request of a peer as the application knows it.

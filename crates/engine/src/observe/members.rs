@@ -29,7 +29,7 @@ pub(crate) struct Member {
     pub(crate) last_id: Option<MessageId>,
     /// The notification that the message layer works on.
     pub(crate) outgoing: Option<Key>,
-    /// Non-confirmable notifications since the last sign of life (RFC 7641 §7).
+    /// Non-confirmable notifications since the last sign of life (RFC 7641 §7), or [`NO_SIGN_OF_LIFE`].
     pub(crate) unconfirmed: u8,
     confirmable: bool,
     /// No other notification followed the last one: it is repeated in a confirmable message.
@@ -40,6 +40,9 @@ pub(crate) struct Member {
 
 // With its place in the table and in the index it takes 139 bytes, and its peer as much again.
 const _: () = assert!(size_of::<Member>() <= 112);
+
+/// In place of a count of notifications: the peer has not proved its address and has acknowledged nothing.
+const NO_SIGN_OF_LIFE: u8 = u8::MAX;
 
 /// Neighbours in a list.
 #[derive(Clone, Copy, Default)]
@@ -139,7 +142,20 @@ impl Member {
         due || self.repeats || decided.unwrap_or(self.confirmable)
     }
 
-    pub(crate) fn confirmed(&mut self, now: Instant) {
+    /// The same of a peer that has not proved its address: it has to show first that it is there.
+    pub(crate) fn unproved(self) -> Member {
+        Member {
+            unconfirmed: NO_SIGN_OF_LIFE,
+            ..self
+        }
+    }
+
+    /// The peer has not proved its address and has acknowledged nothing yet.
+    pub(crate) fn is_unproved(&self) -> bool {
+        self.unconfirmed == NO_SIGN_OF_LIFE
+    }
+
+    fn confirmed(&mut self, now: Instant) {
         self.last_confirmed = now;
         self.unconfirmed = 0;
         self.repeats = false;
@@ -151,6 +167,8 @@ pub(crate) struct Members {
     table: Slab<Member>,
     by_token: HashTable<Key>,
     hasher: foldhash::fast::FixedState,
+    /// How many of them have not proved their address and have acknowledged nothing yet.
+    unproved: usize,
 }
 
 impl Members {
@@ -159,6 +177,21 @@ impl Members {
             table: Slab::new(capacity),
             by_token: HashTable::new(),
             hasher: foldhash::fast::FixedState::with_seed(seed),
+            unproved: 0,
+        }
+    }
+
+    /// How many of them have not proved their address and have acknowledged nothing yet.
+    pub(crate) fn unproved(&self) -> usize {
+        self.unproved
+    }
+
+    /// A member acknowledged a notification.
+    pub(crate) fn confirmed(&mut self, now: Instant, key: Key) {
+        if let Some(member) = self.table.get_mut(key) {
+            self.unproved -= usize::from(member.is_unproved());
+            member.confirmed(now);
+            member.outgoing = None;
         }
     }
 
@@ -192,7 +225,9 @@ impl Members {
     pub(crate) fn insert(&mut self, mut member: Member, of_peer: &mut Option<Key>) -> Option<Key> {
         member.of_peer.next = *of_peer;
         let hash = self.hasher.hash_one((member.peer, &member.token));
+        let unproved = member.is_unproved();
         let key = self.table.insert(member).ok()?;
+        self.unproved += usize::from(unproved);
         if let Some(next) = of_peer.replace(key)
             && let Some(next) = self.table.get_mut(next)
         {
@@ -209,6 +244,7 @@ impl Members {
         let Some(member) = self.table.remove(key) else {
             return;
         };
+        self.unproved -= usize::from(member.is_unproved());
         let hash = self.hasher.hash_one((member.peer, &member.token));
         if let Ok(entry) = self.by_token.find_entry(hash, |other| *other == key) {
             entry.remove();

@@ -34,7 +34,7 @@ use coracle_wire::MessageId;
 
 use crate::context::Context;
 use crate::exchange::server::Ask;
-use crate::limits::{MEMBERS_IN_A_ROW, SHOWN_FOR, TIMERS_PER_CALL};
+use crate::limits::{MEMBERS_IN_A_ROW, SHARE_OF_UNPROVED, SHOWN_FOR, TIMERS_PER_CALL};
 use crate::message::Attempt;
 use crate::observe::groups::{Group, Line, Shown};
 use crate::observe::members::{Member, Members, Place};
@@ -124,9 +124,10 @@ impl Observers {
     }
 
     /// Whether there may be one more observer.
-    pub(crate) fn has_room(&self, context: &Context) -> bool {
+    pub(crate) fn has_room(&self, context: &Context, ask: &Ask) -> bool {
         let most = context.config.max_observers.min(context.config.max_exchanges / 2);
-        self.members.len() < most
+        let in_share = ask.is_proved() || self.members.unproved() < most / SHARE_OF_UNPROVED;
+        in_share && self.members.len() < most
     }
 
     /// A member with its group.
@@ -156,6 +157,11 @@ impl Observers {
         let names = (group_key, peer, exchange);
         let registered = number.and_then(|number| {
             let member = Member::new(now, names, ask.token.clone(), (number, ask.confirmable));
+            let member = if ask.is_proved() {
+                member
+            } else {
+                member.unproved()
+            };
             let key = self.members.insert(member, of_peer)?;
             Some((key, number))
         });
