@@ -10,7 +10,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Heard, Subject, datagram};
+use common::{Heard, Subject, closed_network, datagram};
 use coracle_engine::{Event, ResponseRef, Topic};
 use coracle_wire::{Code, MessageType, Method, OptionNumber, Options, Status};
 
@@ -24,7 +24,7 @@ struct Observed {
 
 impl Observed {
     fn new() -> Observed {
-        let mut subject = Subject::new();
+        let mut subject = Subject::with(closed_network());
         let options: [(OptionNumber, &[u8]); 1] = [(OptionNumber::OBSERVE, b"")];
         let register = datagram(MessageType::NonConfirmable, Method::GET, 1, b"t", &options, b"");
         subject.serve_with(&register, showing(b"0"));
