@@ -130,7 +130,7 @@ fn one(
     if failed.load(Ordering::Relaxed) {
         return Ok(Outcome::default());
     }
-    let outcome = runtime.block_on(carry_out(&mut load, &plan, course, stop, to_teller));
+    let outcome = runtime.block_on(carry_out(&mut load, &plan, course, stop, barrier, to_teller));
     if outcome.is_err() {
         stop.store(true, Ordering::Relaxed);
     }
@@ -142,6 +142,7 @@ async fn carry_out(
     plan: &Plan,
     course: &Course,
     stop: &AtomicBool,
+    barrier: &Barrier,
     to_teller: &Sender<Stage>,
 ) -> io::Result<Outcome> {
     // Whoever watched may have gone.
@@ -155,7 +156,10 @@ async fn carry_out(
             ));
         };
         tell(Stage::Preparing);
-        outcome.registered = load.register(stop).await?;
+        let registered = load.register(stop).await;
+        // No thread listens while another one registers; one that failed waits too, so that the others need not.
+        barrier.wait();
+        outcome.registered = registered?;
         outcome.observers = load.observers() as u64;
         tell(Stage::Counting);
         (outcome.tally, outcome.fanout) = load
