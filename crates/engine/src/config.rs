@@ -171,7 +171,7 @@ pub struct Config {
     pub response_body_bytes: usize,
     /// How long a body in part is kept after its last block; 93 s (MAX_TRANSMIT_WAIT; RFC 7959 §2.5).
     pub block_lifetime: Duration,
-    /// Bytes of remembered message IDs and their answers; 32 MiB, at most 1 GiB. The leave of RFC 7252 §4.5 is taken for
+    /// Bytes of remembered message IDs and their answers; 32 MiB, at most 512 MiB. The leave of RFC 7252 §4.5 is taken for
     /// idempotent requests when it is short; others are then answered 5.03. One peer may have an eighth of it in
     /// requests that must not be run twice. A message takes 31 bytes with IPv4 addresses, 59 with IPv6, and its answer 3
     /// beside its own; their index takes another 6 to 12 for each.

@@ -378,10 +378,14 @@ impl Endpoint {
             ask.answer_apart(&mut self.context, &mut self.messages);
         }
         // 4 block
-        let asked = Asked::of(ask);
-        let cut = self
-            .bodies
-            .outbound(&mut self.context, now, &asked, &mut reply, response.window);
+        let window = response.window;
+        let cut = if self.bodies.lets_pass(&self.context, ask, &reply, window) {
+            Ok(())
+        } else {
+            let asked = Asked::of(ask);
+            self.bodies
+                .outbound(&mut self.context, now, &asked, &mut reply, window)
+        };
         // What was only read can be read again when the address is proved; what was done is told without its payload.
         if matches!(cut, Err(TooDear)) && ask.method.is_safe() {
             reply = ask.challenge(&mut self.context, now);

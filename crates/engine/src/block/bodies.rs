@@ -118,6 +118,21 @@ impl Bodies {
         self.table.is_empty() && self.index.is_empty() && self.bytes() == 0
     }
 
+    /// Whether stage 4 has nothing to do for an answer, as for most: it is short and paid for, no block is asked for, and
+    /// nothing was kept before.
+    pub(crate) fn lets_pass(
+        &self,
+        context: &Context,
+        ask: &Ask,
+        reply: &Reply<'_>,
+        window: Option<Window>,
+    ) -> bool {
+        let in_blocks = ask.blocks.block1.is_some() || ask.blocks.block2.is_some() || window.is_some();
+        let is_short = reply.payload.len() <= 16 << context.config.block_szx;
+        let is_paid = || ask.room().is_none_or(|room| reply.len() <= room.bytes);
+        self.index.is_empty() && !in_blocks && is_short && is_paid()
+    }
+
     /// Stage 4 of the way out: cuts the block that is asked for, and keeps the body when more will be.
     pub(crate) fn outbound(
         &mut self,

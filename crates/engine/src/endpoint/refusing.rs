@@ -30,9 +30,7 @@ impl Endpoint {
             return Err(Refusal::new(Status::BAD_REQUEST, DropReason::TokenLength, text));
         }
         ask.blocks = reading.admit()?;
-        let blocks = [ask.blocks.block1, ask.blocks.block2];
-        let goes_on = blocks.into_iter().flatten().any(|block| block.num() > 0);
-        let closed = self.closing && !goes_on;
+        let closed = self.closing && !ask.blocks.go_on();
         let text = "busy, try again later";
         if closed || self.server.is_peer_full(&self.context, &ask.path.peer()) {
             return Err(Refusal::new(Status::SERVICE_UNAVAILABLE, DropReason::Busy, text));

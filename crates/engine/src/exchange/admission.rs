@@ -36,6 +36,14 @@ pub(crate) struct Blocks {
     pub(crate) block2: Option<BlockOption>,
 }
 
+impl Blocks {
+    /// Whether they are further blocks of a transfer.
+    pub(crate) fn go_on(&self) -> bool {
+        let blocks = [self.block1, self.block2];
+        blocks.into_iter().flatten().any(|block| block.num() > 0)
+    }
+}
+
 /// Why a request is refused, and how it is answered.
 #[derive(Debug)]
 pub(crate) struct Refusal {
