@@ -123,6 +123,13 @@ impl Download<'_> {
                     file.remove();
                     return Ok(End::Changed);
                 }
+                // A block that is no longer there, as when it has become shorter.
+                Err(Error::Exchange(ExchangeError::BodyEnded { status }))
+                    if self.repeats && !says_later(status) =>
+                {
+                    file.keep();
+                    return Ok(End::Changed);
+                }
                 Err(error) => break client::failure(self.uri, error),
             }
         };

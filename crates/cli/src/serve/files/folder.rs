@@ -13,8 +13,9 @@ use cap_fs_ext::OpenOptionsSyncExt;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, FileType, Metadata, OpenOptions};
 use coracle::formats::link_format::{Link, write_links};
-use coracle::prelude::{ContentFormat, Preconditions};
+use coracle::prelude::{Bytes, ContentFormat, Preconditions};
 
+use super::ahead::{AHEAD, begin};
 use super::format;
 use super::lists::Lists;
 use super::name::{Name, is_served};
@@ -54,7 +55,7 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct Part {
     /// What is asked for, and as much as a block may have more.
-    pub(super) payload: Vec<u8>,
+    pub(super) payload: Bytes,
     /// Where it begins, in bytes.
     pub(super) offset: u64,
     /// The length of the file in bytes.
@@ -117,7 +118,7 @@ impl Folder {
         Name::of(segments, self.hidden)
     }
 
-    /// Reads the part of a file that is asked for, or lists a folder.
+    /// Reads the part of a file that holds what is asked for, from its [beginning](begin) on, or lists a folder.
     ///
     /// # Errors
     /// If there is nothing that can be read.
@@ -199,12 +200,12 @@ impl Folder {
         if asked.offset > 0 && asked.offset >= total {
             return Err(Refusal::PastEnd);
         }
-        let offset = asked.offset;
-        let mut payload = vec![0; usize::try_from(LARGEST_BLOCK.min(total - offset)).unwrap_or(0)];
+        let offset = begin(asked.offset);
+        let mut payload = vec![0; usize::try_from(AHEAD.min(total - offset)).unwrap_or(0)];
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(&mut payload)?;
         Ok(Part {
-            payload,
+            payload: payload.into(),
             offset,
             total,
             format: format::of(name.file()),

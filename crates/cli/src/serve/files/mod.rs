@@ -2,11 +2,13 @@
 //!
 //! `/.well-known/core` is the router's own, whatever the folder holds.
 
+mod ahead;
 mod folder;
 mod format;
 mod lists;
 mod name;
 mod refusal;
+mod turns;
 mod upload;
 mod watch;
 
@@ -14,14 +16,16 @@ use std::io;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
-use coracle::engine::Window;
+use coracle::engine::{Peer, Window};
 use coracle::prelude::*;
 use coracle::router::MethodRouter;
 use tokio::sync::Semaphore;
 
-use self::folder::{Folder, Found, Print};
+use self::ahead::Ahead;
+use self::folder::{Folder, Found, Part, Print};
 use self::name::Name;
 use self::refusal::Refusal;
+use self::turns::Turns;
 use self::upload::Written;
 use self::watch::Watches;
 use super::access::{Access, refuse};
@@ -29,21 +33,20 @@ use super::log::Received;
 use super::window::Asked;
 use crate::console::Console;
 
-/// How many files are written at once. Each has an open file, and a buffer of [`BUFFER`] bytes.
-const MAX_UPLOADS: usize = 64;
-
 /// How many reads wait for the disk at once; others wait for their turn.
 const MAX_READS: usize = 32;
 
-/// How much of a file is collected before it is written to the disk, in bytes.
-const BUFFER: usize = 64 << 10;
+/// How much of a file is collected before it is written to the disk, in bytes: some blocks, so that several hundred
+/// uploads take little memory.
+const BUFFER: usize = 8 << 10;
 
 /// A folder with what is going on in it.
 #[derive(Clone)]
 struct Files {
     folder: Arc<Folder>,
     watches: Arc<Watches>,
-    uploads: Arc<Semaphore>,
+    ahead: Arc<Ahead>,
+    uploads: Turns,
     reads: Arc<Semaphore>,
     max_bytes: u64,
 }
@@ -62,7 +65,8 @@ pub(super) fn router(
     let files = Files {
         folder: Arc::new(Folder::open(path, hidden, console)?),
         watches: Arc::default(),
-        uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
+        ahead: Arc::default(),
+        uploads: Turns::default(),
         reads: Arc::new(Semaphore::new(MAX_READS)),
         max_bytes,
     };
@@ -94,16 +98,19 @@ async fn read(
 ) -> Result<Response, Refusal> {
     let name = files.folder.name(&segments)?;
     let asked = Asked::of(&options);
+    // The first block, and what is observed, is always looked for on the disk.
+    if asked.offset > 0
+        && options.as_options().observe().is_none()
+        && let Some(part) = files.ahead.get(&name, asked)
+    {
+        return Ok(response(part));
+    }
     let _turn = files.reads.acquire().await.map_err(|_| Refusal::Busy)?;
     let (folder, looked_for) = (files.folder.clone(), name.clone());
     let (print, response) = match waiting(move || folder.look(&looked_for, asked)).await? {
-        Found::File(part) => {
-            let (offset, total) = (part.offset, part.total);
-            let response = Response::success(part.payload)
-                .with_window(Window { offset, total })
-                .with_content_format(part.format)
-                .with_etag(&part.print.etag());
-            (part.print, response)
+        Found::File(read) => {
+            let part = files.ahead.keep(&name, asked, read);
+            (part.print, response(part))
         }
         // What a folder lists may change without the folder; the engine makes an ETag of the list itself.
         Found::Folder(list, print) => (print, (ContentFormat::LINK_FORMAT, list).into_response()),
@@ -111,8 +118,18 @@ async fn read(
     Ok(files.observed(&name, print, &options, response))
 }
 
+/// A part of a file as an answer.
+fn response(part: Part) -> Response {
+    let (offset, total) = (part.offset, part.total);
+    Response::success(part.payload)
+        .with_window(Window { offset, total })
+        .with_content_format(part.format)
+        .with_etag(&part.print.etag())
+}
+
 async fn write(
     State(files): State<Files>,
+    peer: Peer,
     Path(segments): Path<Vec<String>>,
     conditions: Preconditions,
     options: OptionsBuf,
@@ -132,16 +149,17 @@ async fn write(
     {
         return Err(files.too_long());
     }
-    let _permit = files.uploads.try_acquire().map_err(|_| Refusal::Busy)?;
+    let _turn = files.uploads.take(peer.address.ip()).ok_or(Refusal::Busy)?;
     let written = files
         .upload(
-            name,
+            name.clone(),
             conditions,
             received.map(|Extension(received)| received),
             body,
         )
         .await
         .map_err(Refusal::of_write)?;
+    files.ahead.forget(&name);
     let status = if written.created {
         Status::CREATED
     } else {
@@ -156,8 +174,12 @@ async fn remove(
     conditions: Preconditions,
 ) -> Result<Deleted, Refusal> {
     let name = files.folder.name(&segments)?;
-    waiting(move || files.folder.delete(&name, &conditions)).await?;
-    Ok(Deleted)
+    waiting(move || {
+        files.folder.delete(&name, &conditions)?;
+        files.ahead.forget(&name);
+        Ok(Deleted)
+    })
+    .await
 }
 
 impl Files {
