@@ -26,7 +26,8 @@
 //! }
 //! ```
 //! Retransmission, de-duplication, block-wise transfer, observation, `/.well-known/core` and the refusal of critical
-//! options that nobody knows are below the handlers. What the router answers by itself is listed in [`router`].
+//! options that nobody knows are below the handlers. What the router answers by itself is listed in [`router`]. On Linux
+//! the peers of a port are shared among as many engines as the runtime has threads ([`Endpoint::with_shards`]).
 //!
 //! # A client
 //! ```no_run

@@ -45,12 +45,12 @@ pub(crate) fn prepare(
 }
 
 /// There is one socket for each address here: [`MAX_SHARDS`](crate::MAX_SHARDS) is 1.
-pub(crate) fn share_port(_: &socket2::SockRef<'_>) -> io::Result<()> {
+pub(crate) fn share_port(_: &socket2::Socket) -> io::Result<()> {
     Ok(())
 }
 
 /// There is nothing to choose among.
-pub(crate) fn steer(_: &socket2::SockRef<'_>, _shards: usize) -> io::Result<()> {
+pub(crate) fn steer(_: &socket2::Socket, _shards: usize) -> io::Result<()> {
     Ok(())
 }
 
