@@ -19,7 +19,7 @@ const END_LIMIT: Duration = Duration::from_secs(20);
 const DISSECT_LIMIT: Duration = Duration::from_secs(60);
 const END_MARK: &[u8] = b"end of the capture of an interoperability test";
 /// The fields asked of tshark, in the order of `Message`. The text comes last: it may hold the separator.
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 9] = [
     "udp.srcport",
     "coap.type",
     "coap.code",
