@@ -58,9 +58,10 @@ pub(crate) fn memory() -> u64 {
     kib.unwrap_or_default().div_ceil(1 << 20)
 }
 
-/// How many cores there are.
+/// How many cores there are, whichever of them this process may use.
 pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    let info = read_to_string("/proc/cpuinfo").unwrap_or_default();
+    info.lines().filter(|line| line.starts_with("processor")).count()
 }
 
 /// Datagrams to a UDP port of IPv4 that the kernel dropped because nobody took them in time.

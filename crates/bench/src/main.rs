@@ -42,13 +42,20 @@ mod subjects;
 mod transfer;
 
 #[cfg(target_os = "linux")]
-fn main() -> std::io::Result<()> {
+fn main() -> std::process::ExitCode {
     use clap::Parser;
 
     let options = options::Options::parse();
-    match options.command {
+    let outcome = match options.command {
         Some(command) => command.run(),
         None => cases::run(&options.measure),
+    };
+    match outcome {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("coracle-bench: {error}");
+            std::process::ExitCode::FAILURE
+        }
     }
 }
 

@@ -133,12 +133,19 @@ pub(crate) struct Cores {
     pub(crate) cores: Vec<usize>,
 }
 
+impl Cores {
+    fn begin(&self) -> io::Result<()> {
+        process::end_with_parent()?;
+        process::pin(&self.cores)
+    }
+}
+
 impl Command {
     /// Does it.
     pub(crate) fn run(self) -> io::Result<()> {
         match self {
             Command::Serve { subject, cores } => {
-                process::pin(&cores.cores)?;
+                cores.begin()?;
                 subject.serve()
             }
             Command::Site {
@@ -146,11 +153,11 @@ impl Command {
                 blocks,
                 cores,
             } => {
-                process::pin(&cores.cores)?;
+                cores.begin()?;
                 subjects::site::serve(shards, blocks)
             }
             Command::RawBlocks { blocks, cores } => {
-                process::pin(&cores.cores)?;
+                cores.begin()?;
                 subjects::raw_blocks::serve(blocks)
             }
             Command::RawFanout {
@@ -159,14 +166,17 @@ impl Command {
                 port,
                 cores,
             } => {
-                process::pin(&cores.cores)?;
+                cores.begin()?;
                 subjects::raw_fanout::serve(&Observers { first, count, port })
             }
             Command::Transfer {
                 direction,
                 server,
                 blocks,
-            } => transfer::run(server, direction, blocks),
+            } => {
+                process::end_with_parent()?;
+                transfer::run(server, direction, blocks)
+            }
             Command::Work { case } => {
                 println!("{}", micro::work_counted(case));
                 Ok(())

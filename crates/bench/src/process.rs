@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use coracle_wire::{CodeKind, Message, Method};
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
@@ -25,6 +27,11 @@ const TICKS: u32 = 100;
 /// How long a server may take to start, and how long it may take to answer one request of it then.
 const STARTING: Duration = Duration::from_secs(10);
 const ANSWERING: Duration = Duration::from_millis(100);
+
+/// Has this process, or what takes its place, end with the one that started it, however that ends.
+pub(crate) fn end_with_parent() -> io::Result<()> {
+    Ok(set_pdeathsig(Signal::SIGKILL)?)
+}
 
 /// Keeps this process, and those that it starts, on some cores.
 pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {

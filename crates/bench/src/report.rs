@@ -127,7 +127,7 @@ impl Cell {
 }
 
 /// A whole number with a comma between thousands.
-fn grouped(number: f64) -> String {
+pub(crate) fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let (sign, digits) = digits
         .strip_prefix('-')

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::observers::{Observers, Told};
 use crate::options::Measure;
 use crate::process::{self, LOAD_CORE, SERVER_CORE, Server};
-use crate::report::{Bound, Cell, Goal, Section, Table};
+use crate::report::{Bound, Cell, Goal, Section, Table, grouped};
 use crate::statistics::{Spread, median};
 
 const OBSERVERS: u32 = 100_000;
@@ -64,12 +64,17 @@ async fn measured(measure: &Measure) -> io::Result<Section> {
     let gone = count / GONE;
     let told = told_after_they_went(&mut observers, gone).await?;
     let gone = format!(
-        "Of {count} observers {gone} answered a notification with Reset: the next one went to {told}. An observer takes {each:.0} bytes of the server's memory, peer and socket included."
+        "Of {} observers {} answered a notification with Reset: the next one went to {}. An observer takes {each:.0} bytes \
+         of the server's memory, its peer and what else grows with them included.",
+        grouped(count.into()),
+        grouped(gone.into()),
+        grouped(told.into())
     );
     Ok(Section {
         name: super::Case::Fanout.name(),
         what: format!(
-            "A change is told to {count} observers, each with an address of its own; medians of {} changes.",
+            "A change is told to {} observers, each with an address of its own; medians of {} changes.",
+            grouped(count.into()),
             changes.len()
         ),
         table: table(&changes),

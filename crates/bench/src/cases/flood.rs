@@ -12,7 +12,7 @@ use crate::machine;
 use crate::options::Measure;
 use crate::process::{self, LOAD_CORE, SERVER_CORE, Server};
 use crate::regulars::Regulars;
-use crate::report::{Bound, Cell, Goal, Section, Table};
+use crate::report::{Bound, Cell, Goal, Section, Table, grouped};
 use crate::statistics::{Spread, median};
 use crate::subjects::site;
 
@@ -74,8 +74,10 @@ pub(super) fn run(measure: &Measure) -> io::Result<Section> {
     Ok(Section {
         name: super::Case::Flood.name(),
         what: format!(
-            "{count} datagrams from as many addresses, {RATE} a second: GETs with small and with large answers, POSTs, \
+            "{} datagrams from as many addresses, {} a second: GETs with small and with large answers, POSTs, \
              registrations of observers, first blocks of bodies, malformed ones; medians of {} floods.",
+            grouped(count.into()),
+            grouped(RATE.into()),
             floods.len()
         ),
         table: table(&floods),

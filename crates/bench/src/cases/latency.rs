@@ -7,7 +7,7 @@ use coracle_load::{Load, Pace, Plan, Until};
 
 use crate::options::Measure;
 use crate::process::{self, LOAD_CORE, SERVER_CORE};
-use crate::report::{Bound, Cell, Goal, Section, Table};
+use crate::report::{Bound, Cell, Goal, Section, Table, grouped};
 use crate::statistics::{Spread, median};
 use crate::subjects::Subject;
 
@@ -71,10 +71,11 @@ pub(super) fn run(measure: &Measure) -> io::Result<Section> {
     Ok(Section {
         name: super::Case::Latency.name(),
         what: format!(
-            "{:.0} confirmable GETs a second, in the median, which is half of what our server takes in a closed loop, by \
-             {PEERS_OPEN} peers in open loop: latency counts from the moment that a request is due. Medians of {} \
+            "{} confirmable GETs a second, in the median, which is half of what our server takes in a closed loop, by \
+             {} peers in open loop: latency counts from the moment that a request is due. Medians of {} \
              rounds of {} s.",
-            median(rates),
+            grouped(median(rates)),
+            grouped(PEERS_OPEN.into()),
             rounds.len(),
             measure.turn().as_secs_f64()
         ),

@@ -74,14 +74,23 @@ fn check(server: &str, tally: &Tally) -> io::Result<()> {
     }
 }
 
-/// Measures and reports.
+/// Measures and reports. A case that fails keeps no other from being measured.
+///
+/// # Errors
+/// If a case failed, or the results cannot be written.
 pub(crate) fn run(measure: &Measure) -> io::Result<()> {
-    let cases = measure.cases();
-    let (mut texts, mut values) = (Vec::new(), Vec::new());
-    for case in cases {
+    let (mut texts, mut values, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    for case in measure.cases() {
         let conditions = report::conditions(&machine::load_average());
         eprintln!("{}:", case.name());
-        let section = case.run(measure)?;
+        let section = match case.run(measure) {
+            Ok(section) => section,
+            Err(error) => {
+                eprintln!("  {} failed: {error}", case.name());
+                failed.push(case.name());
+                continue;
+            }
+        };
         let text = section.markdown(&conditions);
         println!("\n## {}\n\n{text}\n", case.name());
         let mut value = section.json();
@@ -98,5 +107,8 @@ pub(crate) fn run(measure: &Measure) -> io::Result<()> {
     if measure.write {
         println!("\nwritten to {}", document::write(&texts)?.display());
     }
-    Ok(())
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("not measured: {}", failed.join(", "))))
 }

@@ -50,6 +50,11 @@ impl Subject {
         }
     }
 
+    /// Whether it is this project's, or the raw limit: then it has to work.
+    pub(crate) fn is_own(self) -> bool {
+        matches!(self, Subject::Raw | Subject::Coracle)
+    }
+
     /// Makes sure that it can be started, and tells its version.
     ///
     /// # Errors
