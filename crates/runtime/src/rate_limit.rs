@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::num::NonZeroU32;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -13,71 +14,144 @@ use coracle_wire::Status;
 use futures_util::future::Either;
 use std::future::{Ready, ready};
 
-/// Peers whose requests are counted, in each of two generations. A peer that is forgotten starts with a full allowance.
-const MAX_PEERS: usize = 32_768;
+/// Peers and prefixes whose requests are counted, in each of two generations of all stripes together. Who is forgotten
+/// starts with a full allowance.
+const MAX_COUNTED: usize = 32_768;
 
-/// Lets each peer ask some times a second; more is answered 4.29 (Too Many Requests) with a Max-Age that tells when to
-/// come back (RFC 8516 §3). What may come within a second may come at once. Notifications do not count.
+/// The counts are under so many locks: a peer stays with its shard, so that shards seldom meet at one.
+const STRIPES: usize = 16;
+
+/// Lets each peer, each network, or both ask some times a second; more is answered 4.29 (Too Many Requests) with a
+/// Max-Age that tells when to come back (RFC 8516 §3). What may come within a second may come at once. Notifications do
+/// not count.
 ///
 /// ```
 /// use coracle_router::{Router, get};
 /// use coracle_runtime::RateLimit;
 ///
-/// let app: Router = Router::new().route("/temp", get(async || "21.5")).layer(RateLimit::per_peer(50));
+/// let limit = RateLimit::per_peer(50).and_per_prefix(1000);
+/// let app: Router = Router::new().route("/temp", get(async || "21.5")).layer(limit);
 /// ```
 #[derive(Clone, Debug)]
 pub struct RateLimit {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
     /// Between two requests of a peer, on average.
-    interval: Duration,
-    /// What a peer may save up.
-    burst: Duration,
-    due: Mutex<Generations>,
+    per_peer: Option<Duration>,
+    /// The same of all addresses with the same prefix.
+    per_prefix: Option<Duration>,
+    /// The lengths of prefixes in bits, of IPv4 and of IPv6 addresses.
+    prefix: (u8, u8),
+    counts: Arc<Counts>,
 }
 
-/// By peer, when its allowance is full again. The older half is forgotten when the newer half is full.
+/// What may be saved up: what may come within this time may come at once.
+const BURST: Duration = Duration::from_secs(1);
+
+/// Who is counted: a peer, or all with a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Counted {
+    Peer(Peer),
+    Prefix(IpAddr),
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    stripes: [Mutex<Generations>; STRIPES],
+    hasher: RandomState,
+}
+
+/// When the allowance of each is full again. The older half is forgotten when the newer half is full.
 #[derive(Debug, Default)]
 struct Generations {
-    newer: HashMap<Peer, Instant>,
-    older: HashMap<Peer, Instant>,
+    newer: HashMap<Counted, Instant>,
+    older: HashMap<Counted, Instant>,
 }
 
 impl RateLimit {
     /// At most `requests` a second from each peer, at least 1.
     #[must_use]
     pub fn per_peer(requests: u32) -> RateLimit {
-        let requests = NonZeroU32::new(requests).unwrap_or(NonZeroU32::MIN);
-        let interval = Duration::from_secs(1) / requests.get();
-        let shared = Shared {
-            interval,
-            burst: Duration::from_secs(1),
-            due: Mutex::default(),
-        };
         RateLimit {
-            shared: Arc::new(shared),
+            per_peer: Some(interval(requests)),
+            per_prefix: None,
+            prefix: (24, 56),
+            counts: Arc::default(),
+        }
+    }
+
+    /// At most `requests` a second from all addresses of a network together, at least 1: those that agree in their first
+    /// 24 bits, with IPv6 in their first 56, which is what one customer may have.
+    #[must_use]
+    pub fn per_prefix(requests: u32) -> RateLimit {
+        RateLimit {
+            per_peer: None,
+            ..RateLimit::per_peer(1)
+        }
+        .and_per_prefix(requests)
+    }
+
+    /// The same beside the limit for each peer.
+    #[must_use]
+    pub fn and_per_prefix(mut self, requests: u32) -> RateLimit {
+        self.per_prefix = Some(interval(requests));
+        self
+    }
+
+    /// Other lengths of prefixes, in bits: at most 32 of IPv4 addresses and 128 of IPv6 addresses.
+    #[must_use]
+    pub fn with_prefix_lengths(mut self, v4: u8, v6: u8) -> RateLimit {
+        self.prefix = (v4.min(32), v6.min(128));
+        self
+    }
+
+    /// `Err` tells how long the peer has to wait.
+    fn admit(&self, peer: Peer, now: Instant) -> Result<(), Duration> {
+        if let Some(interval) = self.per_peer {
+            self.counts.admit(Counted::Peer(peer), interval, now)?;
+        }
+        if let Some(interval) = self.per_prefix {
+            let prefix = prefix(peer.address.ip().to_canonical(), self.prefix);
+            self.counts.admit(Counted::Prefix(prefix), interval, now)?;
+        }
+        Ok(())
+    }
+}
+
+fn interval(requests: u32) -> Duration {
+    Duration::from_secs(1) / requests.max(1)
+}
+
+/// An address without what comes after its prefix.
+fn prefix(address: IpAddr, (v4, v6): (u8, u8)) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(v4)).unwrap_or(0);
+            Ipv4Addr::from_bits(address.to_bits() & mask).into()
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(v6)).unwrap_or(0);
+            Ipv6Addr::from_bits(address.to_bits() & mask).into()
         }
     }
 }
 
-impl Shared {
-    /// `Err` tells how long the peer has to wait.
-    fn admit(&self, peer: Peer, now: Instant) -> Result<(), Duration> {
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        let Generations { newer, older } = &mut *due;
-        let known = newer.get(&peer).or_else(|| older.get(&peer)).copied();
-        let full_at = known.map_or(now, |at| at.max(now)) + self.interval;
+impl Counts {
+    fn admit(&self, counted: Counted, interval: Duration, now: Instant) -> Result<(), Duration> {
+        let stripe = usize::try_from(self.hasher.hash_one(counted) % STRIPES as u64).unwrap_or(0);
+        let Some(stripe) = self.stripes.get(stripe) else {
+            return Ok(());
+        };
+        let mut generations = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+        let Generations { newer, older } = &mut *generations;
+        let known = newer.get(&counted).or_else(|| older.get(&counted)).copied();
+        let full_at = known.map_or(now, |at| at.max(now)) + interval;
         let debt = full_at.duration_since(now);
-        if debt > self.burst {
-            return Err(debt - self.burst);
+        if debt > BURST {
+            return Err(debt - BURST);
         }
-        if newer.len() >= MAX_PEERS && !newer.contains_key(&peer) {
+        if newer.len() >= MAX_COUNTED / STRIPES && !newer.contains_key(&counted) {
             *older = std::mem::take(newer);
         }
-        newer.insert(peer, full_at);
+        newer.insert(counted, full_at);
         Ok(())
     }
 }
@@ -87,7 +161,7 @@ impl tower_layer::Layer<Route> for RateLimit {
 
     fn layer(&self, route: Route) -> RateLimited {
         RateLimited {
-            shared: self.shared.clone(),
+            limit: self.clone(),
             route,
         }
     }
@@ -96,7 +170,7 @@ impl tower_layer::Layer<Route> for RateLimit {
 /// The service that [`RateLimit`] makes.
 #[derive(Clone, Debug)]
 pub struct RateLimited {
-    shared: Arc<Shared>,
+    limit: RateLimit,
     route: Route,
 }
 
@@ -114,7 +188,7 @@ impl tower_service::Service<Request> for RateLimited {
             // The peer asked once; that its state changes often is not its doing.
             return Either::Right(self.route.call(request));
         }
-        match self.shared.admit(request.peer(), Instant::now()) {
+        match self.limit.admit(request.peer(), Instant::now()) {
             Ok(()) => Either::Right(self.route.call(request)),
             Err(wait) => {
                 let seconds = u32::try_from(wait.as_secs())
@@ -145,20 +219,12 @@ mod tests {
         let limit = RateLimit::per_peer(10);
         let now = Instant::now();
         for _ in 0..10 {
-            assert_eq!(limit.shared.admit(peer(1), now), Ok(()));
+            assert_eq!(limit.admit(peer(1), now), Ok(()));
         }
-        assert_eq!(limit.shared.admit(peer(1), now), Err(Duration::from_millis(100)));
-        assert_eq!(limit.shared.admit(peer(2), now), Ok(()));
-        assert_eq!(
-            limit.shared.admit(peer(1), now + Duration::from_millis(100)),
-            Ok(())
-        );
-        assert!(
-            limit
-                .shared
-                .admit(peer(1), now + Duration::from_millis(100))
-                .is_err()
-        );
+        assert_eq!(limit.admit(peer(1), now), Err(Duration::from_millis(100)));
+        assert_eq!(limit.admit(peer(2), now), Ok(()));
+        assert_eq!(limit.admit(peer(1), now + Duration::from_millis(100)), Ok(()));
+        assert!(limit.admit(peer(1), now + Duration::from_millis(100)).is_err());
     }
 
     #[test]
@@ -168,7 +234,7 @@ mod tests {
         for host in 0..=2_u8 {
             for port in 0..=u16::MAX {
                 let address = SocketAddr::from(([127, 0, 0, host], port));
-                let _ = limit.shared.admit(
+                let _ = limit.admit(
                     Peer {
                         address,
                         identity: None,
@@ -177,7 +243,50 @@ mod tests {
                 );
             }
         }
-        let due = limit.shared.due.lock().unwrap();
-        assert!(due.newer.len() <= MAX_PEERS && due.older.len() <= MAX_PEERS);
+        for stripe in &limit.counts.stripes {
+            let generations = stripe.lock().unwrap();
+            let most = MAX_COUNTED / STRIPES;
+            assert!(generations.newer.len() <= most && generations.older.len() <= most);
+        }
+    }
+
+    fn at(address: &str) -> Peer {
+        Peer {
+            address: address.parse().unwrap(),
+            identity: None,
+        }
+    }
+
+    #[test]
+    fn a_network_has_its_allowance_whatever_addresses_it_uses() {
+        let limit = RateLimit::per_prefix(2);
+        let now = Instant::now();
+        for address in [
+            "192.0.2.1:1",
+            "[::ffff:192.0.2.77]:2",
+            "[2001:db8::1]:1",
+            "[2001:db8:0:ff::1]:1",
+        ] {
+            assert_eq!(limit.admit(at(address), now), Ok(()), "{address}");
+        }
+        for address in ["192.0.2.200:9", "[2001:db8:0:1::9]:9"] {
+            assert!(limit.admit(at(address), now).is_err(), "{address}");
+        }
+        for address in ["192.0.3.1:1", "[2001:db8:0:100::1]:1"] {
+            assert_eq!(limit.admit(at(address), now), Ok(()), "{address}");
+        }
+        let whole = RateLimit::per_prefix(1).with_prefix_lengths(0, 255);
+        assert_eq!(whole.admit(at("192.0.2.1:1"), now), Ok(()));
+        assert!(whole.admit(at("203.0.113.1:1"), now).is_err());
+        assert_eq!(whole.admit(at("[2001:db8::1]:1"), now), Ok(()));
+        assert_eq!(whole.admit(at("[2001:db8::2]:1"), now), Ok(()));
+    }
+
+    #[test]
+    fn a_peer_within_its_own_limit_is_held_to_that_of_its_network() {
+        let limit = RateLimit::per_peer(2).and_per_prefix(3);
+        let now = Instant::now();
+        let admitted = [1, 1, 1, 2, 2, 3].map(|port| limit.admit(peer(port), now).is_ok());
+        assert_eq!(admitted, [true, true, false, true, false, false]);
     }
 }
