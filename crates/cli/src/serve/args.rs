@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use coracle::RateLimit;
 
 use crate::error::CliError;
 
@@ -72,6 +73,32 @@ pub(crate) struct ListenArgs {
         value_parser = clap::value_parser!(u32).range(1..=86_400)
     )]
     pub(crate) stats: Option<u32>,
+
+    /// Let each peer ask at most so many times a second; more is answered 4.29
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate_limit: Option<u32>,
+
+    /// Let all addresses of a network together ask at most so many times a second: those with the
+    /// same first 24 bits, or 56 with IPv6
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate_limit_prefix: Option<u32>,
+
+    /// Send at most so many bytes for each that came, until an address has proved with an Echo
+    /// option that it is the sender's own; 0 for closed networks, where nobody has to
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) amplification: u8,
+}
+
+impl ListenArgs {
+    /// The limits of requests, if there are any.
+    pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
+        match (self.rate_limit, self.rate_limit_prefix) {
+            (None, None) => None,
+            (Some(peer), None) => Some(RateLimit::per_peer(peer)),
+            (None, Some(prefix)) => Some(RateLimit::per_prefix(prefix)),
+            (Some(peer), Some(prefix)) => Some(RateLimit::per_peer(peer).and_per_prefix(prefix)),
+        }
+    }
 }
 
 /// Options for files.
@@ -209,6 +236,17 @@ mod tests {
         assert_eq!(stats(&["--stats=1", "--shards", "4"]).unwrap(), Some(1));
         assert!(stats(&["--stats=0"]).is_err());
         assert!(stats(&["--shards", "0"]).is_err());
+    }
+
+    #[test]
+    fn limits_are_off_and_addresses_are_proved_if_nothing_else_is_said() {
+        let none = parse(&[]).unwrap().listen;
+        assert!(none.rate_limit().is_none() && none.amplification == 3);
+        let both = parse(&["--rate-limit", "5", "--rate-limit-prefix", "50"]).unwrap();
+        assert!(both.listen.rate_limit().is_some());
+        assert!(parse(&["--rate-limit", "0"]).is_err());
+        assert_eq!(parse(&["--amplification", "0"]).unwrap().listen.amplification, 0);
+        assert!(parse(&["--amplification", "256"]).is_err());
     }
 
     #[test]

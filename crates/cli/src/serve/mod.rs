@@ -17,6 +17,7 @@ mod window;
 
 use std::future::IntoFuture;
 use std::net::SocketAddr;
+use std::num::NonZeroU8;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,10 +62,11 @@ pub(crate) fn run(args: &ServeArgs, console: &Console) -> Result<Exit, CliError>
 /// within the tokio runtime, once the addresses are bound.
 pub(crate) fn serve(
     listen: &ListenArgs,
-    config: Config,
+    mut config: Config,
     console: &Console,
     prepare: impl FnOnce(&[SocketAddr]) -> Result<(Router, String), CliError>,
 ) -> Result<Exit, CliError> {
+    config.amplification = NonZeroU8::new(listen.amplification);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -77,6 +79,10 @@ pub(crate) fn serve(
         }
         let (router, announcement) = prepare(&endpoint.local_addrs())?;
         console.note(&announcement);
+        let router = match listen.rate_limit() {
+            Some(limit) => router.layer(limit),
+            None => router,
+        };
         let router = if console.verbose {
             log::told(router, *console)
         } else {
