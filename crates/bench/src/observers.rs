@@ -112,11 +112,12 @@ impl Observers {
                 self.ask(place).await?;
             }
             if outstanding.is_empty() {
-                return Ok(());
+                return self.crowd.flush().await;
             }
             self.crowd.flush().await?;
             for heard in self.receive()? {
                 (heard_at, attempts) = (Instant::now(), 0);
+                self.react(&heard).await?;
                 if !outstanding.contains(&heard.place) {
                     continue;
                 }

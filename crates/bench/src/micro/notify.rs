@@ -67,7 +67,10 @@ impl Notifications {
         if let Received::Request(id, _) = self.endpoint.handle_datagram(self.now, path, datagram) {
             self.respond(id, false);
         }
-        while self.endpoint.poll_transmit(self.now, &mut self.out).is_some() {}
+        // An address that is not proved yet may be asked to acknowledge its registration.
+        while let Some(transmit) = self.endpoint.poll_transmit(self.now, &mut self.out) {
+            self.acknowledge(transmit.path, transmit.len);
+        }
     }
 
     fn respond(&mut self, id: ExchangeId, confirmable: bool) {
