@@ -213,6 +213,36 @@ fn a_transfer_begins_at_the_block_that_the_request_names() {
     assert_eq!(failure(&mut subject), ExchangeError::BlockOption);
 }
 
+/// A server that has cut the block for lack of a proof of our address gives it again in the size that was asked for, and
+/// nothing is given out twice (RFC 9175 §2.3).
+#[test]
+fn a_block_that_was_cut_is_asked_for_anew_before_anything_is_given_out() {
+    for start in [0, 3] {
+        let mut subject = Subject::new();
+        get(&mut subject, &[(BLOCK2, &block(start, 0, 1024))]);
+        let heard = subject.sent_one();
+        let cut = block(start * 64, 1, 16);
+        let options = [(OptionNumber::ECHO, &b"value"[..]), (BLOCK2, &cut)];
+        answer(&mut subject, &heard, Status::CONTENT, &options, &[b'x'; 16]);
+        assert!(parts(&mut subject).is_empty());
+        let again = subject.sent_one();
+        assert_eq!(again.block2(), Some(format!("{start}/0/1024")));
+        assert_eq!(
+            again.message().options.get(OptionNumber::ECHO),
+            Some(&b"value"[..])
+        );
+        let whole = block(start, 1, 1024);
+        answer(
+            &mut subject,
+            &again,
+            Status::CONTENT,
+            &[(BLOCK2, &whole)],
+            &[b'y'; 1024],
+        );
+        assert_eq!(parts(&mut subject), [(vec![b'y'; 1024], true)]);
+    }
+}
+
 #[test]
 fn the_bound_holds_for_parts_too() {
     let (mut subject, whole) = (Subject::new(), body(2500));

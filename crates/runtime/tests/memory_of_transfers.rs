@@ -185,5 +185,5 @@ async fn transfers_take_memory_for_blocks_and_not_for_bodies() {
     println!("{LONG} bytes down: {down} bytes, up: {up}; {MANY} of {SHORT} each way at once: {many}");
     assert!(down < 2 << 20, "{down} bytes for a download");
     assert!(up < 2 << 20, "{up} bytes for an upload");
-    assert!(many < 2 * MANY * 24 << 10, "{many} bytes for many at once");
+    assert!(many < 2 * MANY * (24 << 10), "{many} bytes for many at once");
 }

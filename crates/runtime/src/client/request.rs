@@ -149,14 +149,14 @@ impl RequestBuilder {
         self
     }
 
-    /// Asks for the body of the answer from this byte on, rounded down to 16, as after an interrupted transfer
-    /// (RFC 7959 §2.4). Use it with [`stream`](Self::stream), and compare the ETag of the answer with that of the part
-    /// that is there already: if it differs, the two do not belong together.
+    /// Asks for the body of the answer from this byte on, as after an interrupted transfer (RFC 7959 §2.4): from the
+    /// beginning of the largest block, 1,024 bytes, that holds it. Use it with [`stream`](Self::stream), whose answer
+    /// tells where it begins, and compare its ETag with that of the part that is there already: if it differs, the two do
+    /// not belong together.
     pub fn resume_at(mut self, offset: u64) -> Self {
-        // The largest size that the offset is a multiple of, so that the server has the choice.
-        let szx = u8::try_from(offset.trailing_zeros().clamp(4, 10) - 4).unwrap_or(0);
-        let num = u32::try_from(offset >> (szx + 4)).unwrap_or(u32::MAX);
-        match BlockOption::new(num, false, szx) {
+        const LARGEST: u8 = 6;
+        let num = u32::try_from(offset >> (LARGEST + 4)).unwrap_or(u32::MAX);
+        match BlockOption::new(num, false, LARGEST) {
             // RFC 7959 §4: the length is told with the first block, and where it is asked for.
             Ok(block) if num > 0 => self
                 .option(OptionNumber::BLOCK2, block.encode())
