@@ -65,8 +65,8 @@ pub(super) fn cut<'a>(
     mark(reply, block, body.total);
     match uncut {
         Some((limit, uncut)) if reply.len() > limit.bytes => {
-            *reply = uncut;
-            squeeze(reply, body, (offset, szx), limit)
+            *reply = uncut.clone();
+            squeeze(reply, body, (offset, szx), limit).inspect_err(|_| *reply = uncut)
         }
         _ => Ok(block),
     }

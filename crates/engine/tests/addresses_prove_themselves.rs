@@ -1,0 +1,216 @@
+//! What an address gets before and after it has proved that it is the sender's own (RFC 7252 §11.3, RFC 9175 §2.4).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Heard, Subject, datagram, hex, options_of, peer};
+use coracle_engine::{Config, Path, RequestRef, ResponseRef, SecurityId, Topic};
+use coracle_wire::{Code, MessageType, Method, OptionNumber, Options, Status};
+
+const PATH: (OptionNumber, &[u8]) = (OptionNumber::URI_PATH, b"large");
+
+fn get(id: u16, echo: Option<&[u8]>) -> Vec<u8> {
+    let echo = echo.map(|value| (OptionNumber::ECHO, value));
+    let options: Vec<_> = [PATH].into_iter().chain(echo).collect();
+    datagram(MessageType::Confirmable, Method::GET, id, b"1234", &options, b"")
+}
+
+fn echo_of(heard: &Heard) -> Option<Vec<u8>> {
+    let value = heard.message().options.get(OptionNumber::ECHO);
+    value.map(<[u8]>::to_vec)
+}
+
+/// What a GET of 2,000 bytes brings: its block size, and an Echo value.
+fn ask(subject: &mut Subject, id: u16, echo: Option<&[u8]>) -> (usize, Option<Vec<u8>>) {
+    let request = get(id, echo);
+    let heard = subject.serve(&request, &[b'x'; 2000]).remove(0);
+    let size = heard.message().options.block2().unwrap().unwrap().size();
+    assert!(size == 1024 || heard.bytes.len() <= 3 * request.len());
+    (size, echo_of(&heard))
+}
+
+#[test]
+fn a_short_answer_goes_as_it_is_and_a_long_one_in_small_blocks_with_echo() {
+    let mut subject = Subject::new();
+    let short = subject.serve(&get(1, None), b"ok").remove(0);
+    assert_eq!((short.message().payload, echo_of(&short)), (&b"ok"[..], None));
+    let (size, echo) = ask(&mut subject, 2, None);
+    assert_eq!((size, echo.as_ref().map(Vec::len)), (16, Some(6)));
+    assert_eq!(ask(&mut subject, 3, echo.as_deref()), (1024, None));
+    assert_eq!(ask(&mut subject, 4, None), (1024, None), "it is remembered");
+    let stats = subject.endpoint.stats();
+    assert_eq!((stats.proofs, stats.withheld), (1, 0));
+    assert!(stats.amplification() <= 3.0);
+}
+
+#[test]
+fn a_value_of_another_address_or_of_long_ago_proves_nothing() {
+    let mut subject = Subject::new();
+    let echo = ask(&mut subject, 1, None).1.unwrap();
+    subject.path = peer(2);
+    assert!(ask(&mut subject, 1, Some(&echo)).0 < 1024, "of another port");
+    subject.path = peer(61616);
+    assert!(ask(&mut subject, 2, Some(&echo[..5])).0 < 1024, "in part");
+    subject.pass(Duration::from_secs(601));
+    assert!(ask(&mut subject, 3, Some(&echo)).0 < 1024, "of ten minutes ago");
+    let fresh = ask(&mut subject, 4, None).1.unwrap();
+    subject.pass(Duration::from_secs(299));
+    assert_eq!(ask(&mut subject, 5, Some(&fresh)).0, 1024);
+}
+
+#[test]
+fn a_proof_is_forgotten_an_hour_after_its_last_use() {
+    let mut subject = Subject::new();
+    let echo = ask(&mut subject, 1, None).1.unwrap();
+    for id in 2..6 {
+        assert_eq!(
+            ask(
+                &mut subject,
+                id,
+                Some(&echo).filter(|_| id == 2).map(|echo| &echo[..])
+            )
+            .0,
+            1024
+        );
+        subject.pass(Duration::from_secs(1700));
+    }
+    subject.pass(Duration::from_secs(3600));
+    assert_eq!(ask(&mut subject, 7, None).0, 16);
+}
+
+#[test]
+fn a_security_association_and_an_answer_to_a_request_of_ours_prove_it_too() {
+    let mut subject = Subject::new();
+    subject.path.security = Some(SecurityId(7));
+    assert_eq!(ask(&mut subject, 1, None), (1024, None));
+    subject.path.security = None;
+    let request = RequestRef::new(Method::GET, Options::empty());
+    subject
+        .endpoint
+        .request(subject.now, &subject.path, request)
+        .unwrap();
+    let sent = subject.sent_one();
+    let answer = datagram(
+        MessageType::Acknowledgement,
+        Status::CONTENT,
+        sent.id(),
+        sent.message().token,
+        &[],
+        b"",
+    );
+    subject.receive(&answer);
+    assert_eq!(ask(&mut subject, 2, None), (1024, None));
+}
+
+#[test]
+fn a_copy_pays_for_itself() {
+    let mut subject = Subject::new();
+    let first = subject.serve(&get(7, None), b"twenty bytes of text").remove(0);
+    subject.receive(&get(7, None));
+    assert_eq!(subject.sent_one().bytes, first.bytes);
+    assert!(subject.receive(&hex("40010007")).is_none());
+    assert!(subject.sent().is_empty(), "four bytes do not pay for it");
+    assert_eq!(subject.endpoint.stats().withheld, 1);
+}
+
+#[test]
+fn a_separate_response_is_sent_as_often_as_the_request_pays_for() {
+    let mut subject = Subject::new();
+    let (id, _) = subject.receive(&get(1, None)).unwrap();
+    subject.pass(Duration::from_secs(2));
+    let first = subject.respond(id, b"late and long enough").remove(0);
+    let again = subject.pass(Duration::from_secs(100));
+    assert!(again.is_empty() && echo_of(&first).is_none());
+    let (came, went) = (get(1, None).len(), 4 + first.bytes.len());
+    assert!(went <= 3 * came && went + first.bytes.len() > 3 * came);
+}
+
+/// RFC 9175 §2.4: what asks for a proof is never a confirmable message.
+#[test]
+fn a_late_challenge_is_not_confirmable() {
+    let mut subject = Subject::new();
+    let (id, _) = subject.receive(&get(1, None)).unwrap();
+    subject.pass(Duration::from_secs(2));
+    let etag = options_of(&[(OptionNumber::ETAG, &[1; 8]), (OptionNumber::MAX_AGE, &[1, 2, 3])]);
+    let response = ResponseRef::new(Status::CONTENT, etag.as_options(), &[b'x'; 2000]);
+    subject.endpoint.respond(subject.now, id, response).unwrap();
+    let heard = subject.sent_one();
+    assert_eq!(
+        (&heard.code()[..], heard.message().message_type),
+        ("4.01", MessageType::NonConfirmable)
+    );
+    assert!(echo_of(&heard).is_some() && subject.pass(Duration::from_secs(100)).is_empty());
+    assert_eq!(subject.endpoint.stats().challenges, 1);
+}
+
+#[test]
+fn what_was_done_is_told_without_what_does_not_fit() {
+    let mut subject = Subject::new();
+    let heard = subject.serve(&hex("40020001"), &[b'x'; 200]).remove(0);
+    assert_eq!(common::to_hex(&heard.bytes), "60450001");
+    let refused = subject.serve(&hex("400100026120"), b"").len();
+    assert_eq!(refused, 1);
+}
+
+#[test]
+fn an_observer_is_told_more_when_it_has_confirmed_that_it_wants_it() {
+    let mut subject = Subject::new();
+    let options = [(OptionNumber::OBSERVE, &[][..]), (OptionNumber::URI_PATH, b"t")];
+    let register = datagram(MessageType::Confirmable, Method::GET, 1, b"t", &options, b"");
+    let state = |body| ResponseRef::new(Status::CONTENT, Options::empty(), body).with_observe(Some(Topic(1)));
+    let sent = subject.serve_with(&register, state(b"0"));
+    assert_eq!(common::to_hex(&sent[0].bytes), "60000001");
+    let first = sent[1].message();
+    assert_eq!(first.message_type, MessageType::Confirmable);
+    assert!(first.options.observe().is_some());
+    subject.endpoint.changed(Topic(1));
+    assert!(
+        subject.pass(Duration::from_secs(1)).is_empty(),
+        "it is not confirmed yet"
+    );
+    let id = sent[1].id();
+    subject.receive(&datagram(
+        MessageType::Acknowledgement,
+        Code::EMPTY,
+        id,
+        b"",
+        &[],
+        b"",
+    ));
+    assert_eq!(subject.events().len(), 1, "now the state is asked for");
+    assert!(register.len() * 3 >= sent.iter().map(|heard| heard.bytes.len()).sum());
+}
+
+#[test]
+fn unproved_peers_have_half_of_the_room_and_are_challenged_beyond_it() {
+    let mut config = Config::default();
+    config.max_exchanges = 4;
+    let mut subject = Subject::with(config);
+    let echo = ask(&mut subject, 1, None).1.unwrap();
+    ask(&mut subject, 2, Some(&echo));
+    let proved: Path = subject.path;
+    let open: Vec<_> = (1..=2)
+        .map(|port| subject.receive_from(peer(port), &get(1, None)).unwrap())
+        .collect();
+    assert!(subject.receive_from(peer(3), &get(1, None)).is_none());
+    let challenge = subject.sent_one();
+    assert_eq!(challenge.code(), "4.01");
+    let echo = echo_of(&challenge).unwrap();
+    assert!(subject.receive_from(proved, &get(9, None)).is_some());
+    assert!(
+        subject.receive_from(peer(3), &get(2, Some(&echo))).is_some(),
+        "it has proved its address"
+    );
+    assert!(subject.receive_from(proved, &get(10, None)).is_none());
+    assert_eq!(
+        subject.sent_one().code(),
+        "5.03",
+        "a proof does not help where all is full"
+    );
+    for (id, _) in open {
+        subject.respond(id, b"");
+    }
+    assert!(subject.receive_from(peer(4), &get(1, None)).is_some());
+}
