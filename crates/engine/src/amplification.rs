@@ -10,12 +10,12 @@ use core::num::NonZeroU8;
 use core::time::Duration;
 use hashbrown::HashSet;
 
-use coracle_wire::{CodeKind, Message, OptionNumber};
 use rand_core::RngCore;
 use siphasher::sip::SipHasher24;
 
 use crate::config::Config;
 use crate::context::Context;
+use crate::exchange::admission::Reading;
 use crate::limits;
 use crate::path::Path;
 use crate::stats::Stats;
@@ -141,7 +141,7 @@ impl Context {
         &mut self,
         now: Instant,
         path: &Path,
-        message: &Message<'_>,
+        reading: &Reading<'_>,
         len: usize,
     ) -> Allowance {
         let amplification = &mut self.amplification;
@@ -149,12 +149,11 @@ impl Context {
             return Allowance::UNLIMITED;
         };
         // What answers us was asked for.
-        let asks = matches!(message.code.kind(), CodeKind::Request(_));
-        if !asks || amplification.is_proved(now, path) {
+        if reading.method.is_none() || amplification.is_proved(now, path) {
             return Allowance::UNLIMITED;
         }
-        let echo = message.options.get(OptionNumber::ECHO);
-        if echo.is_some_and(|value| amplification.is_valid(now, path.remote, value)) && !path.multicast {
+        let is_valid = |value| amplification.is_valid(now, path.remote, value);
+        if reading.echo.is_some_and(is_valid) && !path.multicast {
             self.proved(now, path);
             return Allowance::UNLIMITED;
         }

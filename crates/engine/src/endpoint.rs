@@ -115,17 +115,18 @@ impl Endpoint {
             Ok(message) => message,
             Err(error) => return self.reject(&path, &error),
         };
+        let reading = self.read(&message);
         // 2 message
-        let allowance = self.context.allowance(now, &path, &message, datagram.len());
+        let allowance = self.context.allowance(now, &path, &reading, datagram.len());
         let messages = &mut self.messages;
-        match messages.inbound(&mut self.context, now, &path, &message, allowance) {
-            Verdict::Request { seen, room } => match message.code.kind() {
-                CodeKind::Request(method) => {
-                    let reading = self.read(method, message.options);
+        let goes_on = reading.goes_on();
+        match messages.inbound(&mut self.context, now, &path, &message, (allowance, goes_on)) {
+            Verdict::Request { seen, room } => match reading.method {
+                Some(method) => {
                     let mut ask = Ask::new(&path, (method, &message), seen, allowance, &reading);
                     self.inbound_request(now, &mut ask, &message, (room, &reading))
                 }
-                _ => Received::Nothing,
+                None => Received::Nothing,
             },
             Verdict::Response { seen, acknowledges } => {
                 self.inbound_response(now, &path, &message, seen, acknowledges);
@@ -153,7 +154,7 @@ impl Endpoint {
         now: Instant,
         ask: &mut Ask,
         message: &Message<'d>,
-        (room, reading): (bool, &Reading),
+        (room, reading): (bool, &Reading<'_>),
     ) -> Received<'d> {
         // 4 exchange
         if let Err(refusal) = self.check(ask, message, reading, room) {

@@ -1,6 +1,6 @@
 //! Requests and messages that the engine does not take.
 
-use coracle_wire::{Message, MessageError, MessageErrorKind, MessageType, Method, Options, Reaction, Status};
+use coracle_wire::{CodeKind, Message, MessageError, MessageErrorKind, MessageType, Reaction, Status};
 
 use crate::endpoint::Endpoint;
 use crate::exchange::admission::{Reading, Refusal};
@@ -12,9 +12,14 @@ use crate::time::Instant;
 use crate::values::{Received, ResponseRef};
 
 impl Endpoint {
-    /// Reads the options of a request.
-    pub(super) fn read(&self, method: Method, options: Options<'_>) -> Reading {
-        Reading::of(&self.context.config, &self.cache_hasher, method, options)
+    /// Reads the options of a request; of another message nothing.
+    pub(super) fn read<'d>(&self, message: &Message<'d>) -> Reading<'d> {
+        match message.code.kind() {
+            CodeKind::Request(method) => {
+                Reading::of(&self.context.config, &self.cache_hasher, method, message.options)
+            }
+            _ => Reading::default(),
+        }
     }
 
     /// What a request must fulfil before anybody looks at what it asks for.
@@ -22,7 +27,7 @@ impl Endpoint {
         &mut self,
         ask: &mut Ask,
         message: &Message<'_>,
-        reading: &Reading,
+        reading: &Reading<'_>,
         room: bool,
     ) -> Result<(), Refusal> {
         if message.token.len() > limits::MAX_TOKEN {

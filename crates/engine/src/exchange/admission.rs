@@ -78,7 +78,11 @@ impl Refusal {
 
 /// What the options of a request say to the engine, read in one walk over them.
 #[derive(Debug, Default)]
-pub(crate) struct Reading {
+pub(crate) struct Reading<'o> {
+    /// The method; missing where the message is no request, of which nothing else is read.
+    pub(crate) method: Option<Method>,
+    /// The first Echo option (RFC 9175 §2.2).
+    pub(crate) echo: Option<&'o [u8]>,
     block1: Option<BlockOption>,
     block2: Option<BlockOption>,
     has_bad_block: bool,
@@ -92,14 +96,17 @@ pub(crate) struct Reading {
     asks_to_proxy: bool,
 }
 
-impl Reading {
+impl<'o> Reading<'o> {
     pub(crate) fn of(
         config: &Config,
         hasher: &foldhash::fast::FixedState,
         method: Method,
-        options: Options<'_>,
-    ) -> Reading {
-        let mut reading = Reading::default();
+        options: Options<'o>,
+    ) -> Reading<'o> {
+        let mut reading = Reading {
+            method: Some(method),
+            ..Reading::default()
+        };
         let mut cache_key = CacheKey::new(hasher, method);
         let known = |number| config.known_options.contains(&number);
         let mut before = None;
@@ -112,6 +119,7 @@ impl Reading {
             }
             match number {
                 OptionNumber::OBSERVE => reading.observes = true,
+                OptionNumber::ECHO if !again => reading.echo = Some(option.value),
                 OptionNumber::BLOCK1 if !again => reading.block1 = reading.block(option.value),
                 OptionNumber::BLOCK2 if !again => reading.block2 = reading.block(option.value),
                 // A longer value is no No-Response: the option is elective (RFC 7252 §5.4.3, RFC 7967 §2).
@@ -130,6 +138,18 @@ impl Reading {
         let block = BlockOption::decode(value).and_then(datagram_block).ok();
         self.has_bad_block |= block.is_none();
         block
+    }
+
+    /// Whether a request only goes on with a transfer: a further block of a representation, or a block in the middle of a
+    /// body. It comes to the same however often it comes, whatever the method: the block stage knows where it belongs.
+    pub(crate) fn goes_on(&self) -> bool {
+        let is_safe = self.method.is_some_and(Method::is_safe);
+        match (self.block1, self.block2) {
+            _ if self.has_bad_block => false,
+            (Some(block), _) => block.num() > 0 && block.more(),
+            (None, Some(block)) => block.num() > 0 && is_safe,
+            (None, None) => false,
+        }
     }
 
     /// Whether the options can be heeded; the Block options.

@@ -76,7 +76,7 @@ impl Ask {
         (method, message): (Method, &Message<'_>),
         seen: Option<Note>,
         allowance: Allowance,
-        reading: &Reading,
+        reading: &Reading<'_>,
     ) -> Ask {
         Ask {
             path: *path,

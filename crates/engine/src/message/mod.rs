@@ -24,7 +24,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use hashbrown::HashMap;
 
-use coracle_wire::{CodeKind, Message, MessageId, MessageType, Method, OptionNumber, Options};
+use coracle_wire::{CodeKind, Message, MessageId, MessageType};
 
 use crate::amplification::Allowance;
 use crate::context::{Context, earliest};
@@ -115,14 +115,15 @@ impl MessageLayer {
         }
     }
 
-    /// Stage 2 of the way in. `allowance` pays for an answer that is sent again.
+    /// Stage 2 of the way in. `allowance` pays for an answer that is sent again; `goes_on`: it is a further block of a
+    /// transfer, which does no harm if it is taken again.
     pub(crate) fn inbound(
         &mut self,
         context: &mut Context,
         now: Instant,
         path: &Path,
         message: &Message<'_>,
-        allowance: Allowance,
+        (allowance, goes_on): (Allowance, bool),
     ) -> Verdict {
         self.heard(context, now, &path.peer());
         match (message.message_type, message.code.kind()) {
@@ -135,7 +136,9 @@ impl MessageLayer {
                 Verdict::Absorbed
             }
             (MessageType::Confirmable | MessageType::NonConfirmable, CodeKind::Request(method)) => {
-                self.inbound_request(context, now, path, message, (method, allowance))
+                let idempotent = method.is_idempotent();
+                let care = Care::of(goes_on, idempotent, allowance.is_unlimited());
+                self.inbound_request(context, now, path, message, (care, allowance))
             }
             (MessageType::Confirmable | MessageType::NonConfirmable, CodeKind::Response(_)) => {
                 match self.note(context, now, path, message, (Care::Lenient, Allowance::UNLIMITED)) {
@@ -161,18 +164,8 @@ impl MessageLayer {
         now: Instant,
         path: &Path,
         message: &Message<'_>,
-        (method, allowance): (Method, Allowance),
+        (care, allowance): (Care, Allowance),
     ) -> Verdict {
-        // RFC 7252 §4.5: idempotent requests may be run again when the memory of them is needed.
-        let care = if goes_on(method, message.options) {
-            Care::Passing
-        } else if method.is_idempotent() {
-            Care::Lenient
-        } else {
-            Care::Strict {
-                proved: allowance.is_unlimited(),
-            }
-        };
         match self.note(context, now, path, message, (care, allowance)) {
             Some(seen) => Verdict::Request {
                 seen,
@@ -451,19 +444,5 @@ impl MessageLayer {
             .collect();
         found.sort_by_key(|(left, ..)| *left);
         found.into_iter().map(|(_, key, owner)| (key, owner)).collect()
-    }
-}
-
-/// Whether a request only goes on with a transfer: a further block of a representation, or a block in the middle of a
-/// body. It comes to the same however often it comes, whatever the method: the block stage knows where it belongs.
-fn goes_on(method: Method, options: Options<'_>) -> bool {
-    let is_block = |number| number == OptionNumber::BLOCK1 || number == OptionNumber::BLOCK2;
-    if !options.iter().any(|option| is_block(option.number)) {
-        return false;
-    }
-    match (options.block1(), options.block2()) {
-        (None, Some(Ok(block))) => block.num() > 0 && method.is_safe(),
-        (Some(Ok(block)), _) => block.num() > 0 && block.more(),
-        _ => false,
     }
 }

@@ -54,6 +54,17 @@ pub(crate) enum Care {
     Strict { proved: bool },
 }
 
+impl Care {
+    /// RFC 7252 §4.5: idempotent requests may be run again when the memory of them is needed.
+    pub(crate) fn of(goes_on: bool, is_idempotent: bool, proved: bool) -> Care {
+        match (goes_on, is_idempotent) {
+            (true, _) => Care::Passing,
+            (false, true) => Care::Lenient,
+            (false, false) => Care::Strict { proved },
+        }
+    }
+}
+
 /// What is known of a message.
 pub(crate) enum Sight<'a> {
     /// It is new, and remembered from now on.
