@@ -10,6 +10,7 @@ mod rfc7959;
 mod rfc7967;
 mod rfc8132;
 mod rfc8974;
+mod rfc9175;
 mod watch;
 
 use crate::case::Case;
@@ -29,6 +30,7 @@ pub(crate) fn ours() -> Vec<Case> {
         rfc8132::cases(),
         rfc7967::cases(),
         rfc8974::cases(),
+        rfc9175::cases(),
     ]
     .concat()
 }
