@@ -427,8 +427,11 @@ impl Endpoint {
     ///
     /// Notifications are made here, one by one, when nothing else waits.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
-        let transmit = self.context.out.pop(buf);
-        let transmit = transmit.or_else(|| self.next_notification(now, buf))?;
+        let transmit = if self.context.out.is_empty() {
+            self.next_notification(now, buf)?
+        } else {
+            self.context.out.pop(buf)?
+        };
         self.context.stats.datagrams_out += 1;
         self.context.stats.bytes_out += transmit.len as u64;
         Some(transmit)

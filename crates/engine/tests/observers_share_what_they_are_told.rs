@@ -11,7 +11,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Heard, Subject, closed_network, datagram, peer};
-use coracle_engine::{Config, Event, ExchangeId, ResponseRef, Topic};
+use coracle_engine::{Event, ExchangeId, ResponseRef, Topic};
 use coracle_wire::{Code, MessageType, Method, OptionNumber, Options, Status};
 
 use MessageType::{Acknowledgement, Confirmable, NonConfirmable, Reset};
@@ -103,7 +103,7 @@ fn those_share_whose_cache_keys_are_equal() {
         &[path, (OptionNumber::ACCEPT, &[50])],
         &[path, (OptionNumber(64), b"?")],
     ];
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(common::closed_network());
     for (port, options) in (1..).zip(groups) {
         register(&mut subject, port, Confirmable, options);
     }
@@ -283,7 +283,7 @@ fn when_the_one_who_was_asked_for_leaves_another_is_asked_for() {
 /// What cannot be sent now for want of room is sent when there is some.
 #[test]
 fn notifications_without_room_are_sent_later_not_lost() {
-    let mut config = Config::default();
+    let mut config = common::closed_network();
     config.max_requests = 0;
     config.max_exchanges = 16;
     let mut subject = Subject::with(config);

@@ -210,7 +210,7 @@ fn an_observation_as_server() {
             .with_observe(Some(Topic(1)))
             .with_confirmable(Some(false))
     };
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(common::closed_network());
     // So that the first number fits into one byte.
     subject.now = coracle_engine::Instant::from_micros(8 << 14);
     let registration = hex("41011635f94578797a7a79205b74656d7065726174757265");
@@ -257,7 +257,7 @@ fn the_requests_to_the_proxy_of_figures_7_and_8() {
         assert_eq!(sent[0].code(), "5.05");
     }
     // What the proxy asks is an observation like any other.
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(common::closed_network());
     subject.now = coracle_engine::Instant::from_micros(41 << 14);
     let max_age = options_of(&[(OptionNumber::MAX_AGE, &[60])]);
     let response =

@@ -184,6 +184,15 @@ impl Endpoint {
     /// Makes the next notification of a state that is there, in `buf`.
     pub(super) fn next_notification(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
         for _ in 0..limits::MEMBERS_PER_CALL {
+            let at_once = if self.bodies.is_empty() {
+                let (context, messages) = (&mut self.context, &mut self.messages);
+                self.observers.tell_at_once(context, messages, now, buf)
+            } else {
+                None
+            };
+            if at_once.is_some() {
+                return at_once;
+            }
             let (group, member) = self.observers.next_due(now)?;
             let shown = self.observers.take_shown(group)?;
             let transmit = self.tell(now, member, &shown, Some(&mut *buf));
@@ -271,7 +280,7 @@ impl Endpoint {
             let interval = self.context.config.notification_interval;
             self.messages.take_turn(now, interval, peer)?;
         }
-        self.messages.next_id(&self.context, now, peer)
+        self.messages.next_id(now, peer)
     }
 
     /// Tells a member that its observation ends, and why (RFC 7641 §4.2).

@@ -22,6 +22,7 @@ mod shares;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::time::Duration;
 use hashbrown::HashMap;
 
 use coracle_wire::{CodeKind, Message, MessageId, MessageType};
@@ -93,6 +94,8 @@ pub(crate) struct MessageLayer {
     outgoing: Slab<Outgoing>,
     at_leisure: Slab<(Sending, Box<[u8]>)>,
     in_flight: HashMap<(Key, MessageId), Key, foldhash::fast::FixedState>,
+    /// EXCHANGE_LIFETIME (RFC 7252 §4.8.2).
+    lifetime: Duration,
 }
 
 /// There is no room for another message.
@@ -112,6 +115,7 @@ impl MessageLayer {
             outgoing: Slab::new(outgoing),
             at_leisure: Slab::new(max_exchanges),
             in_flight: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed())),
+            lifetime,
         }
     }
 

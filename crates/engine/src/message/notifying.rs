@@ -52,21 +52,37 @@ impl MessageLayer {
     }
 
     /// A message ID for what leaves now and is not kept, or the time when there will be one.
-    pub(crate) fn next_id(
-        &mut self,
-        context: &Context,
-        now: Instant,
-        peer: Key,
-    ) -> Result<MessageId, Instant> {
-        let lifetime = context.config.transmission.exchange_lifetime();
-        let in_flight = &self.in_flight;
+    pub(crate) fn next_id(&mut self, now: Instant, peer: Key) -> Result<MessageId, Instant> {
         let Some(state) = self.peers.get_mut(peer) else {
-            return Err(now + lifetime);
+            return Err(now + self.lifetime);
         };
         state.last_used = now;
-        state
-            .ids
-            .allocate(now, lifetime, |id| in_flight.contains_key(&(peer, id)))
+        let in_flight = &self.in_flight;
+        let in_use = |id| !in_flight.is_empty() && in_flight.contains_key(&(peer, id));
+        state.ids.allocate(now, self.lifetime, in_use)
+    }
+
+    /// The turn and the message ID of a non-confirmable notification, and its peer, who is sent none other before
+    /// `until`. `None`: it cannot leave now.
+    pub(crate) fn notify_now(
+        &mut self,
+        now: Instant,
+        until: Instant,
+        peer: Key,
+        has_turn: bool,
+    ) -> Option<(Peer, MessageId)> {
+        let state = self.peers.get_mut(peer)?;
+        if !has_turn && state.notify_at > now {
+            return None;
+        }
+        let in_flight = &self.in_flight;
+        let in_use = |id| !in_flight.is_empty() && in_flight.contains_key(&(peer, id));
+        let id = state.ids.allocate(now, self.lifetime, in_use).ok()?;
+        state.last_used = now;
+        if !has_turn {
+            state.notify_at = until;
+        }
+        Some((state.peer, id))
     }
 
     /// The ID of a message that has left.

@@ -4,13 +4,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use coracle_wire::{ContentFormat, OptionNumber, Options, OptionsBuf, Status};
+use coracle_wire::{Code, ContentFormat, OptionNumber, Options, OptionsBuf, Status};
 
 use crate::block::bodies::Asked;
 use crate::context::Context;
 use crate::exchange::reply::Reply;
 use crate::exchange::server::Ask;
-use crate::limits::{QUIET_AT_LEAST, QUIET_AT_MOST};
+use crate::limits::{QUIET_AT_LEAST, QUIET_AT_MOST, SHOWN_FOR};
 use crate::observe::members::Places;
 use crate::path::{Path, Peer};
 use crate::slab::Key;
@@ -149,6 +149,12 @@ impl Group {
         self.gap.saturating_mul(2).clamp(QUIET_AT_LEAST, QUIET_AT_MOST)
     }
 
+    /// Whether a state goes to each member in one message.
+    pub(crate) fn takes_whole(&self, context: &Context, shown: &Shown) -> bool {
+        let block = 16 << context.config.block_szx;
+        shown.window.is_none() && self.asked.block2.is_none() && shown.payload.len() <= block
+    }
+
     /// A notification leaves: the first of its state tells how often there are some.
     pub(crate) fn tells(&mut self, now: Instant) {
         if self.gap_of != self.numbers.outdated {
@@ -190,16 +196,22 @@ fn format_of(response: &ResponseRef<'_>) -> Option<Option<ContentFormat>> {
     (response.status == Status::CONTENT).then(|| response.options.content_format())
 }
 
+/// What stands between options and payload (RFC 7252 §3).
+const PAYLOAD_MARKER: u8 = 0xff;
+
 /// A state as it is shown to members: what all their notifications have in common.
 pub(crate) struct Shown {
     /// The number of the notifications (RFC 7641 §4.4).
     pub(crate) number: u64,
-    pub(crate) at: Instant,
+    /// It is too old then for those who become due only later.
+    pub(crate) until: Instant,
     status: Status,
     options: OptionsBuf,
     payload: Vec<u8>,
     pub(crate) window: Option<Window>,
     pub(crate) confirmable: Option<bool>,
+    /// All of a message behind its token, where it needs no blocks.
+    pub(crate) tail: Option<Box<[u8]>>,
 }
 
 impl Shown {
@@ -208,13 +220,32 @@ impl Shown {
         options.set_uint(OptionNumber::OBSERVE, observe(number));
         Shown {
             number,
-            at: now,
+            until: now + SHOWN_FOR,
             status: response.status,
             options,
             payload: Vec::from(response.payload),
             window: response.window,
             confirmable: response.confirmable,
+            tail: None,
         }
+    }
+
+    /// Encodes it for all: no member needs to have it cut into blocks.
+    pub(crate) fn join(&mut self) {
+        let mut tail = Vec::from(self.options.as_options().as_bytes());
+        if !self.payload.is_empty() {
+            tail.push(PAYLOAD_MARKER);
+            tail.extend_from_slice(&self.payload);
+        }
+        self.tail = Some(tail.into_boxed_slice());
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        Code::from(self.status)
+    }
+
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.until <= now
     }
 
     pub(crate) fn reply(&self) -> Reply<'_> {

@@ -137,7 +137,8 @@ impl Member {
 
     /// Whether the next notification is confirmable, where the application decides so or leaves it open.
     pub(crate) fn wants_confirmation(&self, context: &Context, now: Instant, decided: Option<bool>) -> bool {
-        let due = now - self.last_confirmed >= context.config.confirmable_notification_every
+        let quiet = u128::from(now.as_micros().saturating_sub(self.last_confirmed.as_micros()));
+        let due = quiet >= context.config.confirmable_notification_every.as_micros()
             || self.unconfirmed >= UNCONFIRMED_NOTIFICATIONS;
         due || self.repeats || decided.unwrap_or(self.confirmable)
     }
@@ -326,6 +327,29 @@ impl Members {
         self.append(places, place, key);
     }
 
+    /// Moves the first member of a list to the end of another.
+    pub(crate) fn shift(&mut self, places: &mut Places, from: Place, to: Place) {
+        let list = places.list(from);
+        let Some(key) = list.first else { return };
+        let previous = places.list(to).last;
+        let Some(member) = self.table.get_mut(key) else {
+            return;
+        };
+        let links = Links { previous, next: None };
+        let next = core::mem::replace(&mut member.in_group, links).next;
+        match next.and_then(|next| self.table.get_mut(next)) {
+            Some(next) => next.in_group.previous = None,
+            None => places.list(from).last = None,
+        }
+        places.list(from).first = next;
+        let list = places.list(to);
+        list.last = Some(key);
+        match previous.and_then(|previous| self.table.get_mut(previous)) {
+            Some(previous) => previous.in_group.next = Some(key),
+            None => list.first = Some(key),
+        }
+    }
+
     /// Moves all members of a list to the end of another at once.
     pub(crate) fn move_all(&mut self, places: &mut Places, from: Place, to: Place) {
         let moved = core::mem::take(places.list(from));
@@ -384,6 +408,12 @@ mod tests {
         assert_eq!(listed(&members, places.current), [a, c]);
         members.move_all(&mut places, Place::Current, Place::Due);
         members.move_all(&mut places, Place::Quiet, Place::Due);
+        members.move_all(&mut places, Place::Quiet, Place::Due);
+        assert_eq!(listed(&members, places.due), [d, a, c, b]);
+        members.shift(&mut places, Place::Due, Place::Pausing);
+        assert_eq!(listed(&members, places.due), [a, c, b]);
+        members.shift(&mut places, Place::Pausing, Place::Quiet);
+        members.move_all(&mut places, Place::Due, Place::Quiet);
         members.move_all(&mut places, Place::Quiet, Place::Due);
         assert_eq!(listed(&members, places.due), [d, a, c, b]);
         assert!(listed(&members, places.current).is_empty());

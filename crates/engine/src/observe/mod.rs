@@ -3,4 +3,5 @@
 pub(crate) mod client;
 pub(crate) mod groups;
 pub(crate) mod members;
+mod sending;
 pub(crate) mod server;

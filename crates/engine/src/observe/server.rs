@@ -34,7 +34,7 @@ use coracle_wire::MessageId;
 
 use crate::context::Context;
 use crate::exchange::server::Ask;
-use crate::limits::{MEMBERS_IN_A_ROW, SHARE_OF_UNPROVED, SHOWN_FOR, TIMERS_PER_CALL};
+use crate::limits::{MEMBERS_IN_A_ROW, SHARE_OF_UNPROVED, TIMERS_PER_CALL};
 use crate::message::Attempt;
 use crate::observe::groups::{Group, Line, Shown};
 use crate::observe::members::{Member, Members, Place};
@@ -75,20 +75,20 @@ pub(crate) struct Left {
 
 pub(crate) struct Observers {
     pub(crate) members: Members,
-    groups: Slab<Group>,
+    pub(super) groups: Slab<Group>,
     /// Groups by topic and cache key.
     index: HashTable<Key>,
     hasher: foldhash::fast::FixedState,
     by_topic: BTreeSet<(Topic, Key)>,
     /// Groups in line for their refresh, and those in line for sending.
     refresh: VecDeque<Key>,
-    sending: VecDeque<Key>,
+    pub(super) sending: VecDeque<Key>,
     /// Members that the first group in line may be told in a row.
-    in_a_row: u32,
+    pub(super) in_a_row: u32,
     /// What the application was asked for, by the registration that names it.
     asking: HashMap<Key, Asking, foldhash::fast::FixedState>,
     /// The retransmissions that the next notifications take up, by member (RFC 7641 §4.5.2).
-    resumed: HashMap<Key, Attempt, foldhash::fast::FixedState>,
+    pub(super) resumed: HashMap<Key, Attempt, foldhash::fast::FixedState>,
 }
 
 impl Observers {
@@ -358,13 +358,16 @@ impl Observers {
     }
 
     /// A state is there for all members that are due.
-    pub(crate) fn show(&mut self, context: &mut Context, member: Key, shown: Box<Shown>) {
+    pub(crate) fn show(&mut self, context: &mut Context, member: Key, mut shown: Box<Shown>) {
         let Some(member) = self.members.get(member) else {
             return;
         };
         let key = member.group;
         if let Some(group) = self.groups.get_mut(key) {
-            group.wake_by(context, key, shown.at + SHOWN_FOR);
+            if group.takes_whole(context, &shown) {
+                shown.join();
+            }
+            group.wake_by(context, key, shown.until);
             group.shown = Some(shown);
         }
         self.stand_in_line(key);
@@ -392,7 +395,7 @@ impl Observers {
                 self.sending.pop_front();
                 continue;
             };
-            group.shown.take_if(|shown| is_over(now, shown));
+            group.shown.take_if(|shown| shown.is_over(now));
             let due = group.places.due.first;
             let known = due.and_then(|due| self.members.get(due)).map(|due| due.number);
             let shown = group.shown.as_ref().map_or(0, |shown| shown.number);
@@ -407,7 +410,7 @@ impl Observers {
                 self.sending.rotate_left(1);
                 continue;
             }
-            self.in_a_row -= 1;
+            self.in_a_row = self.in_a_row.saturating_sub(1);
             return Some((key, due));
         }
         None
@@ -533,7 +536,7 @@ impl Observers {
             return;
         };
         group.woken();
-        group.shown.take_if(|shown| is_over(now, shown));
+        group.shown.take_if(|shown| shown.is_over(now));
         for _ in 0..TIMERS_PER_CALL {
             let Some(group) = self.groups.get(key) else { return };
             let quiet = group.quiet();
@@ -564,17 +567,12 @@ impl Observers {
         let times = [
             sent(group.places.pausing.first).map(|at| at + context.config.notification_interval),
             sent(group.places.quiet.first).map(|at| at + group.quiet()),
-            group.shown.as_ref().map(|shown| shown.at + SHOWN_FOR),
+            group.shown.as_ref().map(|shown| shown.until),
         ];
         if let Some(at) = times.into_iter().flatten().min() {
             group.wake_by(context, key, at);
         }
     }
-}
-
-/// What was shown is too old for those who become due only now.
-fn is_over(now: Instant, shown: &Shown) -> bool {
-    now - shown.at >= SHOWN_FOR
 }
 
 fn rehash(groups: &Slab<Group>, hasher: &foldhash::fast::FixedState, key: Key) -> u64 {
