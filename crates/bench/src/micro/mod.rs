@@ -15,7 +15,7 @@ use coracle_engine::Config;
 use crate::statistics::median;
 
 /// Units of work before a measurement: the engine's memory of message IDs is full then.
-const WARM_UP: u32 = 200_000;
+const WARM_UP: u32 = 700_000;
 
 /// The same under a tool that counts instructions and takes fifty times as long, and the bytes of that memory.
 const WARM_UP_COUNTED: u32 = 12_000;
