@@ -14,7 +14,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Heard, Subject, hex, options_of, to_hex};
+use common::{Heard, Subject, closed_network, hex, options_of, to_hex};
 use coracle_engine::{Event, ExchangeError, Path, RequestRef, ResponseRef, Topic};
 use coracle_wire::{Method, OptionNumber, OptionsBuf, Status};
 
@@ -39,7 +39,7 @@ fn temperature() -> OptionsBuf {
 }
 
 fn client(confirmable: bool) -> (Subject, Heard) {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     subject.path = Path::to(SERVER.parse().unwrap());
     let options = temperature();
     let ask = RequestRef::new(Method::GET, options.as_options()).with_confirmable(confirmable);
@@ -67,7 +67,7 @@ fn piggybacked_responses() {
         ("41017d3742bb74656d7065726174757265", "61457d3742ff32322e332043"),
     ];
     for (request, response) in figures {
-        let mut subject = Subject::new();
+        let mut subject = Subject::with(closed_network());
         assert_eq!(
             to_hex(&subject.serve(&hex(request), b"22.3 C")[0].bytes),
             response
@@ -88,7 +88,7 @@ fn piggybacked_responses() {
 /// Figure 20.
 #[test]
 fn a_separate_response() {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     let (id, _) = subject
         .receive(&hex("41017d3853bb74656d7065726174757265"))
         .unwrap();
@@ -113,7 +113,7 @@ fn a_separate_response() {
 /// Figure 21: the client has forgotten the request.
 #[test]
 fn a_separate_response_that_is_not_expected() {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     subject.receive(&hex("4145ad7c64ff32322e332043"));
     assert_eq!(to_hex(&subject.sent_one().bytes), "7000ad7c");
 }
@@ -121,7 +121,7 @@ fn a_separate_response_that_is_not_expected() {
 /// Figure 22.
 #[test]
 fn non_confirmable_messages() {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     let sent = subject
         .serve(&hex("51017d4075bb74656d7065726174757265"), b"22.3 C")
         .remove(0);
@@ -141,7 +141,7 @@ fn non_confirmable_messages() {
 /// silent, where the figure's answers 4.04, as RFC 7252 §8.2 lets it.
 #[test]
 fn a_request_to_a_group() {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     let group = Path::to("224.0.1.187:5683".parse().unwrap());
     let options = temperature();
     let ask = RequestRef::new(Method::GET, options.as_options());
@@ -163,7 +163,7 @@ fn a_request_to_a_group() {
 /// RFC 7641, figures 3 and 6, from the client's side: registered, one notification, and one after the client forgot.
 #[test]
 fn an_observation_as_client() {
-    let mut subject = Subject::new();
+    let mut subject = Subject::with(closed_network());
     subject.path = Path::to(SERVER.parse().unwrap());
     let mut options = temperature();
     options.set_uint(OptionNumber::OBSERVE, 0);
@@ -252,7 +252,7 @@ fn the_requests_to_the_proxy_of_figures_7_and_8() {
         "410116339add160f636f61703a2f2f73656e736f722e6578616d706c652f737461747573",
         "410116356a60dd100f636f61703a2f2f73656e736f722e6578616d706c652f737461747573",
     ] {
-        let mut subject = Subject::new();
+        let mut subject = Subject::with(closed_network());
         let sent = subject.serve(&hex(request), b"");
         assert_eq!(sent[0].code(), "5.05");
     }
