@@ -87,6 +87,11 @@ pub(super) fn run(measure: &Measure) -> io::Result<Section> {
     let versions: Vec<String> = versions
         .map(|(subject, version)| format!("{subject} {version}"))
         .collect();
+    let others = if versions.is_empty() {
+        String::new()
+    } else {
+        format!(" Others: {}.", versions.join(", "))
+    };
     let mut notes: Vec<String> = absent
         .iter()
         .map(|(subject, reason)| format!("{subject} was not measured: {reason}."))
@@ -100,10 +105,9 @@ pub(super) fn run(measure: &Measure) -> io::Result<Section> {
     Ok(Section {
         name: super::Case::Requests.name(),
         what: format!(
-            "Confirmable GETs, {WINDOW} outstanding in all; medians of {} rounds of {} s for each server. Others: {}.",
+            "Confirmable GETs, {WINDOW} outstanding in all; medians of {} rounds of {} s for each server.{others}",
             measure.rounds(),
-            measure.turn().as_secs_f64(),
-            versions.join(", ")
+            measure.turn().as_secs_f64()
         ),
         table: table(&rounds),
         goals: goals(&rounds, &absent),
