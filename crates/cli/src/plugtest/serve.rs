@@ -24,7 +24,8 @@ It has the resources that the CoAP plugtests ask of a server (/test, /separate, 
 `coracle discover` lists them with their attributes.
 
 Clients may change what it holds, from wherever they can reach it; all of it is bounded, and
-forgotten when it ends. Without --bind it listens on this machine only, at port 5683. Ctrl-C ends
+forgotten when it ends. Addresses need not prove themselves (RFC 9175, 2.4) unless --amplification
+says so: the tests tell which answers clients are to see. Without --bind it listens on this machine only, at port 5683. Ctrl-C ends
 it when all that was accepted is answered, a second one at once.";
 
 /// Options of `coracle plugtest serve`.
@@ -42,7 +43,10 @@ pub(crate) struct ServeArgs {
 
 /// Serves until a signal ends it.
 pub(crate) fn run(args: &ServeArgs, console: &Console) -> Result<Exit, CliError> {
-    serve::serve(&args.listen, Config::default(), console, |addresses| {
+    // The tests are about clients who prove nothing, and say which sizes and messages they are to see.
+    let mut config = Config::default();
+    config.amplification = None;
+    serve::serve(&args.listen, config, console, |addresses| {
         let settings = Settings { period: args.period };
         Ok((site::router(&settings), announcement(addresses, args.period)))
     })

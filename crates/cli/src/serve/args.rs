@@ -1,9 +1,10 @@
 //! The command line of `coracle serve`.
 
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 
 use clap::Args;
-use coracle::RateLimit;
+use coracle::{Config, RateLimit};
 
 use crate::error::CliError;
 
@@ -84,12 +85,21 @@ pub(crate) struct ListenArgs {
     pub(crate) rate_limit_prefix: Option<u32>,
 
     /// Send at most so many bytes for each that came, until an address has proved with an Echo
-    /// option that it is the sender's own; 0 for closed networks, where nobody has to
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(crate) amplification: u8,
+    /// option that it is the sender's own; 0 for closed networks, where nobody has to [default: 3, of
+    /// plugtest serve 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) amplification: Option<u8>,
 }
 
 impl ListenArgs {
+    /// `config` with what was said about it here.
+    pub(crate) fn configured(&self, mut config: Config) -> Config {
+        if let Some(times) = self.amplification {
+            config.amplification = NonZeroU8::new(times);
+        }
+        config
+    }
+
     /// The limits of requests, if there are any.
     pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
         match (self.rate_limit, self.rate_limit_prefix) {
@@ -241,11 +251,15 @@ mod tests {
     #[test]
     fn limits_are_off_and_addresses_are_proved_if_nothing_else_is_said() {
         let none = parse(&[]).unwrap().listen;
-        assert!(none.rate_limit().is_none() && none.amplification == 3);
+        assert!(none.rate_limit().is_none());
         let both = parse(&["--rate-limit", "5", "--rate-limit-prefix", "50"]).unwrap();
         assert!(both.listen.rate_limit().is_some());
         assert!(parse(&["--rate-limit", "0"]).is_err());
-        assert_eq!(parse(&["--amplification", "0"]).unwrap().listen.amplification, 0);
+        let times = |line: &[&str]| {
+            let config = parse(line).unwrap().listen.configured(Config::default());
+            config.amplification.map_or(0, NonZeroU8::get)
+        };
+        assert_eq!((times(&[]), times(&["--amplification", "0"])), (3, 0));
         assert!(parse(&["--amplification", "256"]).is_err());
     }
 

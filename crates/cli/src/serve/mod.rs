@@ -17,7 +17,6 @@ mod window;
 
 use std::future::IntoFuture;
 use std::net::SocketAddr;
-use std::num::NonZeroU8;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,18 +61,22 @@ pub(crate) fn run(args: &ServeArgs, console: &Console) -> Result<Exit, CliError>
 /// within the tokio runtime, once the addresses are bound.
 pub(crate) fn serve(
     listen: &ListenArgs,
-    mut config: Config,
+    config: Config,
     console: &Console,
     prepare: impl FnOnce(&[SocketAddr]) -> Result<(Router, String), CliError>,
 ) -> Result<Exit, CliError> {
-    config.amplification = NonZeroU8::new(listen.amplification);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::io("cannot start", &error))?;
     let ended = runtime.block_on(async {
         let signals = Signals::new().map_err(|error| CliError::io("cannot take signals", &error))?;
-        let mut endpoint = listen::bind(&listen.bind, &listen.multicast, config, console)?;
+        let mut endpoint = listen::bind(
+            &listen.bind,
+            &listen.multicast,
+            listen.configured(config),
+            console,
+        )?;
         if let Some(shards) = listen.shards {
             endpoint = endpoint.with_shards(shards.into());
         }
