@@ -1,6 +1,7 @@
 //! News of changed states, on their way from whoever changes them to a driver.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use coracle_engine::Topic;
@@ -11,6 +12,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     news: Mutex<News>,
+    /// Whether there are any: a driver that looks for them between datagrams takes no lock in vain.
+    any: AtomicBool,
     arrived: Notify,
 }
 
@@ -25,19 +28,28 @@ pub(crate) struct News {
 
 impl ChangeSink for Changes {
     fn changed(&self, topic: Topic) {
-        self.lock().changed.insert(topic);
-        self.arrived.notify_one();
+        self.tell(|news| news.changed.insert(topic));
     }
 
     fn forget(&self, topic: Topic) {
-        self.lock().forgotten.insert(topic);
-        self.arrived.notify_one();
+        self.tell(|news| news.forgotten.insert(topic));
     }
 }
 
 impl Changes {
+    fn tell(&self, add: impl FnOnce(&mut News) -> bool) {
+        add(&mut self.lock());
+        self.any.store(true, Ordering::Release);
+        self.arrived.notify_one();
+    }
+
     pub(crate) fn take(&self) -> News {
-        std::mem::take(&mut *self.lock())
+        // What is told after this look wakes the driver, or is found at the next one.
+        if self.any.swap(false, Ordering::Acquire) {
+            std::mem::take(&mut *self.lock())
+        } else {
+            News::default()
+        }
     }
 
     /// Completes when there is something to take, or was since the last call.
