@@ -11,6 +11,9 @@ use coracle_wire::{Message, MessageId, MessageType, OptionNumber, Status};
 mod server;
 use server::{empty, response, serve, with_options};
 
+/// Ends a test that hangs; nothing takes so long.
+const LONG: Duration = Duration::from_secs(60);
+
 /// Nothing is sent again only because the machine is busy.
 fn plan(server: std::net::SocketAddr) -> Plan {
     let mut plan = Plan::get(server, &["temp"]);
@@ -35,10 +38,11 @@ async fn every_peer_has_its_own_address_and_all_are_answered() {
         vec![response(request, Status::CONTENT, b"21.5")]
     });
     let mut plan = plan(server);
-    (plan.peers, plan.outstanding) = (100, 2);
+    // No more at once than the server's receive buffer holds while its thread does not run.
+    (plan.peers, plan.outstanding, plan.window) = (100, 2, 64);
     let mut load = Load::start(plan).unwrap();
     let tally = load.run(Until::Answered(1000)).await.unwrap();
-    let rest = load.settle(Duration::from_secs(5)).await.unwrap();
+    let rest = load.settle(LONG).await.unwrap();
 
     assert!(tally.answered >= 1000);
     assert_eq!(tally.answered + rest.answered, tally.sent);
@@ -64,7 +68,7 @@ async fn all_peers_have_their_turn_in_a_small_window() {
     (plan.peers, plan.window) = (50, 2);
     let mut load = Load::start(plan).unwrap();
     let tally = load.run(Until::Answered(200)).await.unwrap();
-    let rest = load.settle(Duration::from_secs(5)).await.unwrap();
+    let rest = load.settle(LONG).await.unwrap();
 
     assert!(rest.answered <= 2, "more was outstanding than the window holds");
     assert_eq!(tally.sent, tally.answered + rest.answered);
