@@ -57,7 +57,7 @@ pub(crate) struct Slab<T> {
     chunks: Vec<Chunk<T>>,
     len: usize,
     capacity: usize,
-    /// The chunks that have room, and some that had; the first one is used first.
+    /// The chunks that have room, each once, and some that are gone; the first one is used first.
     with_room: BinaryHeap<Reverse<u32>>,
     /// The empty chunk that keeps its memory for the next value.
     spare: Option<u32>,
@@ -111,6 +111,11 @@ impl<T> Slab<T> {
             }),
         }
         chunk.used |= 1 << place;
+        let is_full = chunk.is_full();
+        if is_full {
+            // It is the first of them, and comes back when it has room again.
+            self.with_room.pop();
+        }
         self.len += 1;
         self.generation = generation;
         if self.spare == Some(first) {
@@ -228,6 +233,19 @@ mod tests {
         assert_eq!(slab.get(second), Some(&'b'));
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.len(), 1);
+    }
+
+    #[test]
+    fn a_chunk_that_is_filled_again_and_again_is_noted_once() {
+        let mut slab = Slab::new(1000);
+        for _ in 0..CHUNK - 1 {
+            slab.insert(()).unwrap();
+        }
+        for _ in 0..10_000 {
+            let key = slab.insert(()).unwrap();
+            slab.remove(key);
+        }
+        assert!(slab.with_room.len() <= slab.chunks.len());
     }
 
     #[test]

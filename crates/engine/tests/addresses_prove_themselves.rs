@@ -214,3 +214,33 @@ fn unproved_peers_have_half_of_the_room_and_are_challenged_beyond_it() {
     }
     assert!(subject.receive_from(peer(4), &get(1, None)).is_some());
 }
+
+/// De-duplication goes by message ID: a response with the ID of a request must not bring the answer to that again.
+#[test]
+fn a_response_with_the_id_of_a_request_brings_no_answer() {
+    let mut subject = Subject::new();
+    let padding = [b'p'; 400];
+    let options = [PATH, (OptionNumber(65_004), &padding[..])];
+    let request = datagram(MessageType::Confirmable, Method::GET, 0x1234, b"", &options, b"");
+    let answer = subject.serve(&request, &[b'x'; 1000]).remove(0);
+    assert!(answer.bytes.len() > 1000);
+    for forged in ["50451234", "40451234", "70001234", "60001234"] {
+        assert!(subject.receive(&hex(forged)).is_none());
+        let heard = subject.sent();
+        assert!(heard.iter().all(|heard| heard.bytes.len() <= 4), "{forged}");
+    }
+}
+
+/// What is never sent again takes no room while it waits for an acknowledgement that may never come.
+#[test]
+fn a_separate_response_that_is_paid_for_once_is_not_kept() {
+    let mut subject = Subject::new();
+    let request = get(1, None);
+    let (id, _) = subject.receive(&request).unwrap();
+    let acknowledged = subject.pass(Duration::from_secs(1));
+    assert!(matches!(&acknowledged[..], [(_, acknowledgement)] if acknowledgement.bytes.len() == 4));
+    let heard = subject.respond(id, &[b'x'; 20]).remove(0);
+    assert_eq!(heard.message().message_type, MessageType::Confirmable);
+    assert!(2 * heard.bytes.len() > 3 * request.len() - 4);
+    assert!(subject.endpoint.is_idle());
+}

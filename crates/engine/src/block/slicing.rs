@@ -60,7 +60,7 @@ pub(super) fn cut<'a>(
     let uncut = limit.map(|limit| (limit, reply.clone()));
     let block = slice(reply, body, offset, szx)?;
     if body.tags && (block.more() || block.num() > 0) {
-        tag(reply, body.bytes, TAG);
+        tag(reply, body.bytes);
     }
     mark(reply, block, body.total);
     match uncut {
@@ -84,7 +84,7 @@ fn squeeze<'a>(
     // The smaller the blocks, the longer their numbers.
     let smallest = block_at(offset, true, 0).ok_or(Uncut::TooDear)?;
     reply.set(OptionNumber::BLOCK2, &smallest.encode());
-    let tagged = body.tags && tag(reply, body.bytes, SHORT_TAG);
+    let tagged = body.tags && tag(reply, body.bytes);
     let echo = limit
         .echo
         .filter(|_| !reply.options().contains(OptionNumber::ECHO));
@@ -133,13 +133,13 @@ fn mark(reply: &mut Reply<'_>, block: BlockOption, total: u64) {
     }
 }
 
-/// The length of an ETag of ours, in bytes, and where each byte has to be paid for.
-const TAG: usize = 8;
-const SHORT_TAG: usize = 4;
+/// The length of an ETag of ours, in bytes: the same whether each byte has to be paid for or not, because a proof of the
+/// address in the middle of a transfer must not look like another representation.
+const TAG: usize = 4;
 
 /// Gives a body in blocks an ETag of its content, so that the receiver can tell whether the blocks belong together
 /// (RFC 7959 §2.4). Where the application gave one it stands: `false`.
-fn tag(reply: &mut Reply<'_>, body: &[u8], len: usize) -> bool {
+fn tag(reply: &mut Reply<'_>, body: &[u8]) -> bool {
     if reply.status != Status::CONTENT || reply.options().contains(OptionNumber::ETAG) {
         return false;
     }
@@ -154,7 +154,7 @@ fn tag(reply: &mut Reply<'_>, body: &[u8], len: usize) -> bool {
     hash ^= body.len() as u64;
     reply.set(
         OptionNumber::ETAG,
-        hash.to_be_bytes().get(..len).unwrap_or_default(),
+        hash.to_be_bytes().get(..TAG).unwrap_or_default(),
     );
     true
 }

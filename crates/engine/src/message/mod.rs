@@ -41,6 +41,9 @@ use crate::tables::GiveBack;
 use crate::time::Instant;
 use crate::timers::TimerKey;
 
+/// The length of an empty message, in bytes (RFC 7252 §4.1).
+const EMPTY_MESSAGE: usize = 4;
+
 /// Who is told what became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
@@ -145,7 +148,7 @@ impl MessageLayer {
                 self.inbound_request(context, now, path, message, (care, allowance))
             }
             (MessageType::Confirmable | MessageType::NonConfirmable, CodeKind::Response(_)) => {
-                match self.note(context, now, path, message, (Care::Lenient, Allowance::UNLIMITED)) {
+                match self.note(context, now, path, message, (Care::Lenient, None)) {
                     Some(seen) => Verdict::Response {
                         seen,
                         acknowledges: None,
@@ -170,7 +173,7 @@ impl MessageLayer {
         message: &Message<'_>,
         (care, allowance): (Care, Allowance),
     ) -> Verdict {
-        match self.note(context, now, path, message, (care, allowance)) {
+        match self.note(context, now, path, message, (care, Some(allowance))) {
             Some(seen) => Verdict::Request {
                 seen,
                 room: seen.is_some() || matches!(care, Care::Lenient | Care::Passing),
@@ -180,14 +183,15 @@ impl MessageLayer {
     }
 
     /// De-duplication (RFC 7252 §4.5): what it is remembered by, if there is room. `None`: it was seen before, and its
-    /// answer is sent again.
+    /// answer is sent again. For a response there is no allowance: what answers it is an empty message, so that one with
+    /// the ID of a request brings nobody the answer to that.
     fn note(
         &mut self,
         context: &mut Context,
         now: Instant,
         path: &Path,
         message: &Message<'_>,
-        (care, mut allowance): (Care, Allowance),
+        (care, allowance): (Care, Option<Allowance>),
     ) -> Option<Option<Note>> {
         match self.seen.note(now, path, message.message_id, care) {
             Sight::New(note) => Some(Some(note)),
@@ -195,8 +199,12 @@ impl MessageLayer {
             Sight::Again(reply) => {
                 context.stats.drop_for(DropReason::Duplicate);
                 // What repeats a request may be shorter than the request was, and pays less.
+                let mut is_paid = |datagram: &[u8]| match allowance {
+                    Some(mut allowance) => allowance.spend(&mut context.stats, datagram.len()),
+                    None => datagram.len() == EMPTY_MESSAGE,
+                };
                 if let Some(datagram) = reply
-                    && allowance.spend(&mut context.stats, datagram.len())
+                    && is_paid(datagram)
                 {
                     context.out.push(path.back(), datagram);
                 }

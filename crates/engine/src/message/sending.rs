@@ -192,7 +192,10 @@ impl MessageLayer {
         for id in id.into_iter().chain(superseded) {
             self.in_flight.insert((outgoing.peer, id), key);
         }
-        if sending.confirmable {
+        // A response that is not paid for a second time waits for nothing: at an address that may be anybody's it would
+        // only take room.
+        let is_last = sending.owner == Owner::Response && !sending.allowance.pays(outgoing.datagram.len());
+        if sending.confirmable && !is_last {
             let attempt = outgoing
                 .attempt
                 .unwrap_or_else(|| first_attempt(context, &sending.parameters));
