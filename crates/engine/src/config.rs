@@ -268,7 +268,9 @@ impl Config {
 impl Config {
     /// The settings of one of `shards` endpoints that share what these bounds allow: each has its part of the bounds
     /// of all peers together. The bounds of one peer stay, as a peer is with one of them, but are at most half of what
-    /// the share has room for; and the share has room for one peer's bodies.
+    /// the share has room for; and the share has room for one peer's bodies. The eighth of
+    /// [`seen_bytes`](Self::seen_bytes) that one peer may have is an eighth of the share: with 8 shards, a 64th of the
+    /// whole, or 512 KiB by default.
     #[must_use]
     pub fn share_of(&self, shards: usize) -> Config {
         if shards <= 1 {

@@ -98,6 +98,10 @@ impl Endpoint {
     /// work at once; 1 to 256. By default there are as many as the runtime has threads, at most one for each
     /// processor. Elsewhere than on Linux there is always one.
     ///
+    /// They share the bounds of the [`Config`] out among themselves ([`Config::share_of`]), so that a peer, which is
+    /// with one of them, may have its part of a smaller whole: where few peers send much, use fewer shards or raise
+    /// [`Config::seen_bytes`].
+    ///
     /// Clients and readers that were made before are closed by it.
     #[must_use]
     pub fn with_shards(mut self, shards: usize) -> Endpoint {
