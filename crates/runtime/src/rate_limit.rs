@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -103,16 +103,24 @@ impl RateLimit {
         self
     }
 
-    /// `Err` tells how long the peer has to wait.
+    /// `Err` tells how long the peer has to wait. A request that one limit refuses does not count for the other. The
+    /// prefix comes first, so that what it refuses leaves no trace of its peer.
     fn admit(&self, peer: Peer, now: Instant) -> Result<(), Duration> {
-        if let Some(interval) = self.per_peer {
-            self.counts.admit(Counted::Peer(peer), interval, now)?;
-        }
-        if let Some(interval) = self.per_prefix {
+        let of_prefix = self.per_prefix.map(|interval| {
             let prefix = prefix(peer.address.ip().to_canonical(), self.prefix);
-            self.counts.admit(Counted::Prefix(prefix), interval, now)?;
+            (Counted::Prefix(prefix), interval)
+        });
+        if let Some((prefix, interval)) = of_prefix {
+            self.counts.admit(prefix, interval, now)?;
         }
-        Ok(())
+        let Some(interval) = self.per_peer else {
+            return Ok(());
+        };
+        let admitted = self.counts.admit(Counted::Peer(peer), interval, now);
+        if let (Err(_), Some((prefix, interval))) = (admitted, of_prefix) {
+            self.counts.give_back(prefix, interval);
+        }
+        admitted
     }
 }
 
@@ -135,12 +143,16 @@ fn prefix(address: IpAddr, (v4, v6): (u8, u8)) -> IpAddr {
 }
 
 impl Counts {
-    fn admit(&self, counted: Counted, interval: Duration, now: Instant) -> Result<(), Duration> {
+    fn generations(&self, counted: Counted) -> Option<MutexGuard<'_, Generations>> {
         let stripe = usize::try_from(self.hasher.hash_one(counted) % STRIPES as u64).unwrap_or(0);
-        let Some(stripe) = self.stripes.get(stripe) else {
+        let stripe = self.stripes.get(stripe)?;
+        Some(stripe.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn admit(&self, counted: Counted, interval: Duration, now: Instant) -> Result<(), Duration> {
+        let Some(mut generations) = self.generations(counted) else {
             return Ok(());
         };
-        let mut generations = stripe.lock().unwrap_or_else(PoisonError::into_inner);
         let Generations { newer, older } = &mut *generations;
         let known = newer.get(&counted).or_else(|| older.get(&counted)).copied();
         let full_at = known.map_or(now, |at| at.max(now)) + interval;
@@ -153,6 +165,15 @@ impl Counts {
         }
         newer.insert(counted, full_at);
         Ok(())
+    }
+
+    /// Takes back what was admitted last.
+    fn give_back(&self, counted: Counted, interval: Duration) {
+        if let Some(mut generations) = self.generations(counted)
+            && let Some(full_at) = generations.newer.get_mut(&counted)
+        {
+            *full_at -= interval;
+        }
     }
 }
 
@@ -288,5 +309,27 @@ mod tests {
         let now = Instant::now();
         let admitted = [1, 1, 1, 2, 2, 3].map(|port| limit.admit(peer(port), now).is_ok());
         assert_eq!(admitted, [true, true, false, true, false, false]);
+    }
+
+    /// What is refused by one limit is not counted by the other.
+    #[test]
+    fn a_refused_request_counts_nowhere() {
+        let limit = RateLimit::per_peer(2).and_per_prefix(3);
+        let now = Instant::now();
+        let admitted = |ports: &[u16], at| -> Vec<bool> {
+            let admit = |port: &u16| limit.admit(peer(*port), at).is_ok();
+            ports.iter().map(admit).collect()
+        };
+        assert_eq!(
+            admitted(&[1, 1, 1, 1, 1, 2], now),
+            [true, true, false, false, false, true]
+        );
+        assert_eq!(
+            admitted(&[2, 2, 2, 2], now),
+            [false; 4],
+            "the network has had its allowance"
+        );
+        let later = now + Duration::from_millis(334);
+        assert_eq!(admitted(&[2], later), [true], "the peer has half of its own left");
     }
 }
