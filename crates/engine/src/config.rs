@@ -198,6 +198,10 @@ pub struct Config {
     pub max_observers: usize,
     /// Observers of one peer; 1,024. Beyond it a request is answered without Observe (RFC 7641 §4.1).
     pub max_observers_per_peer: usize,
+    /// Bytes of the requests of observers, which are kept to be run again, and of states on their way to them, beyond the
+    /// first 128 of each; 32 MiB. Requests have half of it; where that is short, one is answered without Observe
+    /// (RFC 7641 §4.1). A state that finds no room is asked for again for each of its observers.
+    pub observation_bytes: usize,
     /// Requests of ours that are under way at once, observations included; 65,536.
     pub max_requests: usize,
     /// Messages that wait for their turn towards one peer; 1,024.
@@ -232,6 +236,7 @@ impl Default for Config {
             max_exchanges_per_peer: 8192,
             max_observers: 131_072,
             max_observers_per_peer: 1024,
+            observation_bytes: 32 << 20,
             max_requests: 65_536,
             max_queue_per_peer: 1024,
             confirmable_notification_every: Duration::from_secs(24 * 3600),
@@ -258,6 +263,7 @@ impl Config {
             max_exchanges_per_peer: 8,
             max_observers: 8,
             max_observers_per_peer: 2,
+            observation_bytes: 4096,
             max_requests: 4,
             max_queue_per_peer: 4,
             ..Config::default()
@@ -289,6 +295,7 @@ impl Config {
             max_exchanges_per_peer: self.max_exchanges_per_peer.min(max_exchanges.div_ceil(2)),
             max_observers,
             max_observers_per_peer: self.max_observers_per_peer.min(max_observers.div_ceil(2)),
+            observation_bytes: part(self.observation_bytes),
             max_requests: part(self.max_requests),
             ..self.clone()
         }

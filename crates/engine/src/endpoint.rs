@@ -36,6 +36,7 @@ use crate::exchange::reply::Reply;
 use crate::exchange::server::{Ask, Server, answer, answer_for, echo_block1};
 use crate::limits;
 use crate::message::{MessageLayer, Note, Owner, Verdict};
+use crate::observe::groups::Kept;
 use crate::observe::server::Observers;
 use crate::path::Path;
 use crate::slab::Key;
@@ -204,7 +205,7 @@ impl Endpoint {
             Inbound::StreamStart(stream) => self.hand_over(now, ask, message, Some(stream)),
             Inbound::Complete(options, payload) => {
                 let (method, path, confirmable) = (ask.method, ask.path, ask.confirmable);
-                let registration = self.registration(ask, options.as_options(), &payload);
+                let registration = self.registration(now, ask, options.as_options(), &payload);
                 let Some(key) = self.open(now, ask, None, registration) else {
                     return Received::Nothing;
                 };
@@ -260,7 +261,7 @@ impl Endpoint {
             confirmable: ask.confirmable,
             more: stream.is_some(),
         };
-        let registration = self.registration(ask, message.options, message.payload);
+        let registration = self.registration(now, ask, message.options, message.payload);
         let Some(key) = self.open(now, ask, stream, registration) else {
             return Received::Nothing;
         };
@@ -272,7 +273,7 @@ impl Endpoint {
         now: Instant,
         ask: &Ask,
         stream: Option<Key>,
-        registration: Option<Box<OwnedRequest>>,
+        registration: Option<Box<Kept>>,
     ) -> Option<Key> {
         let key = self
             .server

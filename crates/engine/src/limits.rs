@@ -80,6 +80,10 @@ pub(crate) const QUIET_AT_MOST: Duration = Duration::from_secs(300);
 /// counts from when it was asked for (RFC 7252 §5.10.5).
 pub(crate) const SHOWN_FOR: Duration = Duration::from_secs(1);
 
+/// Bytes of an observer's request, and of a state that is shown, that are not counted: what most need is bounded by the
+/// number of observers, and is there however much others have taken.
+pub(crate) const OBSERVED_FREE: usize = 128;
+
 /// How many observers of one state are told in a row before those of another are.
 pub(crate) const MEMBERS_IN_A_ROW: u32 = 64;
 

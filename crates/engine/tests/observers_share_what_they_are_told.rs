@@ -357,3 +357,103 @@ fn those_who_reject_a_notification_or_cannot_be_reached_are_gone() {
     show(&mut subject, id, showing(b"2"));
     assert_eq!(ports(&subject.sent()), [1, 4]);
 }
+
+/// A FETCH that registers with this body, under a token that is its message ID.
+fn fetch(id: u16, body: &[u8]) -> Vec<u8> {
+    let options = [(OptionNumber::OBSERVE, &b""[..])];
+    datagram(Confirmable, Method::FETCH, id, &id.to_be_bytes(), &options, body)
+}
+
+fn is_registered(sent: &[Heard]) -> bool {
+    sent[0].message().options.observe().is_some()
+}
+
+/// RFC 7641 §4.1: where there is no room for another observation, a request is answered without Observe.
+#[test]
+fn the_bytes_of_requests_of_observers_are_bounded() {
+    let mut config = closed_network();
+    config.observation_bytes = 10_000;
+    let mut subject = Subject::with(config);
+    let register = |subject: &mut Subject, id: u16, len: usize| {
+        let mut body = vec![b'q'; len];
+        body.extend_from_slice(&id.to_be_bytes());
+        is_registered(&subject.serve_with(&fetch(id, &body), showing(b"0")))
+    };
+    let registered: Vec<_> = (1..=8).map(|id| register(&mut subject, id, 1000)).collect();
+    assert_eq!(registered, [true, true, true, true, true, false, false, false]);
+    assert!(register(&mut subject, 9, 100), "a short one always has room");
+    assert_eq!(subject.endpoint.observers(), 6);
+    // A request that is worked on holds its part as well.
+    let cancel = |id: u16| {
+        let options = [(OptionNumber::OBSERVE, &[1][..])];
+        datagram(
+            Confirmable,
+            Method::FETCH,
+            100 + id,
+            &id.to_be_bytes(),
+            &options,
+            b"",
+        )
+    };
+    subject.serve(&cancel(1), b"");
+    let slow = subject.receive(&fetch(20, &[b's'; 1000])).unwrap().0;
+    assert!(!register(&mut subject, 21, 1000));
+    show(
+        &mut subject,
+        slow,
+        ResponseRef::new(Status::CONTENT, Options::empty(), b""),
+    );
+    assert!(!is_registered(&subject.sent()));
+    assert!(register(&mut subject, 22, 1000));
+    // What a registration without room would renew ends, as its answer tells.
+    subject.serve(&cancel(22), b"");
+    assert!(register(&mut subject, 23, 100) && register(&mut subject, 24, 1000));
+    let again = datagram(
+        Confirmable,
+        Method::FETCH,
+        123,
+        &23_u16.to_be_bytes(),
+        &[(OptionNumber::OBSERVE, b"")],
+        &[b'l'; 1000],
+    );
+    let before = subject.endpoint.observers();
+    assert!(!is_registered(&subject.serve_with(&again, showing(b"0"))));
+    assert_eq!(subject.endpoint.observers(), before - 1);
+    subject.endpoint.forget_observers(subject.now, TOPIC);
+    subject.events();
+    subject.pass(Duration::from_secs(1000));
+    assert!(subject.endpoint.is_pristine());
+}
+
+/// Copies of states for many groups at once are bounded too; who cannot be told from one is asked for alone.
+#[test]
+fn states_that_find_no_room_are_told_all_the_same() {
+    let mut config = closed_network();
+    config.observation_bytes = 3000;
+    let mut subject = Subject::with(config);
+    for port in 1..=9_u16 {
+        let query = [b'a' + u8::try_from(port % 3).unwrap()];
+        register(
+            &mut subject,
+            port,
+            NonConfirmable,
+            &[(OptionNumber::URI_QUERY, &query)],
+        );
+    }
+    subject.pass(Duration::from_secs(10));
+    let mut refreshes = changed(&mut subject);
+    assert_eq!(refreshes.len(), 3);
+    let mut asked_for = 0;
+    while let Some((id, _)) = refreshes.pop() {
+        show(&mut subject, id, showing(&[b'x'; 1000]));
+        asked_for += 1;
+        refreshes.extend(asked(&mut subject));
+    }
+    // One group of three has room for what it shows until that was sent.
+    assert_eq!(asked_for, 1 + 3 + 3);
+    let mut told = ports(&subject.sent());
+    told.sort_unstable();
+    assert_eq!(told, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    subject.pass(Duration::from_secs(5));
+    assert_eq!(changed(&mut subject).len(), 3, "the next change is shared again");
+}

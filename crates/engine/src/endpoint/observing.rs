@@ -13,7 +13,7 @@ use crate::exchange::reply::Reply;
 use crate::exchange::server::Ask;
 use crate::limits;
 use crate::message::{Owner, Sending};
-use crate::observe::groups::{Shown, observe};
+use crate::observe::groups::{Kept, Shown, observe};
 use crate::observe::members::Member;
 use crate::observe::server::{Left, Registration};
 use crate::path::Peer;
@@ -61,10 +61,13 @@ impl Endpoint {
 
     /// Ends the observation that a request cancels (RFC 7641 §3.6, §4.1).
     pub(super) fn deregister(&mut self, now: Instant, ask: &Ask, options: Options<'_>) {
-        if ask.observes
-            && options.observe() == Some(1)
-            && let Some(observer) = self.observer_of(ask)
-        {
+        if ask.observes && options.observe() == Some(1) {
+            self.end_observation_of(now, ask);
+        }
+    }
+
+    fn end_observation_of(&mut self, now: Instant, ask: &Ask) {
+        if let Some(observer) = self.observer_of(ask) {
             self.end_observation(now, observer);
         }
     }
@@ -78,7 +81,7 @@ impl Endpoint {
         response: &ResponseRef<'_>,
         reply: &mut Reply<'_>,
     ) -> Option<Key> {
-        let request = self.server.exchanges.get_mut(exchange)?.registration.take()?;
+        let kept = self.server.exchanges.get_mut(exchange)?.registration.take()?;
         let mut after = None;
         // RFC 7641 §4.1, §4.2: where the new one is not accepted, the answer tells the client that no more follow.
         if let Some(before) = self.observer_of(ask) {
@@ -101,7 +104,7 @@ impl Endpoint {
             exchange,
             ask,
             topic,
-            request: *request,
+            kept: *kept,
             response,
             after,
         };
@@ -116,11 +119,12 @@ impl Endpoint {
 
     /// What has to be kept of a request that may become an observation: the request itself, to run it again.
     pub(super) fn registration(
-        &self,
+        &mut self,
+        now: Instant,
         ask: &Ask,
         options: Options<'_>,
         payload: &[u8],
-    ) -> Option<Box<OwnedRequest>> {
+    ) -> Option<Box<Kept>> {
         // RFC 7641 §2, RFC 8132 §2.4: GET and FETCH can be observed.
         let observable = ask.method == Method::GET || ask.method == Method::FETCH;
         // RFC 7959 §2.6: what is observed is the whole, from its first block on.
@@ -128,6 +132,12 @@ impl Endpoint {
         if !ask.observes || !observable || further || options.observe() != Some(0) || ask.path.multicast {
             return None;
         }
+        let bytes = options.as_bytes().len() + payload.len();
+        let Some(charge) = self.observers.budget.for_request(bytes, ask.is_proved()) else {
+            // RFC 7641 §4.1: it is answered as if it did not ask for more, and what it would renew ends.
+            self.end_observation_of(now, ask);
+            return None;
+        };
         let mut options = OptionsBuf::from(options);
         for number in [
             OptionNumber::BLOCK1,
@@ -137,13 +147,14 @@ impl Endpoint {
         ] {
             options.remove(number);
         }
-        Some(Box::new(OwnedRequest {
+        let request = OwnedRequest {
             method: ask.method,
             options,
             payload: Vec::from(payload),
             path: ask.path,
             confirmable: ask.confirmable,
-        }))
+        };
+        Some(Box::new(Kept::new(request, charge)))
     }
 
     /// The new state of what was asked for by this registration is there.
@@ -172,12 +183,17 @@ impl Endpoint {
             self.tell_last(now, member, reply, response.window);
             return Ok(());
         }
-        let shown = Shown::new(now, asking.number, response);
+        let mut shown = Shown::new(now, asking.number, response);
         if asking.shared && !response.personal {
-            self.observers.show(&mut self.context, member, Box::new(shown));
-        } else {
-            self.tell(now, member, &shown, None);
+            shown.charge = self.observers.budget.for_state(shown.cost());
+            if shown.charge.is_some() {
+                self.observers.show(&mut self.context, member, Box::new(shown));
+                return Ok(());
+            }
+            // There is no room to keep it: it is told to one, and asked for again for each of the others.
+            self.observers.ask_alone(member, false);
         }
+        self.tell(now, member, &shown, None);
         Ok(())
     }
 

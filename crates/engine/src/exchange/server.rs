@@ -12,12 +12,12 @@ use crate::exchange::admission::{Blocks, Reading, Refusal};
 use crate::exchange::reply::Reply;
 use crate::limits;
 use crate::message::{MessageLayer, Note, Owner, Sending};
+use crate::observe::groups::Kept;
 use crate::path::{Path, Peer};
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;
 use crate::tables::GiveBack;
 use crate::time::Instant;
-use crate::values::OwnedRequest;
 
 /// The length of a message without token, options and payload, in bytes (RFC 7252 §3).
 const EMPTY_MESSAGE: usize = 4;
@@ -163,7 +163,7 @@ pub(crate) struct Serving {
     /// The assembly that streams the body.
     pub(crate) stream: Option<Key>,
     /// The request itself, if it asks to observe.
-    pub(crate) registration: Option<Box<OwnedRequest>>,
+    pub(crate) registration: Option<Box<Kept>>,
 }
 
 /// The exchange that was opened last.
@@ -265,7 +265,7 @@ impl Server {
         context: &Context,
         now: Instant,
         ask: &Ask,
-        (stream, registration): (Option<Key>, Option<Box<OwnedRequest>>),
+        (stream, registration): (Option<Key>, Option<Box<Kept>>),
     ) -> Option<Key> {
         self.settle_newest();
         let serving = Serving {

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::exchange::reply::Reply;
 use crate::exchange::server::Ask;
 use crate::limits::{QUIET_AT_LEAST, QUIET_AT_MOST, SHOWN_FOR};
+use crate::observe::budget::Charge;
 use crate::observe::members::Places;
 use crate::path::{Path, Peer};
 use crate::slab::Key;
@@ -29,10 +30,25 @@ pub(crate) enum Line {
     Sending,
 }
 
+/// The request of an observer, which is run again when the state changes.
+pub(crate) struct Kept {
+    pub(crate) request: OwnedRequest,
+    _charge: Charge,
+}
+
+impl Kept {
+    pub(crate) fn new(request: OwnedRequest, charge: Charge) -> Kept {
+        Kept {
+            request,
+            _charge: charge,
+        }
+    }
+}
+
 pub(crate) struct Group {
     pub(crate) topic: Topic,
     /// The request of the member that was the first; those of the others differ in nothing that matters.
-    pub(crate) request: OwnedRequest,
+    kept: Kept,
     /// What the block stage needs to cut a notification, but for the peer.
     asked: Asked,
     /// The content-format of the representations sent so far; missing until one was sent.
@@ -61,13 +77,13 @@ impl Group {
         now: Instant,
         ask: &Ask,
         topic: Topic,
-        request: OwnedRequest,
+        kept: Kept,
         response: &ResponseRef<'_>,
     ) -> Group {
         let numbers = Numbers::new(now);
         Group {
             topic,
-            request,
+            kept,
             asked: Asked {
                 room: None,
                 ..Asked::of(ask)
@@ -97,7 +113,7 @@ impl Group {
         request: &OwnedRequest,
         response: &ResponseRef<'_>,
     ) -> bool {
-        let mine = &self.request;
+        let mine = &self.kept.request;
         let differs = self.format.zip(format_of(response)).is_some_and(|(a, b)| a != b);
         let ways = |path: &Path| (path.security, path.local, path.interface);
         self.topic == topic
@@ -128,7 +144,7 @@ impl Group {
         Path {
             remote: peer.address,
             security: peer.identity,
-            ..self.request.path.back()
+            ..self.kept.request.path.back()
         }
     }
 
@@ -139,7 +155,7 @@ impl Group {
 
     /// The registration of a member as it is run again.
     pub(crate) fn request_of(&self, peer: Peer) -> OwnedRequest {
-        let mut request = self.request.clone();
+        let mut request = self.kept.request.clone();
         request.path.remote = peer.address;
         request
     }
@@ -212,6 +228,8 @@ pub(crate) struct Shown {
     pub(crate) confirmable: Option<bool>,
     /// All of a message behind its token, where it needs no blocks.
     pub(crate) tail: Option<Box<[u8]>>,
+    /// For the time that it is kept.
+    pub(crate) charge: Option<Charge>,
 }
 
 impl Shown {
@@ -227,7 +245,13 @@ impl Shown {
             window: response.window,
             confirmable: response.confirmable,
             tail: None,
+            charge: None,
         }
+    }
+
+    /// How many bytes it takes when it is encoded for all.
+    pub(crate) fn cost(&self) -> usize {
+        2 * (self.options.as_options().as_bytes().len() + self.payload.len())
     }
 
     /// Encodes it for all: no member needs to have it cut into blocks.

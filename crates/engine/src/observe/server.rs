@@ -36,14 +36,15 @@ use crate::context::Context;
 use crate::exchange::server::Ask;
 use crate::limits::{MEMBERS_IN_A_ROW, SHARE_OF_UNPROVED, TIMERS_PER_CALL};
 use crate::message::Attempt;
-use crate::observe::groups::{Group, Line, Shown};
+use crate::observe::budget::Budget;
+use crate::observe::groups::{Group, Kept, Line, Shown};
 use crate::observe::members::{Member, Members, Place};
 use crate::path::Peer;
 use crate::slab::{Key, Slab};
 use crate::tables::{GiveBack, give_back};
 use crate::time::Instant;
 use crate::timers::TimerKey;
-use crate::values::{Event, ExchangeId, OwnedRequest, ResponseRef, Topic};
+use crate::values::{Event, ExchangeId, ResponseRef, Topic};
 
 /// A member by whose request the application was asked.
 #[derive(Clone, Copy)]
@@ -59,7 +60,7 @@ pub(crate) struct Registration<'r> {
     pub(crate) exchange: Key,
     pub(crate) ask: &'r Ask,
     pub(crate) topic: Topic,
-    pub(crate) request: OwnedRequest,
+    pub(crate) kept: Kept,
     pub(crate) response: &'r ResponseRef<'r>,
     /// The number of the registration that it renews.
     pub(crate) after: Option<u64>,
@@ -74,6 +75,8 @@ pub(crate) struct Left {
 }
 
 pub(crate) struct Observers {
+    /// The bytes of requests and of states.
+    pub(crate) budget: Budget,
     pub(crate) members: Members,
     pub(super) groups: Slab<Group>,
     /// Groups by topic and cache key.
@@ -96,6 +99,7 @@ impl Observers {
         let most = context.config.max_observers;
         let hasher = foldhash::fast::FixedState::with_seed(context.random_u64());
         Observers {
+            budget: Budget::new(context.config.observation_bytes),
             members: Members::new(most, context.random_u64()),
             groups: Slab::new(most),
             index: HashTable::new(),
@@ -116,6 +120,7 @@ impl Observers {
             && self.by_topic.is_empty()
             && self.asking.is_empty()
             && self.resumed.is_empty()
+            && self.budget.is_empty()
     }
 
     /// Nothing is on its way to members.
@@ -184,7 +189,7 @@ impl Observers {
         let Registration {
             ask,
             topic,
-            request,
+            kept,
             response,
             ..
         } = registration;
@@ -192,12 +197,12 @@ impl Observers {
         let groups = &self.groups;
         let suits = |key: &Key| {
             let group = groups.get(*key);
-            group.is_some_and(|group| group.suits(ask, topic, &request, response))
+            group.is_some_and(|group| group.suits(ask, topic, &kept.request, response))
         };
         if let Some(key) = self.index.find(hash, suits) {
             return Some(*key);
         }
-        let group = Group::new(now, ask, topic, request, response);
+        let group = Group::new(now, ask, topic, kept, response);
         let key = self.groups.insert(group).ok()?;
         let (groups, hasher) = (&self.groups, &self.hasher);
         self.index
