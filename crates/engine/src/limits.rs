@@ -19,6 +19,10 @@ pub const MAX_TOKEN: usize = 256;
 /// Message IDs are tracked in runs of this many (see `message/ids.rs`).
 pub(crate) const MESSAGE_ID_RUN: u16 = 1024;
 
+/// When the message IDs towards a peer are used up, this many are left to be given one by one until there are new ones:
+/// with the default parameters one each 15 s, while peers keep what they have of a transfer for 93 s or more.
+pub(crate) const MESSAGE_IDS_SPREAD: u16 = 16;
+
 /// How many timers one call of `handle_timeout` runs, so that a call has an end; the rest is due at once.
 pub(crate) const TIMERS_PER_CALL: usize = 256;
 
@@ -132,6 +136,7 @@ pub(crate) const ADDED_OPTIONS: usize = 96;
 
 const _: () = assert!(MAX_PAYLOAD + MAX_TOKEN + ADDED_OPTIONS + 64 < MAX_DATAGRAM);
 const _: () = assert!(65_536 % MESSAGE_ID_RUN as usize == 0);
+const _: () = assert!(MESSAGE_IDS_SPREAD < MESSAGE_ID_RUN);
 const _: () = assert!(MAX_DIAGNOSTIC < MAX_PAYLOAD);
 const _: () =
     assert!(SEEN_SHARE_OF_UNPROVED < SEEN_SHARE_OF_PEER && SEEN_SHARE_OF_PEER < SEEN_PLACES_AT_LEAST);

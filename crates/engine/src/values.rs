@@ -9,6 +9,7 @@ use coracle_wire::{Method, Options, OptionsBuf, Status};
 use crate::config::TransmissionParameters;
 use crate::path::Path;
 use crate::slab::Key;
+use crate::time::Instant;
 
 /// Names one exchange of an endpoint: a request and all that answers it. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -343,6 +344,15 @@ pub enum Event {
         received: u64,
         /// Bytes of the body under way, as far as it is known (RFC 7959 §4).
         total: Option<u64>,
+    },
+    /// The message IDs towards the peer are used up, which may not be used again within EXCHANGE_LIFETIME (RFC 7252 §4.4):
+    /// until there are new ones this request, as others to the same peer, sends a message only now and then. It goes on
+    /// by itself.
+    HeldBack {
+        /// The request.
+        id: ExchangeId,
+        /// When there are new ones.
+        until: Instant,
     },
     /// What was last observed is older than its Max-Age; the engine registers anew by itself (RFC 7641 §3.3.1).
     Stale {

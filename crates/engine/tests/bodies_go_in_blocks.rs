@@ -101,6 +101,46 @@ fn bodies_arrive_whole_both_ways() {
     assert!(answered > 40, "{answered} of 60");
 }
 
+/// More blocks than a peer may be sent messages within EXCHANGE_LIFETIME (RFC 7252 §4.4), so fast that the rest has to
+/// wait for nearly all of it: the server, which keeps what it has for a shorter time (RFC 7959 §2.5), hears from the
+/// client all the while, and the application is told what it waits for.
+#[test]
+fn a_body_that_needs_more_message_ids_than_there_are_arrives() {
+    let mut network = Network::new(1);
+    network.set_link(Link::perfect().with_latency(Duration::from_micros(20)));
+    let whole = body(66_000 * 16);
+    let expected = whole.len();
+    let mut config = closed_network();
+    config.max_body = expected;
+    let server = network.add_node(
+        config,
+        Some(Box::new(move |io, input| {
+            if let Input::Request { id, payload, .. } = input {
+                assert!(payload == body(expected));
+                io.respond(id, ResponseRef::new(Status::CHANGED, Options::empty(), b""))
+                    .unwrap();
+            }
+        })),
+    );
+    let client = network.add_node(szx(0), None);
+    let request = RequestRef::new(Method::PUT, Options::empty()).with_payload(&whole);
+    network.request(client, server, request).unwrap();
+    assert!(network.run_to_silence(Duration::from_secs(20_000)));
+    let (mut told, mut answered) = (Vec::new(), false);
+    for event in network.take_events(client) {
+        match event {
+            Event::Response { response, .. } => answered = response.status == Status::CHANGED,
+            Event::HeldBack { until, .. } => told.push(until),
+            Event::Failed { error, .. } => panic!("{error}"),
+            _ => {}
+        }
+    }
+    assert!(answered);
+    // The same time each time: when it goes on.
+    assert!((1..=20).contains(&told.len()), "{told:?}");
+    assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
+}
+
 fn put(id: u16, num: u32, more: u8, payload: &[u8]) -> Vec<u8> {
     let block = block(num, more, 16);
     let options = [

@@ -392,6 +392,7 @@ impl Driver {
                     false,
                 );
             }
+            Event::HeldBack { id, until } => self.tell(id, Notice::HeldBack(until - now), false),
             Event::Stale { id } => self.tell(id, Notice::Stale, false),
             Event::Failed { id, error } => self.tell(id, Notice::Failed(error), true),
             event => {

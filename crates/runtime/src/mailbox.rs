@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use coracle_engine::{ExchangeError, RequestError, Response};
 
@@ -33,6 +34,8 @@ pub(crate) enum Notice {
     Body { payload: Vec<u8>, more: bool },
     /// The next part of the request's body is wanted.
     BodyWanted,
+    /// The message IDs towards the peer are used up; how long until there are new ones.
+    HeldBack(Duration),
     /// What was observed is no longer fresh.
     Stale,
     /// The end, without an answer.
@@ -46,7 +49,10 @@ impl Notice {
     fn is_transient(&self) -> bool {
         matches!(
             self,
-            Notice::Progress { .. } | Notice::Stale | Notice::Response { more: true, .. }
+            Notice::Progress { .. }
+                | Notice::HeldBack(_)
+                | Notice::Stale
+                | Notice::Response { more: true, .. }
         )
     }
 }

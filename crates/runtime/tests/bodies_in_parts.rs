@@ -300,3 +300,53 @@ fn a_request_for_a_number_that_no_block_has_is_refused() {
         assert!(matches!(error, Error::Uri(_)), "{error}");
     });
 }
+
+/// More blocks than there are message IDs for within EXCHANGE_LIFETIME (RFC 7252 §4.4), each of 16 bytes.
+const MANY: u64 = 66_000;
+
+/// Its ETag is another one in each run if the version is not 0.
+async fn many(State(kept): State<Kept>) -> Response {
+    let asked = kept.asked.fetch_add(1, Ordering::Relaxed);
+    let etag = asked * kept.version.load(Ordering::Relaxed);
+    Response::success(pattern(0, 16 * MANY)).with_etag(&etag.to_be_bytes())
+}
+
+/// It goes on from another port, which gets no part of another state.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_of_more_blocks_than_message_ids_goes_on_from_another_port() {
+    let mut config = Config::default();
+    config.block_szx = 0;
+    let transfers = [0, 1].map(|changes| {
+        let kept = Kept::default();
+        kept.version.store(changes, Ordering::Relaxed);
+        let router = Router::new().route("/many", get(many)).with_state(kept.clone());
+        let endpoint = Endpoint::bind("coap://127.0.0.1:0").unwrap();
+        let uri = format!("coap://{}/many", endpoint.local_addrs()[0]);
+        let client = Client::with_config(config.clone()).unwrap();
+        tokio::spawn(async move { endpoint.serve(router).await });
+        tokio::spawn(async move {
+            let reached = Arc::new(AtomicU64::new(0));
+            let reports = reached.clone();
+            let request = client.get(uri).progress(move |progress| {
+                assert_eq!((progress.total, progress.held_back), (Some(16 * MANY), None));
+                let before = reports.swap(progress.received, Ordering::Relaxed);
+                assert!(before <= progress.received);
+            });
+            let mut body = Vec::new();
+            let written = request.stream().await.unwrap().write_to(&mut body).await;
+            let asked = kept.asked.load(Ordering::Relaxed);
+            (written, body, asked, reached.load(Ordering::Relaxed))
+        })
+    });
+    let [same, changed] = transfers.map(|transfer| timeout(4 * BOUND, transfer));
+    let (written, body, asked, reached) = same.await.unwrap().unwrap();
+    assert_eq!((written.unwrap(), asked, reached), (16 * MANY, 2, 16 * MANY));
+    assert!(body == pattern(0, 16 * MANY));
+    let (written, body, ..) = changed.await.unwrap().unwrap();
+    let error = written.unwrap_err();
+    assert!(
+        matches!(error, Error::Exchange(ExchangeError::BodyChanged)),
+        "{error}"
+    );
+    assert!(body.len() > 64_000 * 16 && body.len() < 65_536 * 16);
+}

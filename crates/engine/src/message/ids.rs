@@ -4,16 +4,28 @@
 //! again when all its numbers are old enough. This keeps 64 times per peer instead of 65,536, and only for a peer
 //! that was sent more than a run in 247 s; it gives up to 63 runs in 247 s, about 261 messages a second towards one peer,
 //! where the limit of the numbers themselves is 265. Beyond that messages are held back, never sent with a used ID.
+//!
+//! The last IDs before a run that is still in use are given one by one until it may be entered, so that a peer hears
+//! from us all the while: what it keeps for a transfer that goes on later (RFC 7959 §2.5) it would otherwise give up.
 
 use alloc::boxed::Box;
 use core::time::Duration;
 
 use coracle_wire::MessageId;
 
-use crate::limits::MESSAGE_ID_RUN;
+use crate::limits::{MESSAGE_ID_RUN, MESSAGE_IDS_SPREAD};
 use crate::time::Instant;
 
 const RUNS: usize = 65_536 / MESSAGE_ID_RUN as usize;
+
+/// There is no ID to give now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeldBack {
+    /// When the next one may be given.
+    pub(crate) until: Instant,
+    /// When there is a whole run again.
+    pub(crate) refilled: Instant,
+}
 
 pub(crate) struct MessageIds {
     next: u16,
@@ -32,14 +44,14 @@ impl MessageIds {
         }
     }
 
-    /// The next ID, or the time when there will be one. IDs that are still in use are passed over: a notification
+    /// The next ID, unless it is not time for it. IDs that are still in use are passed over: a notification
     /// may wait for its rejection longer than an ID usually lives.
     pub(crate) fn allocate(
         &mut self,
         now: Instant,
         lifetime: Duration,
         in_use: impl Fn(MessageId) -> bool,
-    ) -> Result<MessageId, Instant> {
+    ) -> Result<MessageId, HeldBack> {
         loop {
             let id = self.next_id(now, lifetime)?;
             if !in_use(id) {
@@ -48,17 +60,42 @@ impl MessageIds {
         }
     }
 
-    fn next_id(&mut self, now: Instant, lifetime: Duration) -> Result<MessageId, Instant> {
+    fn next_id(&mut self, now: Instant, lifetime: Duration) -> Result<MessageId, HeldBack> {
         let run = usize::from(self.next / MESSAGE_ID_RUN);
         if self.next.is_multiple_of(MESSAGE_ID_RUN) {
-            self.enter(now, lifetime, run)?;
+            self.enter(now, lifetime, run).map_err(|at| HeldBack {
+                until: at,
+                refilled: at,
+            })?;
         }
+        self.spread(now, lifetime, run)?;
         if let Some(at) = self.free_at.as_mut().and_then(|free_at| free_at.get_mut(run)) {
             *at = now + lifetime;
         }
         let id = MessageId(self.next);
         self.next = self.next.wrapping_add(1);
         Ok(id)
+    }
+
+    /// Gives the last IDs of a run one by one where the next run is in use: that with so many left waits as many parts
+    /// of a lifetime before the end of the wait.
+    fn spread(&self, now: Instant, lifetime: Duration, run: usize) -> Result<(), HeldBack> {
+        let left = MESSAGE_ID_RUN - self.next % MESSAGE_ID_RUN;
+        if left > MESSAGE_IDS_SPREAD {
+            return Ok(());
+        }
+        let free_at = self.free_at.as_ref();
+        let refilled = free_at.and_then(|free_at| free_at.get((run + 1) % RUNS).copied());
+        let refilled = refilled.unwrap_or(Instant::ZERO);
+        let wait =
+            (refilled - now).saturating_sub(lifetime * u32::from(left) / u32::from(MESSAGE_IDS_SPREAD));
+        match wait.is_zero() {
+            true => Ok(()),
+            false => Err(HeldBack {
+                until: now + wait,
+                refilled,
+            }),
+        }
     }
 
     /// Leaves a run for the next one.
@@ -99,14 +136,15 @@ mod tests {
 
     const LIFETIME: Duration = Duration::from_secs(247);
 
-    /// A fat peer: as fast as it goes for half an hour, no ID twice within its lifetime, and close to the limit.
+    /// A fat peer: as fast as it goes for half an hour, no ID twice within its lifetime, close to the limit, and never
+    /// silence for long.
     #[test]
     fn no_id_twice_within_its_lifetime() {
         for start in [0, 1, 1023, 1024, 40_000, 65_535] {
             let mut ids = MessageIds::new(start);
             let mut used: vec::Vec<Option<Instant>> = vec![None; 65_536];
             let mut now = Instant::from_micros(1);
-            let mut given = 0_u32;
+            let (mut given, mut last) = (0_u32, now);
             let end = now + Duration::from_secs(1800);
             while now < end {
                 match ids.allocate(now, LIFETIME, |_| false) {
@@ -115,12 +153,18 @@ mod tests {
                             assert!(now - last >= LIFETIME, "ID {id} again after {:?}", now - last);
                         }
                         used[usize::from(id)] = Some(now);
-                        given += 1;
+                        assert!(
+                            now - last <= LIFETIME / 15,
+                            "nothing was sent for {:?}",
+                            now - last
+                        );
+                        (given, last) = (given + 1, now);
                         now = now + Duration::from_micros(500);
                     }
-                    Err(at) => {
-                        assert!(at > now, "held back until a time that has passed");
-                        now = at;
+                    Err(HeldBack { until, refilled }) => {
+                        assert!(until > now, "held back until a time that has passed");
+                        assert!(refilled >= until);
+                        now = until;
                     }
                 }
             }

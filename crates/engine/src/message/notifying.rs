@@ -59,7 +59,8 @@ impl MessageLayer {
         state.last_used = now;
         let in_flight = &self.in_flight;
         let in_use = |id| !in_flight.is_empty() && in_flight.contains_key(&(peer, id));
-        state.ids.allocate(now, self.lifetime, in_use)
+        let id = state.ids.allocate(now, self.lifetime, in_use);
+        id.map_err(|held_back| held_back.until)
     }
 
     /// The turn and the message ID of a non-confirmable notification, and its peer, who is sent none other before

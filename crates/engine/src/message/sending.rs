@@ -8,6 +8,7 @@ use crate::amplification::Allowance;
 use crate::config::TransmissionParameters;
 use crate::context::Context;
 use crate::limits;
+use crate::message::ids::HeldBack;
 use crate::message::pacing::{depart, first_attempt, next_in_line, passes};
 use crate::message::peers::PeerState;
 use crate::message::{Attempt, Full, MessageLayer, Outgoing, Owner};
@@ -16,6 +17,7 @@ use crate::slab::Key;
 use crate::stats::DropReason;
 use crate::time::Instant;
 use crate::timers::TimerKey;
+use crate::values::{Event, ExchangeId};
 
 /// A message to send under a message ID of ours.
 #[derive(Clone, Copy)]
@@ -161,9 +163,16 @@ impl MessageLayer {
             };
             let lifetime = context.config.transmission.exchange_lifetime();
             let in_use = |id| self.in_flight.contains_key(&(peer, id));
-            let id = turn.and_then(|()| state.ids.allocate(now, lifetime, in_use).map_err(Some));
-            let id = match id {
-                Ok(id) => id,
+            let id = match turn.map(|()| state.ids.allocate(now, lifetime, in_use)) {
+                Ok(Ok(id)) => id,
+                Ok(Err(HeldBack { until, refilled })) => {
+                    if let Owner::Request(request) = outgoing.sending.owner {
+                        let id = ExchangeId::client(request);
+                        let until = refilled;
+                        context.events.push_back(Event::HeldBack { id, until });
+                    }
+                    return context.timers.arm(TimerKey::Peer(peer), until);
+                }
                 Err(Some(at)) => return context.timers.arm(TimerKey::Peer(peer), at),
                 Err(None) => return,
             };

@@ -358,7 +358,10 @@ impl World {
                     self.asked.retain(|other| other.id != id);
                 }
             }
-            Event::Progress { id, .. } | Event::Stale { id } | Event::BodyWanted { id } => {
+            Event::Progress { id, .. }
+            | Event::Stale { id }
+            | Event::BodyWanted { id }
+            | Event::HeldBack { id, .. } => {
                 self.asked(id);
             }
             _ => {}

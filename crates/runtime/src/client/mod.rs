@@ -53,6 +53,8 @@ pub struct Client {
     ways: Vec<Way>,
     groups: Groups,
     family: Family,
+    /// Its socket is nobody else's, so that any other will do as well.
+    own_port: bool,
 }
 
 /// The drivers of an address, one for each shard, and the family of their sockets.
@@ -133,7 +135,19 @@ impl Client {
             }
         });
         let way = Way::new(vec![handle], local, dual_stack);
-        Ok(Client::over(vec![way], config))
+        Ok(Client {
+            own_port: true,
+            ..Client::over(vec![way], config)
+        })
+    }
+
+    /// The same on another port: to its peers it is somebody else, with message IDs of its own. `None` where the port
+    /// matters or no socket can be opened.
+    pub(crate) fn elsewhere(&self) -> Option<Client> {
+        if !self.own_port || tokio::runtime::Handle::try_current().is_err() {
+            return None;
+        }
+        Client::with_config(Config::clone(&self.groups.config)).ok()
     }
 
     pub(crate) fn over(ways: Vec<Way>, config: Config) -> Client {
@@ -144,6 +158,7 @@ impl Client {
                 client: Arc::default(),
             },
             family: Family::Any,
+            own_port: false,
         }
     }
 

@@ -145,7 +145,13 @@ impl Observation {
                 self.phase = Phase::Ended;
                 Some(Err(error.into()))
             }
-            Some(Notice::Progress { .. } | Notice::Pong | Notice::Body { .. } | Notice::BodyWanted) => None,
+            Some(
+                Notice::Progress { .. }
+                | Notice::HeldBack(_)
+                | Notice::Pong
+                | Notice::Body { .. }
+                | Notice::BodyWanted,
+            ) => None,
             None => {
                 self.phase = Phase::Ended;
                 Some(Err(Error::Closed))

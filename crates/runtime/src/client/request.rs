@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use coracle_engine::{ExchangeError, Path, TransmissionParameters};
@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::mailbox::Notice;
 
 /// How far a transfer has come, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
     /// Of the request's body, what the peer has.
@@ -25,6 +25,9 @@ pub struct Progress {
     pub received: u64,
     /// The length of the body under way, if it is known (RFC 7959 §4).
     pub total: Option<u64>,
+    /// The message IDs towards the peer are used up (RFC 7252 §4.4): how long until there are new ones. Meanwhile no more
+    /// than a block goes now and then, so that the peer keeps what it has.
+    pub held_back: Option<Duration>,
 }
 
 /// What is called with how far a transfer has come.
@@ -248,12 +251,16 @@ impl RequestBuilder {
     /// # Errors
     /// [`Error::Exchange`] when no answer comes, and see [`Error`].
     pub async fn send(self) -> Result<Response, Error> {
-        let (response, ..) = self.begin(false).await?;
+        let Begun { response, .. } = self.begin(false).await?;
         Ok(response.into())
     }
 
     /// Sends the request and waits for the first block of its answer; the body is read as it comes. Its length is not
     /// bounded unless [`max_body`](Self::max_body) says so.
+    ///
+    /// A GET that takes so many blocks that the message IDs towards the peer are used up (RFC 7252 §4.4), some 65,000 in
+    /// four minutes, goes on from another port, where there are new ones, if the server tells states of the resource
+    /// apart by ETags and the client was not made by [`Endpoint::client`](crate::Endpoint::client).
     ///
     /// ```no_run
     /// # async fn example(client: coracle_runtime::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -267,14 +274,14 @@ impl RequestBuilder {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn stream(self) -> Result<StreamedResponse, Error> {
-        let (response, underway, report) = self.begin(true).await?;
-        Ok(StreamedResponse::new(response, underway, report))
+        Ok(StreamedResponse::new(self.begin(true).await?))
     }
 
     /// Sends the request to one address after another, until there is somebody, and waits for the answer or its first
     /// part. The exchange is given back if it goes on.
     async fn begin(mut self, streams_answer: bool) -> Result<Begun, Error> {
         let mut report = self.progress.take();
+        let began = Instant::now();
         let (client, target, mut outgoing, mut upload) = self.finish()?;
         outgoing.streams_answer = streams_answer;
         let mut last = Error::Closed;
@@ -285,7 +292,19 @@ impl RequestBuilder {
                     last = error;
                 }
                 Err(error) => return Err(error),
-                Ok((response, more)) => return Ok((response, more.then_some(underway), report)),
+                Ok((response, more)) => {
+                    let onward = Onward {
+                        client,
+                        outgoing,
+                        began,
+                    };
+                    return Ok(Begun {
+                        response,
+                        underway: more.then_some(underway),
+                        report,
+                        onward,
+                    });
+                }
             }
         }
         Err(last)
@@ -370,8 +389,48 @@ pub(crate) fn begin(client: &Client, outgoing: &Outgoing, remote: SocketAddr) ->
     }))
 }
 
-/// An answer or its first part, the exchange if it goes on, and whom to tell how far it has come.
-type Begun = (coracle_engine::Response, Option<Underway>, Option<Report>);
+/// An answer or its first part, the exchange if it goes on, whom to tell how far it has come, and how to go on elsewhere.
+pub(crate) struct Begun {
+    pub(crate) response: coracle_engine::Response,
+    pub(crate) underway: Option<Underway>,
+    pub(crate) report: Option<Report>,
+    pub(crate) onward: Onward,
+}
+
+/// What it takes to go on with an answer from another port.
+pub(crate) struct Onward {
+    client: Client,
+    outgoing: Outgoing,
+    began: Instant,
+}
+
+impl Onward {
+    /// Asks the same peer for the block at `position` from another port. `None` where that will not do, or cannot be
+    /// done.
+    pub(crate) fn ask(
+        &self,
+        remote: SocketAddr,
+        (position, given): (u64, u64),
+        size: usize,
+    ) -> Option<Underway> {
+        let mut outgoing = self.outgoing.clone();
+        if outgoing.method != Method::GET || size == 0 {
+            return None;
+        }
+        let szx = u8::try_from(size.ilog2().checked_sub(4)?).ok()?;
+        let num = u32::try_from(position / size as u64).ok()?;
+        let block = BlockOption::new(num, false, szx).ok()?;
+        let options = &mut outgoing.options;
+        options.set(OptionNumber::BLOCK2, &block.encode()).ok()?;
+        options.set_uint(OptionNumber::SIZE2, 0);
+        let given = usize::try_from(given).unwrap_or(usize::MAX);
+        outgoing.max_body = outgoing.max_body.map(|limit| limit.saturating_sub(given));
+        outgoing.timeout = outgoing
+            .timeout
+            .map(|timeout| timeout.saturating_sub(self.began.elapsed()));
+        begin(&self.client.elsewhere()?, &outgoing, remote).ok()
+    }
+}
 
 /// Waits for the answer or its first part, and gives the body of the request on the way. Whether more follows.
 async fn answer(
@@ -379,7 +438,7 @@ async fn answer(
     report: &mut Option<Report>,
     mut upload: Option<&mut Upload>,
 ) -> Result<(coracle_engine::Response, bool), Error> {
-    let mut first = true;
+    let (mut first, mut progress) = (true, Progress::default());
     loop {
         match underway.mailbox.next().await {
             Some(Notice::Response { response, more }) => return Ok((response, more)),
@@ -400,17 +459,30 @@ async fn answer(
                 received,
                 total,
             }) => {
-                if let Some(report) = report {
-                    report(Progress {
-                        sent,
-                        received,
-                        total,
-                    });
-                }
+                progress = Progress {
+                    sent,
+                    received,
+                    total,
+                    held_back: None,
+                };
+                tell(report, progress);
             }
+            Some(Notice::HeldBack(wait)) => tell(
+                report,
+                Progress {
+                    held_back: Some(wait),
+                    ..progress
+                },
+            ),
             Some(Notice::Pong | Notice::Stale | Notice::Body { .. }) => {}
             None => return Err(Error::Closed),
         }
+    }
+}
+
+fn tell(report: &mut Option<Report>, progress: Progress) {
+    if let Some(report) = report {
+        report(progress);
     }
 }
 

@@ -4,14 +4,16 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
+use coracle_engine::ExchangeError;
 use coracle_wire::{ContentFormat, OptionNumber, OptionsBuf, Status};
 use futures_core::Stream;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::client::Response;
-use crate::client::request::{Progress, Report};
+use crate::client::request::{Begun, Onward, Progress, Report};
 use crate::command::Underway;
 use crate::error::Error;
 use crate::mailbox::Notice;
@@ -31,6 +33,13 @@ pub struct StreamedResponse {
     /// The rest of the transfer, as long as more comes.
     underway: Option<Underway>,
     report: Option<Report>,
+    onward: Onward,
+    /// Bytes that have come so far,
+    given: u64,
+    /// of which so many before the transfer went on from another port,
+    given_before: u64,
+    /// and so many in the last block.
+    block: usize,
 }
 
 impl std::fmt::Debug for StreamedResponse {
@@ -45,11 +54,13 @@ impl std::fmt::Debug for StreamedResponse {
 }
 
 impl StreamedResponse {
-    pub(crate) fn new(
-        response: coracle_engine::Response,
-        underway: Option<Underway>,
-        report: Option<Report>,
-    ) -> StreamedResponse {
+    pub(crate) fn new(begun: Begun) -> StreamedResponse {
+        let Begun {
+            response,
+            underway,
+            report,
+            onward,
+        } = begun;
         let mut options = response.options;
         let offset = match options.as_options().block2() {
             Some(Ok(block)) => block.offset(),
@@ -68,9 +79,77 @@ impl StreamedResponse {
             from: response.path.remote,
             offset,
             total,
+            given: response.payload.len() as u64,
+            given_before: 0,
+            block: response.payload.len(),
             first: Some(Bytes::from(response.payload)),
             underway,
             report,
+            onward,
+        }
+    }
+
+    /// Goes on from another port, which has message IDs of its own; whether that is possible. Without an ETag nobody could
+    /// tell whether what comes there belongs to what is there already.
+    fn move_on(&mut self) -> bool {
+        if self.etag().is_none() {
+            return false;
+        }
+        let (position, size) = (self.offset + self.given, self.block);
+        let Some(underway) = self.onward.ask(self.from, (position, self.given), size) else {
+            return false;
+        };
+        tracing::debug!(
+            position,
+            "message IDs are used up: the transfer goes on from another port"
+        );
+        self.underway = Some(underway);
+        self.given_before = self.given;
+        true
+    }
+
+    /// Takes the first block that came to another port, if it is what follows.
+    fn take_up(&self, response: coracle_engine::Response) -> Result<Vec<u8>, ExchangeError> {
+        let status = response.status;
+        if !status.is_success() {
+            return Err(ExchangeError::BodyEnded { status });
+        }
+        let options = response.options.as_options();
+        let block = options.block2().and_then(Result::ok);
+        let follows = block.is_some_and(|block| block.offset() == self.offset + self.given);
+        match follows && options.get(OptionNumber::ETAG) == self.etag() {
+            true => Ok(response.payload),
+            false => Err(ExchangeError::BodyChanged),
+        }
+    }
+
+    fn part(&mut self, payload: Vec<u8>, more: bool) -> Bytes {
+        self.given += payload.len() as u64;
+        self.block = payload.len();
+        if !more {
+            self.underway = None;
+        }
+        payload.into()
+    }
+
+    /// It stays at this port, which may send on in so long.
+    fn tell_held_back(&mut self, wait: Duration) {
+        self.tell(Progress {
+            received: self.given - self.given_before,
+            held_back: Some(wait),
+            ..Progress::default()
+        });
+    }
+
+    fn tell(&mut self, progress: Progress) {
+        let received = self.given_before + progress.received;
+        let total = progress.total.or(self.total);
+        if let Some(report) = &mut self.report {
+            report(Progress {
+                received,
+                total,
+                ..progress
+            });
         }
     }
 
@@ -158,35 +237,42 @@ impl StreamedResponse {
 impl Stream for StreamedResponse {
     type Item = Result<Bytes, Error>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(first) = self.first.take().filter(|first| !first.is_empty()) {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if let Some(first) = this.first.take().filter(|first| !first.is_empty()) {
             return Poll::Ready(Some(Ok(first)));
         }
         loop {
-            let Some(underway) = &self.underway else {
+            let Some(underway) = &this.underway else {
                 return Poll::Ready(None);
             };
             let notice = std::task::ready!(underway.mailbox.poll_next(cx));
             underway.resume();
             let error = match notice {
                 Some(Notice::Body { payload, more }) => {
-                    if !more {
-                        self.underway = None;
+                    return Poll::Ready(Some(Ok(this.part(payload, more))));
+                }
+                Some(Notice::Response { response, more }) => match this.take_up(response) {
+                    Ok(payload) => return Poll::Ready(Some(Ok(this.part(payload, more)))),
+                    Err(error) => error.into(),
+                },
+                Some(Notice::HeldBack(wait)) => {
+                    if !this.move_on() {
+                        this.tell_held_back(wait);
                     }
-                    return Poll::Ready(Some(Ok(payload.into())));
+                    continue;
                 }
                 Some(Notice::Progress {
                     sent,
                     received,
                     total,
                 }) => {
-                    if let Some(report) = &mut self.report {
-                        report(Progress {
-                            sent,
-                            received,
-                            total,
-                        });
-                    }
+                    this.tell(Progress {
+                        sent,
+                        received,
+                        total,
+                        held_back: None,
+                    });
                     continue;
                 }
                 Some(Notice::Failed(error)) => error.into(),
@@ -194,7 +280,7 @@ impl Stream for StreamedResponse {
                 Some(_) => continue,
                 None => Error::Closed,
             };
-            self.underway = None;
+            this.underway = None;
             return Poll::Ready(Some(Err(error)));
         }
     }
