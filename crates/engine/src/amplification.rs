@@ -131,7 +131,15 @@ impl Amplification {
 
     /// Whether anything may go to the other end of `path`.
     pub(crate) fn is_proved(&mut self, now: Instant, path: &Path) -> bool {
-        self.factor.is_none() || path.security.is_some() || self.proofs.holds(now, path.remote)
+        self.proof(now, path) != Proof::Missing
+    }
+
+    /// Where nothing has to be proved it is as good as a young one.
+    fn proof(&mut self, now: Instant, path: &Path) -> Proof {
+        if self.factor.is_none() || path.security.is_some() {
+            return Proof::Young;
+        }
+        self.proofs.find(now, path.remote)
     }
 }
 
@@ -149,12 +157,19 @@ impl Context {
             return Allowance::UNLIMITED;
         };
         // What answers us was asked for.
-        if reading.method.is_none() || amplification.is_proved(now, path) {
+        if reading.method.is_none() {
+            return Allowance::UNLIMITED;
+        }
+        let proof = amplification.proof(now, path);
+        if proof == Proof::Young {
             return Allowance::UNLIMITED;
         }
         let is_valid = |value| amplification.is_valid(now, path.remote, value);
         if reading.echo.is_some_and(is_valid) && !path.multicast {
             self.proved(now, path);
+            return Allowance::UNLIMITED;
+        }
+        if proof == Proof::Old {
             return Allowance::UNLIMITED;
         }
         self.stats.unproved_bytes_in += len as u64;
@@ -172,17 +187,28 @@ impl Context {
         allowance.spend(&mut self.stats, len)
     }
 
-    /// The other end of `path` has shown that it reads what is sent there.
+    /// The other end of `path` has shown that it reads what is sent there. Nothing else keeps a proof: requests from an
+    /// address that was proved may be forged like any other.
     pub(crate) fn proved(&mut self, now: Instant, path: &Path) {
-        if !self.amplification.is_proved(now, path) {
-            self.amplification.proofs.enter(now, path.remote);
-            self.stats.proofs += 1;
+        let before = self.amplification.proof(now, path);
+        if before == Proof::Young {
+            return;
         }
+        self.stats.proofs += u64::from(before == Proof::Missing);
+        self.amplification.proofs.enter(now, path.remote);
     }
 }
 
-/// Addresses that are proved, in two generations: one that is used moves to the younger, and the older goes as a whole.
-/// Who is forgotten is challenged again.
+/// Whether there is a proof of an address, and of which generation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    Missing,
+    Old,
+    Young,
+}
+
+/// Addresses that are proved, in two generations: one that is proved again moves to the younger, and the older goes as a
+/// whole. Who is forgotten is challenged again.
 struct Proofs {
     young: HashSet<Address, foldhash::fast::FixedState>,
     old: HashSet<Address, foldhash::fast::FixedState>,
@@ -203,20 +229,19 @@ impl Proofs {
         }
     }
 
-    fn holds(&mut self, now: Instant, remote: SocketAddr) -> bool {
+    fn find(&mut self, now: Instant, remote: SocketAddr) -> Proof {
         if self.young.is_empty() && self.old.is_empty() {
-            return false;
+            return Proof::Missing;
         }
         self.grow_old(now);
         let address = packed(remote);
         if self.young.contains(&address) {
-            return true;
+            Proof::Young
+        } else if self.old.contains(&address) {
+            Proof::Old
+        } else {
+            Proof::Missing
         }
-        let held = self.old.remove(&address);
-        if held {
-            self.enter(now, remote);
-        }
-        held
     }
 
     fn enter(&mut self, now: Instant, remote: SocketAddr) {
@@ -224,7 +249,9 @@ impl Proofs {
         if self.young.len() >= self.capacity {
             self.next_generation(now);
         }
-        self.young.insert(packed(remote));
+        let address = packed(remote);
+        self.old.remove(&address);
+        self.young.insert(address);
     }
 
     fn grow_old(&mut self, now: Instant) {

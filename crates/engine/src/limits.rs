@@ -121,7 +121,7 @@ pub(crate) const ECHO: usize = 6;
 /// have are still served when a flood from forged addresses has taken that part.
 pub(crate) const SHARE_OF_UNPROVED: usize = 2;
 
-/// A proof of an address is remembered for one to two times this long after its last use.
+/// A proof of an address is remembered for one to two times this long after it was given last.
 pub(crate) const PROOF_GENERATION: Duration = Duration::from_secs(1800);
 
 /// The longest Echo value (RFC 9175 §2.2.1), in bytes.
