@@ -11,6 +11,7 @@ mod config;
 mod context;
 mod endpoint;
 mod exchange;
+mod index;
 pub mod limits;
 mod message;
 mod observe;

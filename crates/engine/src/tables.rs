@@ -17,7 +17,8 @@ pub(crate) trait GiveBack {
     fn give_back(&mut self);
 }
 
-fn is_nearly_empty(len: usize, capacity: usize) -> bool {
+/// Whether a table has far more places than it uses.
+pub(crate) fn is_nearly_empty(len: usize, capacity: usize) -> bool {
     capacity > KEPT && len < capacity / PART
 }
 

@@ -110,14 +110,19 @@ impl Log {
         self.segments.front().map(|segment| segment.until)
     }
 
-    /// Takes the segment in front away, with its number.
-    pub(super) fn pop(&mut self) -> Option<(u32, Vec<u8>)> {
+    /// The segment in front, with its number.
+    pub(super) fn front(&self) -> Option<(u32, &[u8])> {
+        let segment = self.segments.front()?;
+        Some((self.first, &segment.bytes))
+    }
+
+    /// Takes the segment in front away.
+    pub(super) fn pop(&mut self) -> Option<Vec<u8>> {
         let segment = self.segments.pop_front()?;
-        let number = self.first;
-        self.first = number.wrapping_add(1);
+        self.first = self.first.wrapping_add(1);
         if self.segments.len() * 4 < self.segments.capacity() {
             self.segments.shrink_to(self.segments.len() * 2);
         }
-        Some((number, segment.bytes))
+        Some(segment.bytes)
     }
 }

@@ -11,13 +11,12 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use core::hash::BuildHasher;
 use core::time::Duration;
-use hashbrown::HashTable;
 
+use crate::index::Index;
 use crate::limits::PEERS_PER_SWEEP;
 use crate::message::ids::MessageIds;
 use crate::path::Peer;
 use crate::slab::{Key, Slab};
-use crate::tables::give_back;
 use crate::time::Instant;
 
 /// One peer. There may be hundreds of thousands, most of them idle: what only some have is in a box.
@@ -106,7 +105,7 @@ impl PeerState {
 /// The peers by address, each forgotten when nothing is outstanding and its last message ID is old enough.
 pub(crate) struct Peers {
     states: Slab<PeerState>,
-    index: HashTable<Key>,
+    index: Index<Key>,
     hasher: foldhash::fast::FixedState,
     /// The line of all peers: those not used for long are in front.
     front: Option<Key>,
@@ -120,7 +119,7 @@ impl Peers {
     pub(crate) fn new(capacity: usize, seed: u64) -> Peers {
         Peers {
             states: Slab::new(capacity),
-            index: HashTable::new(),
+            index: Index::new(),
             hasher: foldhash::fast::FixedState::with_seed(seed),
             front: None,
             back: None,
@@ -140,7 +139,7 @@ impl Peers {
 
     fn find_by(&self, hash: u64, peer: &Peer) -> Option<Key> {
         let is_it = |key: &Key| self.states.get(*key).is_some_and(|state| state.peer == *peer);
-        self.index.find(hash, is_it).copied()
+        self.index.find(hash, is_it)
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&PeerState> {
@@ -183,7 +182,7 @@ impl Peers {
         let key = self.states.insert(state).ok()?;
         let (states, hasher) = (&self.states, &self.hasher);
         let hash_of = |key: &Key| states.get(*key).map_or(0, |state| hasher.hash_one(state.peer));
-        self.index.insert_unique(hash, key, hash_of);
+        self.index.insert(hash, key, hash_of);
         self.line_up(key, now);
         Some(key)
     }
@@ -255,11 +254,8 @@ impl Peers {
             return;
         };
         let hash = self.hasher.hash_one(state.peer);
-        if let Ok(entry) = self.index.find_entry(hash, |other| *other == key) {
-            entry.remove();
-        }
         let (states, hasher) = (&self.states, &self.hasher);
-        give_back(&mut self.index, |key| {
+        self.index.remove(hash, key, |key| {
             states.get(*key).map_or(0, |state| hasher.hash_one(state.peer))
         });
     }
@@ -365,14 +361,14 @@ mod tests {
             assert!(peers.enter(now, &peer(port), || 0).is_some(), "{port}");
             assert!(peers.find(&peer(port)).is_some());
         }
-        assert_eq!((peers.states.len(), peers.index.len()), (100, 100));
+        assert_eq!(peers.states.len(), 100);
         let mut in_line = 0;
         while let Some((key, _)) = peers.step_out() {
             peers.remove(key);
             in_line += 1;
         }
         assert_eq!(
-            (in_line, peers.is_empty(), peers.index.capacity() <= 64),
+            (in_line, peers.is_empty(), peers.index.is_empty()),
             (100, true, true)
         );
     }

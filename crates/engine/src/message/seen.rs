@@ -13,10 +13,10 @@
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
 use core::time::Duration;
-use hashbrown::HashTable;
 
 use coracle_wire::MessageId;
 
+use crate::index::Index;
 use crate::limits;
 use crate::message::log::{Log, Spot};
 use crate::message::record::{ANSWER_HEAD, Answer, LONGEST, Record, View, set_answer};
@@ -158,7 +158,7 @@ impl Logs {
 
 pub(crate) struct Seen {
     logs: Logs,
-    index: HashTable<Place>,
+    index: Index<Place>,
     hasher: foldhash::fast::FixedState,
     shares: Shares,
     /// A segment that was forgotten, for the next one.
@@ -176,7 +176,7 @@ impl Seen {
         let budget = budget.min(limits::MAX_SEEN_BYTES);
         Seen {
             logs: Logs::default(),
-            index: HashTable::new(),
+            index: Index::new(),
             hasher: foldhash::fast::FixedState::with_seed(seed),
             shares: Shares::new(budget),
             spare: None,
@@ -194,7 +194,7 @@ impl Seen {
 
     /// The bytes that are taken from the system.
     fn bytes(&self) -> usize {
-        self.segment_bytes + self.index.allocation_size()
+        self.segment_bytes + self.index.bytes()
     }
 
     fn hash(&self, bytes: &[u8]) -> u64 {
@@ -208,7 +208,7 @@ impl Seen {
         let hash = self.hash(record.view().identity());
         let logs = &self.logs;
         let same = |place: &Place| logs.identity(*place) == record.view().identity();
-        if let Some(place) = self.index.find(hash, same).copied() {
+        if let Some(place) = self.index.find(hash, same) {
             let note = self.logs.note(place);
             if self.logs.view(note).is_some_and(|known| known.expires() > now) {
                 return Sight::Again(self.answered(note));
@@ -244,14 +244,14 @@ impl Seen {
 
     fn insert(&mut self, kind: Kind, hash: u64, record: &Record) -> Option<Note> {
         let bytes = record.as_bytes();
-        if !self.make_room(kind, bytes.len()) || !self.make_room_in_index() {
+        if !self.make_room(kind, bytes.len()) || !self.make_room_in_index(hash) {
             return None;
         }
         let view = record.view();
         let spot = self.logs.of_mut(kind).append(&[bytes], view.expires())?;
         let note = Note { kind, spot };
         let (logs, hasher) = (&self.logs, &self.hasher);
-        self.index.insert_unique(hash, Place::of(note), |place| {
+        self.index.insert(hash, Place::of(note), |place| {
             hash_of(hasher, logs.identity(*place))
         });
         if kind == Kind::Strict {
@@ -341,16 +341,14 @@ impl Seen {
         true
     }
 
-    /// The same for one more message in the index, which grows to twice its size beside itself.
-    fn make_room_in_index(&mut self) -> bool {
-        self.index.len() < self.index.capacity() || self.grow_index()
+    /// The same for one more message in the index.
+    fn make_room_in_index(&mut self, hash: u64) -> bool {
+        self.index.growth(hash) == 0 || self.grow_index(hash)
     }
 
     #[cold]
-    fn grow_index(&mut self) -> bool {
-        while self.index.len() == self.index.capacity()
-            && self.bytes() + 2 * self.index.allocation_size() > self.budget
-        {
+    fn grow_index(&mut self, hash: u64) -> bool {
+        while self.bytes() + self.index.growth(hash) > self.budget {
             if !self.forget_segment(Kind::Lenient) {
                 return false;
             }
@@ -367,25 +365,10 @@ impl Seen {
 
     /// Forgets the oldest segment of a log; `false` when there is none.
     fn forget_segment(&mut self, kind: Kind) -> bool {
-        let Some((segment, mut bytes)) = self.logs.of_mut(kind).pop() else {
+        self.unlist_segment(kind);
+        let Some(mut bytes) = self.logs.of_mut(kind).pop() else {
             return false;
         };
-        let mut offset = 0;
-        while let Some(view) = bytes.get(offset..).map(View).filter(|view| view.len() > 0) {
-            if !view.is_answer() {
-                let spot = Spot {
-                    segment,
-                    offset: u16::try_from(offset).unwrap_or(0),
-                };
-                self.unlist(self.hash(view.identity()), Place::of(Note { kind, spot }));
-            }
-            if kind == Kind::Strict && !view.is_answer() {
-                let peer = self.hash(view.peer());
-                self.shares
-                    .give_back(peer, is_proved(view), view.len() + answer_len(view));
-            }
-            offset += view.len();
-        }
         self.drop_spare();
         bytes.clear();
         self.spare = Some(bytes);
@@ -393,23 +376,44 @@ impl Seen {
         true
     }
 
-    /// Gives back what a flood took, and everything when nothing is remembered.
+    /// Takes the messages of the oldest segment of a log out of the index and out of their peers' shares.
+    fn unlist_segment(&mut self, kind: Kind) {
+        let Some((segment, bytes)) = self.logs.of(kind).front() else {
+            return;
+        };
+        let (logs, hasher) = (&self.logs, &self.hasher);
+        let mut offset = 0;
+        while let Some(view) = bytes.get(offset..).map(View).filter(|view| view.len() > 0) {
+            if !view.is_answer() {
+                let spot = Spot {
+                    segment,
+                    offset: u16::try_from(offset).unwrap_or(0),
+                };
+                let (hash, place) = (hash_of(hasher, view.identity()), Place::of(Note { kind, spot }));
+                self.index
+                    .remove(hash, place, |place| hash_of(hasher, logs.identity(*place)));
+            }
+            if kind == Kind::Strict && !view.is_answer() {
+                let peer = hash_of(hasher, view.peer());
+                self.shares
+                    .give_back(peer, is_proved(view), view.len() + answer_len(view));
+            }
+            offset += view.len();
+        }
+    }
+
+    /// Gives everything back when nothing is remembered.
     fn shrink(&mut self) {
         if self.logs.is_empty() {
             self.drop_spare();
-        }
-        let (len, capacity) = (self.index.len(), self.index.capacity());
-        if self.logs.is_empty() || len * 8 < capacity {
-            let (logs, hasher) = (&self.logs, &self.hasher);
-            self.index
-                .shrink_to(len * 2, |place| hash_of(hasher, logs.identity(*place)));
+            self.index.give_all_back();
         }
     }
 
     fn unlist(&mut self, hash: u64, place: Place) {
-        if let Ok(entry) = self.index.find_entry(hash, |other| *other == place) {
-            entry.remove();
-        }
+        let (logs, hasher) = (&self.logs, &self.hasher);
+        self.index
+            .remove(hash, place, |place| hash_of(hasher, logs.identity(*place)));
     }
 
     /// Forgets what is older than its lifetime, a segment of each log at most.

@@ -1,7 +1,7 @@
 //! Observers one by one: small, for there may be many, and linked into lists, so that none is searched for.
 
+use crate::index::Index;
 use core::hash::BuildHasher;
-use hashbrown::HashTable;
 
 use coracle_wire::MessageId;
 
@@ -166,7 +166,7 @@ impl Member {
 /// All members, and by whose token each is found.
 pub(crate) struct Members {
     table: Slab<Member>,
-    by_token: HashTable<Key>,
+    by_token: Index<Key>,
     hasher: foldhash::fast::FixedState,
     /// How many of them have not proved their address and have acknowledged nothing yet.
     unproved: usize,
@@ -176,7 +176,7 @@ impl Members {
     pub(crate) fn new(capacity: usize, seed: u64) -> Members {
         Members {
             table: Slab::new(capacity),
-            by_token: HashTable::new(),
+            by_token: Index::new(),
             hasher: foldhash::fast::FixedState::with_seed(seed),
             unproved: 0,
         }
@@ -219,7 +219,7 @@ impl Members {
             member.is_some_and(|member| member.peer == peer && member.token == *token)
         };
         let hash = self.hasher.hash_one((peer, token));
-        self.by_token.find(hash, named).copied()
+        self.by_token.find(hash, named)
     }
 
     /// Takes a member in, first among those of its peer. `None`: as many as there may be are here.
@@ -235,8 +235,7 @@ impl Members {
             next.of_peer.previous = Some(key);
         }
         let (table, hasher) = (&self.table, &self.hasher);
-        self.by_token
-            .insert_unique(hash, key, |key| rehash(table, hasher, *key));
+        self.by_token.insert(hash, key, |key| rehash(table, hasher, *key));
         Some(key)
     }
 
@@ -247,9 +246,8 @@ impl Members {
         };
         self.unproved -= usize::from(member.is_unproved());
         let hash = self.hasher.hash_one((member.peer, &member.token));
-        if let Ok(entry) = self.by_token.find_entry(hash, |other| *other == key) {
-            entry.remove();
-        }
+        let (table, hasher) = (&self.table, &self.hasher);
+        self.by_token.remove(hash, key, |key| rehash(table, hasher, *key));
         let Links { previous, next } = member.of_peer;
         match previous.and_then(|previous| self.table.get_mut(previous)) {
             Some(previous) => previous.of_peer.next = next,
@@ -257,11 +255,6 @@ impl Members {
         }
         if let Some(next) = next.and_then(|next| self.table.get_mut(next)) {
             next.of_peer.previous = previous;
-        }
-        if self.by_token.len() * 4 < self.by_token.capacity() {
-            let (table, hasher) = (&self.table, &self.hasher);
-            let len = self.by_token.len() * 2;
-            self.by_token.shrink_to(len, |key| rehash(table, hasher, *key));
         }
     }
 

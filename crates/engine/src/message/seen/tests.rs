@@ -153,7 +153,7 @@ fn the_budget_forgets_idempotent_requests_and_never_others() {
         seen.forget(at);
     }
     assert_eq!(
-        (seen.next_expiry(), seen.bytes(), seen.index.capacity()),
+        (seen.next_expiry(), seen.bytes(), seen.index.bytes()),
         (None, 0, 0)
     );
     assert!(seen.shares.is_empty());
