@@ -37,7 +37,13 @@ get the body as it is. What is not text is kept away from terminals, but --hex s
 
 A request that nobody acknowledges is given up after 62 to 93 s (MAX_TRANSMIT_WAIT,
 RFC 7252 §4.8.2), a non-confirmable one after 93 s without an answer. Once acknowledged, the
-answer may take 247 s (EXCHANGE_LIFETIME). --timeout bounds all of it.";
+answer may take 247 s (EXCHANGE_LIFETIME). --timeout bounds all of it.
+
+With -o FILE, what Ctrl-C or a lost connection leaves of a transfer is kept beside FILE, as
+.FILE.*.part, if the server tells states of the resource apart by ETags; -C goes on with it, if the
+resource is still the same, and asks for all of it if not. A body of more than 65,000 blocks, 64 MiB
+in the largest, goes on from another port, because message IDs may not be used again for 247 s
+(RFC 7252 §4.4); without an ETag it waits for them.";
 
 const PUT_EXAMPLES: &str = "\
 Examples:
@@ -50,7 +56,14 @@ Examples:
 A number that follows the URI is a payload, also below zero; -4 and -6 stand before the URI. What
 was created, changed or deleted is told on standard error, as `2.01 Created /store/3`, unless -q
 is given. A file's name tells the content format (.json, .cbor, .txt, .xml, .senml, .bin and the
-like) unless -f does.";
+like) unless -f does.
+
+What is interrupted cannot be resumed, other than a download: a server takes the blocks of a body
+one after another from the first on, and need not keep what has come (RFC 7959 §2.5). A body of more
+than 65,000 blocks, 64 MiB in the largest, takes up to 247 s for each further 64 MiB, because message
+IDs may not be used again for so long (RFC 7252 §4.4) and servers tell uploads apart by the port that
+they come from. It is told while it waits; a block goes each 15 s, so that servers keep what they
+have.";
 
 const POST_EXAMPLES: &str = "\
 Examples:

@@ -300,6 +300,11 @@ pub(crate) fn unanswered(uri: &str, why: &str) -> CliError {
     no_answer(format_args!("{uri}: {why}"))
 }
 
+/// A signal ended the command before it was done; `done` says how far it had come.
+pub(crate) fn interruption(uri: &str, done: &str) -> CliError {
+    CliError::new(format_args!("{uri}: interrupted, {done}")).with_exit(Exit::Interrupted)
+}
+
 /// Nobody answered a discovery.
 pub(crate) fn silence(uri: &str) -> CliError {
     no_answer(format_args!("{uri}: no answer")).with_hint("--wait says how long to listen")

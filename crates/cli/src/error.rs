@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     ClientError,
     /// 5: the answer was 5.xx.
     ServerError,
+    /// 130: a signal ended it before it was done, as shells tell of SIGINT.
+    Interrupted,
 }
 
 /// The exit statuses, for the help texts and the manual page.
@@ -29,7 +31,8 @@ Exit status:
   2  the command line makes no sense
   3  no answer: time-out, reset, or unreachable
   4  the answer was 4.xx
-  5  the answer was 5.xx";
+  5  the answer was 5.xx
+  130  ended by Ctrl-C or SIGTERM before there was an answer, or all of it";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
@@ -40,6 +43,7 @@ impl From<Exit> for ExitCode {
             Exit::NoAnswer => 3,
             Exit::ClientError => 4,
             Exit::ServerError => 5,
+            Exit::Interrupted => 130,
         })
     }
 }

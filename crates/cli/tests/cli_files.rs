@@ -11,10 +11,12 @@
 mod served;
 
 use std::fs;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use coracle::wire::{BlockOption, Message, MessageType, Method, OptionNumber, OptionsBuf, Status};
 use served::{LIMIT, Server, command};
 
 /// A folder that is served and may be written to, and one to keep files in.
@@ -134,7 +136,12 @@ fn an_interrupted_transfer_goes_on_where_it_was() {
     let child = site.begin(100_000);
     signal(&child, "INT");
     let broken = child.wait_with_output().unwrap();
-    assert_eq!(broken.status.code(), Some(3), "{}", said(&broken));
+    assert_eq!(broken.status.code(), Some(130), "{}", said(&broken));
+    assert!(
+        said(&broken).contains(" of 2000000 bytes received ("),
+        "{}",
+        said(&broken)
+    );
     assert!(said(&broken).contains("--continue"), "{}", said(&broken));
     assert!(!site.place().exists());
     let left = fs::metadata(site.part().unwrap()).unwrap().len();
@@ -204,7 +211,83 @@ fn there_is_nothing_to_continue_and_that_is_no_error() {
     assert_whole(&site, &image);
     let uri = site.server.uri("/image");
     for nowhere in [&["get", &uri, "-C"][..], &["get", &uri, "-C", "-o", "-"]] {
-        assert_eq!(command(nowhere).output().unwrap().status.code(), Some(2));
+        let told = command(nowhere).output().unwrap();
+        assert_eq!(told.status.code(), Some(2));
+        assert!(said(&told).contains("add -o FILE"), "{}", said(&told));
+    }
+}
+
+/// Answers the first 40 blocks of a transfer in either direction, and no more. That the next one is asked for shows that
+/// most of those before have come to where they belong.
+fn answer_some(socket: &UdpSocket) {
+    let mut buf = [0; 2048];
+    for num in 0..=40_u32 {
+        let (length, peer) = socket.recv_from(&mut buf).unwrap();
+        let request = Message::parse(&buf[..length]).unwrap();
+        let is_get = request.code == Method::GET.into();
+        let block = BlockOption::new(num, true, 0).unwrap();
+        let mut options = OptionsBuf::new();
+        let (status, payload) = match is_get {
+            true => (Status::CONTENT, &[b'x'; 16][..]),
+            false => (Status::CONTINUE, &[][..]),
+        };
+        let number = match is_get {
+            true => OptionNumber::BLOCK2,
+            false => OptionNumber::BLOCK1,
+        };
+        options.insert(number, &block.encode()).unwrap();
+        let answer = Message {
+            message_type: MessageType::Acknowledgement,
+            code: status.into(),
+            message_id: request.message_id,
+            token: request.token,
+            options: options.as_options(),
+            payload,
+        };
+        let mut datagram = [0; 256];
+        let length = answer.encode(&mut datagram).unwrap();
+        if num < 40 {
+            socket.send_to(&datagram[..length], peer).unwrap();
+        }
+    }
+}
+
+/// One line says how far it had come and what can be done.
+#[test]
+fn what_is_interrupted_says_how_far_it_had_come() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    let uri = format!("coap://{}/image", socket.local_addr().unwrap());
+    let kept = tempfile::tempdir().unwrap();
+    let file = kept.path().join("image");
+    fs::write(&file, content(100_000, 1)).unwrap();
+    let data = format!("@{}", file.to_str().unwrap());
+    let cases = [
+        (vec!["get", &uri], " bytes received (with -o FILE"),
+        (
+            vec!["put", &uri, "-d", &data],
+            " of 100000 bytes sent (uploads cannot be resumed",
+        ),
+    ];
+    for (line, expected) in cases {
+        let mut transfer = command(&[&line[..], &["--block-size", "16"]].concat());
+        transfer.stdin(Stdio::null()).stdout(Stdio::piped());
+        let child = transfer.stderr(Stdio::piped()).spawn().unwrap();
+        answer_some(&socket);
+        signal(&child, "INT");
+        let output = child.wait_with_output().unwrap();
+        let told = said(&output);
+        assert_eq!(output.status.code(), Some(130), "{told}");
+        assert!(
+            told.starts_with(&format!("coracle: {uri}: interrupted, ")),
+            "{told}"
+        );
+        assert!(told.contains(expected) && told.lines().count() == 1, "{told}");
+        assert!(output.stdout.is_empty());
+        // What was sent again meanwhile is not part of the next transfer.
+        socket.set_nonblocking(true).unwrap();
+        while socket.recv_from(&mut [0; 2048]).is_ok() {}
+        socket.set_nonblocking(false).unwrap();
     }
 }
 

@@ -125,8 +125,8 @@ impl Search<'_> {
         };
         let request = self.request(uri)?;
         let patience = client::up_to(self.args.wait.unwrap_or(WAIT_FOR_SERVER));
-        let transfer = Transfer::new();
-        let response = transfer.wait(request.send(), &patience, self.console).await;
+        let transfer = Transfer::new(0, self.console);
+        let response = transfer.wait(request.send(), &patience).await;
         let response = response.map_err(failure)?;
         let exit = client::exit(response.status());
         if exit == Exit::Success {

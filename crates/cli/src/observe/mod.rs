@@ -89,9 +89,9 @@ pub(crate) async fn run(args: &ObserveArgs, console: &Console) -> Result<Exit, C
     let failure = |error| client::failure(&args.uri, error);
     tell_request(&args.uri, &request.preview().map_err(failure)?, console);
     let ends_at = args.duration.map(|duration| Instant::now() + duration);
-    let transfer = Transfer::new();
+    let transfer = Transfer::new(0, console);
     let patience = args.patience();
-    let begun = transfer.wait(request.observe(), &patience, console);
+    let begun = transfer.wait(request.observe(), &patience);
     let mut observation = tokio::select! {
         begun = begun => begun.map_err(failure)?,
         () = client::interrupted() => return Err(client::unanswered(&args.uri, "interrupted before an answer")),

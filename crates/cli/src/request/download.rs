@@ -3,17 +3,17 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
-use std::pin::pin;
 
 use coracle::{Error, ExchangeError};
 
-use crate::client::{self, RequestBuilder, SentRequest, StreamedResponse};
+use crate::client::{self, RequestBuilder, Response, SentRequest, StreamedResponse};
 use crate::console::Console;
 use crate::error::{CliError, Exit};
 use crate::request::answer::{AnswerArgs, outcome};
 use crate::request::partial::{Partial, Place};
 use crate::request::tell_head;
 use crate::request::transfer::Transfer;
+use crate::serve::Signals;
 use crate::wire::Status;
 
 /// How often a download begins again because the resource changed under it.
@@ -43,7 +43,12 @@ enum End {
 
 impl Download<'_> {
     /// Brings the answer to the file.
-    pub(crate) async fn to(&self, path: &Path, answer: &AnswerArgs) -> Result<Exit, CliError> {
+    pub(crate) async fn to(
+        &self,
+        path: &Path,
+        answer: &AnswerArgs,
+        signals: &mut Signals,
+    ) -> Result<Exit, CliError> {
         let failure = |error| client::failure(self.uri, error);
         let sent = (self.request)()?.preview().map_err(failure)?;
         let place = Place::new(path, what(self.uri, &sent));
@@ -52,7 +57,7 @@ impl Download<'_> {
             false => None,
         };
         for _ in 0..=MAX_RESTARTS {
-            match self.transfer(&place, left.take(), answer).await? {
+            match self.transfer(&place, left.take(), answer, signals).await? {
                 End::Over(exit) => return Ok(exit),
                 End::Changed => self.console.note("the resource has changed: from its beginning"),
             }
@@ -65,15 +70,22 @@ impl Download<'_> {
         place: &Place,
         left: Option<Partial>,
         answer: &AnswerArgs,
+        signals: &mut Signals,
     ) -> Result<End, CliError> {
         let failure = |error| client::failure(self.uri, error);
         let offset = left.as_ref().map_or(0, Partial::resumes_at);
-        let transfer = Transfer::new();
-        let request = (self.request)()?
-            .resume_at(offset)
-            .progress(transfer.reporter_from(offset, self.console));
-        let waits = transfer.wait(request.stream(), self.patience, self.console);
-        let response = waits.await.map_err(failure)?;
+        let transfer = Transfer::new(offset, self.console);
+        let request = (self.request)()?.resume_at(offset).progress(transfer.reporter());
+        let response = tokio::select! {
+            response = transfer.wait(request.stream(), self.patience) => response.map_err(failure)?,
+            () = signals.next() => {
+                let error = client::interruption(self.uri, &transfer.done());
+                return Err(match left.and_then(Partial::keep) {
+                    Some(length) => error.with_hint(kept(length)),
+                    None => error,
+                });
+            }
+        };
         tell_head(&response, self.console);
         let found = response.status().is_success();
         if !found && (offset == 0 || says_later(response.status())) {
@@ -91,7 +103,7 @@ impl Download<'_> {
             Some(_) if !found || response.offset() > 0 => return Ok(End::Changed),
             _ => place.begin(response.etag())?,
         };
-        self.write(response, file, transfer).await
+        self.write(response, file, transfer, signals).await
     }
 
     /// Writes what comes.
@@ -100,12 +112,12 @@ impl Download<'_> {
         mut response: StreamedResponse,
         mut file: Partial,
         transfer: Transfer,
+        signals: &mut Signals,
     ) -> Result<End, CliError> {
-        let mut interrupted = pin!(client::interrupted());
         let broken = loop {
             let chunk = tokio::select! {
                 chunk = response.chunk() => chunk,
-                () = &mut interrupted => break client::unanswered(self.uri, "interrupted"),
+                () = signals.next() => break client::interruption(self.uri, &transfer.done()),
             };
             match chunk {
                 Ok(Some(chunk)) => {
@@ -134,9 +146,7 @@ impl Download<'_> {
             }
         };
         Err(match file.keep() {
-            Some(length) if self.repeats => broken.with_hint(format_args!(
-                "{length} bytes are kept: --continue goes on with them"
-            )),
+            Some(length) if self.repeats => broken.with_hint(kept(length)),
             _ => broken,
         })
     }
@@ -149,6 +159,37 @@ impl Download<'_> {
         }
         self.console.detail(&format!("{length} bytes written"));
         client::exit(status)
+    }
+}
+
+fn kept(length: u64) -> String {
+    format!("{length} bytes are kept: -C, or --continue, goes on with them")
+}
+
+/// The whole answer to a GET, from its beginning again if the resource changes under it.
+pub(crate) async fn whole(
+    uri: &str,
+    request: &dyn Fn() -> Result<RequestBuilder, CliError>,
+    transfer: &Transfer,
+) -> Result<Response, CliError> {
+    let mut restarts = 0;
+    loop {
+        let request = request()?.progress(transfer.reporter());
+        let answer = async { request.stream().await?.collect().await };
+        let error = match answer.await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let again = match error {
+            Error::Exchange(ExchangeError::BodyChanged) => true,
+            // It has become shorter, or is gone: asked for from the beginning, the answer is clear.
+            Error::Exchange(ExchangeError::BodyEnded { status }) => !says_later(status),
+            _ => false,
+        };
+        if !again || restarts == MAX_RESTARTS {
+            return Err(client::failure(uri, error));
+        }
+        restarts += 1;
     }
 }
 

@@ -19,6 +19,7 @@ use crate::request::answer::AnswerArgs;
 use crate::request::download::Download;
 use crate::request::payload::PayloadArgs;
 use crate::request::transfer::Transfer;
+use crate::serve::Signals;
 use crate::show::message;
 use crate::wire::{ContentFormat, Method, OptionNumber};
 
@@ -56,7 +57,7 @@ pub(crate) struct GetArgs {
     request: RequestArgs,
 
     /// With -o, go on with what an interrupted transfer has left, if the resource is still the same
-    #[arg(short = 'C', long = "continue", requires = "output", help_heading = "Output")]
+    #[arg(short = 'C', long = "continue", help_heading = "Output")]
     resumes: bool,
 }
 
@@ -64,9 +65,10 @@ pub(crate) struct GetArgs {
 pub(crate) async fn get(args: &GetArgs, console: &Console) -> Result<Exit, CliError> {
     let (resumes, args) = (args.resumes, &args.request);
     if resumes && args.answer.file().is_none() {
-        return Err(CliError::usage(
-            "--continue needs a file to go on with, -o FILE, and no --json",
-        ));
+        let needed = CliError::usage("-C, or --continue, goes on with a file, and none is named");
+        return Err(
+            needed.with_hint("add -o FILE, the same as of the interrupted transfer, and leave out --json")
+        );
     }
     send(args, (Method::GET, resumes), &|request| Ok(request), console).await
 }
@@ -126,6 +128,7 @@ async fn send(
     args.options.warn(console);
     tell_request(&args.uri, &request()?.preview().map_err(failure)?, console);
     let patience = args.transmission.patience();
+    let mut signals = Signals::new().map_err(|error| CliError::io("cannot take signals", &error))?;
     if let Some(path) = args.answer.file() {
         let download = Download {
             uri: &args.uri,
@@ -135,20 +138,44 @@ async fn send(
             patience: &patience,
             console,
         };
-        return download.to(path, &args.answer).await;
+        return download.to(path, &args.answer, &mut signals).await;
     }
-    let transfer = Transfer::new();
+    let transfer = Transfer::new(0, console);
     let started = Instant::now();
-    let answer = request()?.progress(transfer.reporter(console)).send();
-    let response = transfer.wait(answer, &patience, console).await;
+    let answer = async {
+        match method {
+            Method::GET => download::whole(&args.uri, &request, &transfer).await,
+            _ => request()?
+                .progress(transfer.reporter())
+                .send()
+                .await
+                .map_err(failure),
+        }
+    };
+    let answer = tokio::select! {
+        answer = transfer.wait(answer, &patience) => answer,
+        () = signals.next() => Err(interruption(method, &args.uri, &transfer)),
+    };
     drop(transfer);
-    let response = response.map_err(failure)?;
+    let response = answer?;
     tell_response(
         &response,
         &format!(" in {:.1} ms", started.elapsed().as_secs_f64() * 1e3),
         console,
     );
     args.answer.deliver(&args.uri, &response, console)
+}
+
+/// What is told of a request that a signal ended, and what can be done about it.
+fn interruption(method: Method, uri: &str, transfer: &Transfer) -> CliError {
+    let error = client::interruption(uri, &transfer.done());
+    match transfer.is_under_way() {
+        false => error,
+        true if method == Method::GET => {
+            error.with_hint("with -o FILE, an interrupted transfer can go on with -C, or --continue")
+        }
+        true => error.with_hint("uploads cannot be resumed: send it again as a whole"),
+    }
 }
 
 /// Tells what is sent, if the user wants to know.
