@@ -459,7 +459,7 @@ impl Endpoint {
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Deadline> {
         let candidates = [
-            (!self.observers.is_quiet()).then_some(Deadline {
+            (!self.observers.is_quiet() || self.observers.is_untimed()).then_some(Deadline {
                 at: Instant::ZERO,
                 reason: Reason::Notification,
             }),

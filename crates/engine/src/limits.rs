@@ -88,6 +88,9 @@ pub(crate) const SHOWN_FOR: Duration = Duration::from_secs(1);
 /// number of observers, and is there however much others have taken.
 pub(crate) const OBSERVED_FREE: usize = 128;
 
+/// How long the application may take to show a state before it is asked for it again.
+pub(crate) const REFRESH_WITHIN: Duration = Duration::from_secs(300);
+
 /// How many observers of one state are told in a row before those of another are.
 pub(crate) const MEMBERS_IN_A_ROW: u32 = 64;
 

@@ -26,7 +26,8 @@ pub enum Reason {
     Request,
     /// An observation of ours is older than its Max-Age (RFC 7641 §3.3.1).
     Staleness,
-    /// An observer of ours may be notified (RFC 7641 §4.5.1), or is told the last state once more (§4.5).
+    /// An observer of ours may be notified (RFC 7641 §4.5.1), or is told the last state once more (§4.5), or the
+    /// application has not shown a state for long.
     Notification,
     /// A body that came or went in part is forgotten (RFC 7959 §2.5).
     Blockwise,
@@ -52,6 +53,7 @@ pub(crate) enum TimerKey {
     Stale(Key),
     Notify(Key),
     Group(Key),
+    Refresh(Key),
     Assembly(Key),
     Body(Key),
 }
@@ -64,7 +66,7 @@ impl TimerKey {
             TimerKey::Peer(_) => Reason::Pacing,
             TimerKey::Request(_) => Reason::Request,
             TimerKey::Stale(_) => Reason::Staleness,
-            TimerKey::Notify(_) | TimerKey::Group(_) => Reason::Notification,
+            TimerKey::Notify(_) | TimerKey::Group(_) | TimerKey::Refresh(_) => Reason::Notification,
             TimerKey::Assembly(_) | TimerKey::Body(_) => Reason::Blockwise,
         }
     }

@@ -369,14 +369,15 @@ pub enum Event {
     /// An observed state changed: run the stored request again and give the outcome to
     /// [`Endpoint::respond`](crate::Endpoint::respond). It is asked for once for all observers whose requests have the
     /// same cache key (RFC 7252 §5.6), by the request of one of them; with an outcome that is an error or
-    /// [personal](ResponseRef::personal), once for each.
+    /// [personal](ResponseRef::personal), once for each. What is not answered within five minutes is
+    /// [ended](Event::Ended) and asked for again.
     Refresh {
         /// The exchange of the registration, of one of the observers.
         id: ExchangeId,
         /// Its registration.
         request: OwnedRequest,
     },
-    /// Nobody waits any more for the answer to a request of a peer, or its observation ended.
+    /// Nobody waits any more for the answer to a request of a peer or to [`Event::Refresh`], or its observation ended.
     Ended {
         /// The exchange.
         id: ExchangeId,

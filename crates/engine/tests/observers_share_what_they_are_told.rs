@@ -457,3 +457,70 @@ fn states_that_find_no_room_are_told_all_the_same() {
     subject.pass(Duration::from_secs(5));
     assert_eq!(changed(&mut subject).len(), 3, "the next change is shared again");
 }
+
+/// Whose state the application is asked for once more after it has not shown it for long, and what it is told before.
+fn asked_again(subject: &mut Subject, ended: ExchangeId) -> Vec<(ExchangeId, u16)> {
+    assert!(subject.pass(Duration::from_secs(299)).is_empty());
+    assert!(asked(subject).is_empty(), "it may still come");
+    subject.pass(Duration::from_secs(2));
+    let first = subject.endpoint.poll_event();
+    assert!(
+        matches!(first, Some(Event::Ended { id }) if id == ended),
+        "{first:?}"
+    );
+    asked(subject)
+}
+
+/// A handler that never ends does not keep the observers from what comes later, and is not left to pile up.
+#[test]
+fn a_state_that_is_never_shown_is_asked_for_again() {
+    let mut subject = observed(1..=3, NonConfirmable);
+    let stuck = changed(&mut subject)[0];
+    assert_eq!(stuck.1, 1);
+    assert!(changed(&mut subject).is_empty(), "one is asked for at a time");
+    let again = asked_again(&mut subject, stuck.0);
+    assert_eq!((again.len(), again[0].1), (1, 2), "by another's request");
+    assert!(
+        subject
+            .endpoint
+            .respond(subject.now, stuck.0, showing(b"late"))
+            .is_err()
+    );
+    // What takes long, but not for ever, is told to all.
+    assert!(subject.pass(Duration::from_secs(200)).is_empty());
+    show(&mut subject, again[0].0, showing(b"1"));
+    let mut told = ports(&subject.sent());
+    told.sort_unstable();
+    assert_eq!(told, [1, 2, 3]);
+    subject.pass(Duration::from_secs(20));
+    assert!(subject.events().is_empty());
+}
+
+#[test]
+fn one_whose_own_state_is_never_shown_is_asked_for_again() {
+    let mut subject = observed(1..=3, NonConfirmable);
+    let first = changed(&mut subject)[0].0;
+    show(&mut subject, first, showing(b"of 1").with_personal(true));
+    let alone = asked(&mut subject);
+    show(&mut subject, alone[1].0, showing(b"of 3").with_personal(true));
+    assert_eq!(ports(&subject.sent()), [1, 3]);
+    // The others are told that nothing changed meanwhile.
+    let stuck = alone[0].0;
+    let mut again = Vec::new();
+    for _ in 0..310 {
+        subject.pass(Duration::from_secs(1));
+        for (id, port) in asked(&mut subject) {
+            if port == 2 {
+                again.push((id, port));
+            } else {
+                show(&mut subject, id, showing(b"again").with_personal(true));
+                for heard in subject.sent() {
+                    answer(&mut subject, Acknowledgement, &heard);
+                }
+            }
+        }
+    }
+    assert_eq!(again, [(stuck, 2)]);
+    show(&mut subject, stuck, showing(b"of 2").with_personal(true));
+    assert_eq!(ports(&subject.sent()), [2]);
+}

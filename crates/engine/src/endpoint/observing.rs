@@ -164,7 +164,8 @@ impl Endpoint {
         registration: Key,
         response: &ResponseRef<'_>,
     ) -> Result<(), RespondError> {
-        let asking = self.observers.asked(registration).ok_or(RespondError::Unknown)?;
+        let asked = self.observers.asked(&mut self.context, registration);
+        let asking = asked.ok_or(RespondError::Unknown)?;
         let member = asking.member;
         let group = self.observers.group_of(member).ok_or(RespondError::Unknown)?;
         // RFC 7641 §4.2: a state that cannot be shown as it was before ends the observation.

@@ -22,6 +22,7 @@ impl Endpoint {
         self.messages.sweep(&self.context, now);
         self.server
             .acknowledge_due(&mut self.context, &mut self.messages, now);
+        self.observers.time_refreshes(&mut self.context, now);
         for _ in 0..limits::TIMERS_PER_CALL {
             let Some(timer) = self.context.timers.pop_due(now) else {
                 return;
@@ -36,6 +37,7 @@ impl Endpoint {
                 }
                 TimerKey::Stale(key) => self.client.stale(&mut self.context, &mut self.messages, now, key),
                 TimerKey::Notify(key) => self.observers.released(&mut self.context, key),
+                TimerKey::Refresh(key) => self.observers.refresh_over(&mut self.context, key),
                 TimerKey::Group(key) => self.observers.group_due(&mut self.context, now, key),
                 TimerKey::Assembly(key) => self.assembly_over(now, key),
                 TimerKey::Body(key) => self.bodies.remove(&mut self.context, key),

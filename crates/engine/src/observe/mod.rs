@@ -4,5 +4,6 @@ pub(crate) mod budget;
 pub(crate) mod client;
 pub(crate) mod groups;
 pub(crate) mod members;
+mod refreshing;
 mod sending;
 pub(crate) mod server;

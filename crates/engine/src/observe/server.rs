@@ -39,21 +39,12 @@ use crate::message::Attempt;
 use crate::observe::budget::Budget;
 use crate::observe::groups::{Group, Kept, Line, Shown};
 use crate::observe::members::{Member, Members, Place};
-use crate::path::Peer;
+use crate::observe::refreshing::Asking;
 use crate::slab::{Key, Slab};
 use crate::tables::{GiveBack, give_back};
 use crate::time::Instant;
 use crate::timers::TimerKey;
-use crate::values::{Event, ExchangeId, ResponseRef, Topic};
-
-/// A member by whose request the application was asked.
-#[derive(Clone, Copy)]
-pub(crate) struct Asking {
-    pub(crate) member: Key,
-    pub(crate) number: u64,
-    /// For all of its group.
-    pub(crate) shared: bool,
-}
+use crate::values::{Event, ResponseRef, Topic};
 
 /// A registration that the application accepted.
 pub(crate) struct Registration<'r> {
@@ -84,12 +75,14 @@ pub(crate) struct Observers {
     hasher: foldhash::fast::FixedState,
     by_topic: BTreeSet<(Topic, Key)>,
     /// Groups in line for their refresh, and those in line for sending.
-    refresh: VecDeque<Key>,
+    pub(super) refresh: VecDeque<Key>,
     pub(super) sending: VecDeque<Key>,
     /// Members that the first group in line may be told in a row.
     pub(super) in_a_row: u32,
     /// What the application was asked for, by the registration that names it.
-    asking: HashMap<Key, Asking, foldhash::fast::FixedState>,
+    pub(super) asking: HashMap<Key, Asking, foldhash::fast::FixedState>,
+    /// Those of them, by member, who have no timer yet.
+    pub(super) untimed: Vec<Key>,
     /// The retransmissions that the next notifications take up, by member (RFC 7641 §4.5.2).
     pub(super) resumed: HashMap<Key, Attempt, foldhash::fast::FixedState>,
 }
@@ -108,6 +101,7 @@ impl Observers {
             sending: VecDeque::new(),
             in_a_row: MEMBERS_IN_A_ROW,
             asking: HashMap::with_hasher(hasher.clone()),
+            untimed: Vec::new(),
             resumed: HashMap::with_hasher(hasher.clone()),
             hasher,
         }
@@ -218,6 +212,7 @@ impl Observers {
         };
         let (group_key, registration) = (member.group, member.registration);
         context.timers.disarm(TimerKey::Notify(key));
+        context.timers.disarm(TimerKey::Refresh(key));
         self.resumed.remove(&key);
         let asked = self.asking.remove(&registration);
         if let Some(group) = self.groups.get_mut(group_key) {
@@ -284,7 +279,7 @@ impl Observers {
     }
 
     /// Where there is somebody to be told, sees to it that the state is asked for or sent.
-    fn stand_in_line(&mut self, key: Key) {
+    pub(super) fn stand_in_line(&mut self, key: Key) {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
@@ -308,58 +303,6 @@ impl Observers {
                 _ => self.refresh.push_back(key),
             }
         }
-    }
-
-    /// What the application is asked for next.
-    pub(crate) fn next_refresh(&mut self, peer: impl Fn(Key) -> Option<Peer>) -> Option<Event> {
-        while let Some(key) = self.refresh.pop_front() {
-            let group = self.groups.get_mut(key);
-            let Some(group) = group.filter(|group| group.line == Line::Refresh) else {
-                continue;
-            };
-            group.line = Line::No;
-            let Some(first) = group.places.due.first else {
-                group.alone = group.personal;
-                continue;
-            };
-            let Some(member) = self.members.get(first) else {
-                continue;
-            };
-            let (registration, known) = (member.registration, member.number);
-            let Some(peer) = peer(member.peer) else { continue };
-            let shared = !group.alone;
-            let number = if shared {
-                group.asking = Some(first);
-                group.numbers.of_state()
-            } else {
-                self.members.move_to(&mut group.places, Place::Away, first);
-                group.numbers.of_state_for(known)
-            };
-            let request = group.request_of(peer);
-            let asking = Asking {
-                member: first,
-                number,
-                shared,
-            };
-            self.asking.insert(registration, asking);
-            self.stand_in_line(key);
-            return Some(Event::Refresh {
-                id: ExchangeId::server(registration),
-                request,
-            });
-        }
-        None
-    }
-
-    /// What the application was asked for by this name.
-    pub(crate) fn asked(&mut self, registration: Key) -> Option<Asking> {
-        let asking = self.asking.remove(&registration)?;
-        if asking.shared
-            && let Some(group) = self.group_of(asking.member)
-        {
-            group.asking = None;
-        }
-        Some(asking)
     }
 
     /// A state is there for all members that are due.
