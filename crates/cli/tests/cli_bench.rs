@@ -86,7 +86,13 @@ fn our_server_answers_all_and_the_table_says_so() {
     let (out, err) = (text(&ended.stdout), text(&ended.stderr));
     assert_eq!(ended.status.code(), Some(0), "{out}{err}");
     assert!(err.contains("CON GET, 20 peers, closed loop"), "{err}");
-    for part in ["answered", "2.05 Content 5", "99.9 %", "no answer was wrong"] {
+    for part in [
+        "answered",
+        "500 of 500",
+        "2.05 Content 500",
+        "99.9 %",
+        "no answer was wrong",
+    ] {
         assert!(out.contains(part), "{part}: {out}");
     }
 }
@@ -113,7 +119,8 @@ fn json_and_the_picture_hold_the_same_run() {
     assert_eq!(ended.status.code(), Some(0), "{report}");
     assert_eq!(report["wanted_rate"], 200.0);
     let answered = report["answered"].as_u64().unwrap();
-    assert_eq!(report["sent"].as_u64(), Some(answered));
+    let left = report["outstanding_at_end"].as_u64().unwrap();
+    assert_eq!(report["sent"].as_u64(), Some(answered + left));
     assert!(answered <= 400, "{report}");
     assert_eq!(report["codes"]["2.05 Content"].as_u64(), Some(answered));
     assert_eq!(report["per_second"].as_array().unwrap().len(), 2);
@@ -181,7 +188,7 @@ fn bodies_go_up_and_down_whole() {
     ]);
     let report = json(&down);
     assert_eq!(down.status.code(), Some(0), "{report}");
-    assert!(report["answered"].as_u64() >= Some(6), "{report}");
+    assert_eq!(report["answered"].as_u64(), Some(6), "{report}");
     let wrong = bench(&[
         &uri,
         "--transfer",
@@ -192,7 +199,7 @@ fn bodies_go_up_and_down_whole() {
         "--expect",
         "another",
     ]);
-    assert_ne!(wrong.status.code(), Some(0));
+    assert_eq!(wrong.status.code(), Some(1));
 }
 
 #[test]
@@ -262,4 +269,160 @@ fn wrong_answers_are_told_and_fail() {
     let out = text(&malformed.stdout);
     assert_eq!(malformed.status.code(), Some(1), "{out}");
     assert!(out.contains("malformed"), "{out}");
+}
+
+/// The table, JSON and the exit status tell of errors by their codes.
+#[test]
+fn errors_are_named_and_fail_even_if_they_are_few() {
+    let server = Server::start();
+    let missing = bench(&[&server.uri("nothing/here"), "-n", "50"]);
+    let out = text(&missing.stdout);
+    assert_eq!(missing.status.code(), Some(4), "{out}");
+    assert!(out.contains("all 50 answers were 4.04 Not Found"), "{out}");
+    assert!(!out.contains("no answer was wrong"), "{out}");
+
+    // The first is 5.03, the others are 2.05.
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let uri = socket.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut buf = [0; 2048];
+        let mut code = 0xa3;
+        while let Ok((_, from)) = socket.recv_from(&mut buf) {
+            let answer = [&[0x68, code, buf[2], buf[3]], &buf[4..12]].concat();
+            socket.send_to(&answer, from).unwrap();
+            code = 0x45;
+        }
+    });
+    let some = bench(&[&uri, "-n", "50"]);
+    let out = text(&some.stdout);
+    assert_eq!(some.status.code(), Some(5), "{out}");
+    assert!(
+        out.contains("1 of 50 answers were errors: 5.03 Service Unavailable 1"),
+        "{out}"
+    );
+    assert!(!out.contains("no answer was wrong"), "{out}");
+}
+
+/// All numbers of the measured time are of the same answers.
+#[test]
+fn codes_latencies_and_seconds_are_of_one_time() {
+    let server = Server::start();
+    let report = json(&bench(&[
+        &server.uri("hello"),
+        "--duration",
+        "2.4",
+        "--warmup",
+        "0.3",
+        "--json",
+    ]));
+    let of = |value: &Value| value.as_u64().unwrap();
+    let answered = of(&report["answered"]);
+    assert_eq!(of(&report["codes"]["2.05 Content"]), answered);
+    assert_eq!(of(&report["sent"]), answered + of(&report["outstanding_at_end"]));
+    assert_eq!(
+        of(&report["outstanding_at_end"]),
+        of(&report["after"]["answered"])
+    );
+    assert!(of(&report["before"]["answered"]) > 0);
+    let seconds = report["per_second"].as_array().unwrap();
+    assert_eq!(seconds.len(), 2);
+    assert!(seconds.iter().map(|second| of(&second["answered"])).sum::<u64>() <= answered);
+    let most = report["latency_us"]["max"].as_f64().unwrap();
+    for second in seconds {
+        assert!(second["max_us"].as_f64().unwrap() <= most, "{report}");
+    }
+}
+
+#[test]
+fn a_body_that_changes_is_told_and_wrong_only_where_it_may_not_change() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let uri = socket.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut buf = [0; 2048];
+        for number in 0_u64.. {
+            let (_, from) = socket.recv_from(&mut buf).unwrap();
+            let body = format!("{number:09}");
+            let answer = [
+                &[0x68, 0x45, buf[2], buf[3]],
+                &buf[4..12],
+                b"\xff",
+                body.as_bytes(),
+            ]
+            .concat();
+            socket.send_to(&answer, from).unwrap();
+        }
+    });
+    let ended = bench(&[&uri, "-n", "20"]);
+    let out = text(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(0), "{out}");
+    for part in [
+        "no answer was wrong",
+        "19 of 20 payloads differ from the first",
+        "--any-payload",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let silent = text(&bench(&[&uri, "-n", "20", "--any-payload"]).stdout);
+    assert!(!silent.contains("differ"), "{silent}");
+    let strict = bench(&[&uri, "-n", "20", "--same-payload"]);
+    assert_eq!(strict.status.code(), Some(1), "{}", text(&strict.stdout));
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_is_told_before_the_run() {
+    // Nobody is there, which would be told if it were asked.
+    for file in ["/nonexistent/a.svg", "/"] {
+        let ended = bench(&["127.0.0.1:1", "--svg", file]);
+        let err = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{err}");
+        assert!(err.contains(&format!("cannot write {file}")), "{err}");
+        assert!(!err.contains("closed loop"), "{err}");
+    }
+}
+
+#[test]
+fn a_change_that_is_refused_ends_the_run_at_once() {
+    let server = Server::start();
+    let ended = bench(&[&server.uri("hello"), "--observe", "--change", "1"]);
+    let err = text(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{err}");
+    assert!(
+        err.contains("the PUT that changes the resource was answered 4.05"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_signal_ends_the_run_with_what_came_so_far() {
+    let server = Server::start();
+    let mut child = Command::new(PROGRAM)
+        .args([
+            "bench",
+            &server.uri("hello"),
+            "--warmup",
+            "0",
+            "-v",
+            "--duration",
+            "60",
+        ])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first second was told: it is under way.
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let told = lines.find(|line| line.as_ref().unwrap().contains("answers/s"));
+    assert!(told.is_some());
+    let signalled = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(signalled.success());
+    let ended = child.wait_with_output().unwrap();
+    let out = text(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(130), "{out}");
+    assert!(
+        out.contains("interrupted") && out.contains("2.05 Content"),
+        "{out}"
+    );
 }

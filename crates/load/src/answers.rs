@@ -9,6 +9,7 @@ use coracle_wire::{BlockOption, CodeKind, Message, MessageType, OptionNumber, St
 use crate::exchanges::Exchanges;
 use crate::limits::{MAX_CHALLENGES, REMEMBERED_REQUESTS};
 use crate::observe::Phase;
+use crate::payloads::{Verdict, difference};
 use crate::slot::{Slot, State, read_token};
 use crate::sources::Source;
 use crate::tally::Wrong;
@@ -63,7 +64,7 @@ impl Exchanges {
             }
             (MessageType::Reset, Some(index)) => {
                 self.tally.resets += 1;
-                self.sample.failed += 1;
+                self.sample.lost += 1;
                 self.free_slot(index);
             }
             // RFC 7252 §4.3: a ping.
@@ -112,7 +113,6 @@ impl Exchanges {
             self.send_empty(source, MessageType::Acknowledgement, message.message_id);
         }
         self.tally.separate += u64::from(message.message_type == MessageType::Confirmable);
-        *self.tally.codes.entry(status).or_default() += 1;
         self.answered(now, index, message, status)
     }
 
@@ -197,23 +197,27 @@ impl Exchanges {
             }
         }
         let next = self.judge(now, index, message, status);
+        match next {
+            Next::Smaller => self.tally.smaller += 1,
+            _ => *self.tally.codes.entry(status).or_default() += 1,
+        }
         let Some(slot) = self.slots.get_mut(index as usize) else {
             return Ok(());
         };
         let intended = slot.intended;
         slot.gave_up_before = false;
         match next {
-            Next::Again => return self.ask(now, index),
+            Next::Again | Next::Smaller => return self.ask(now, index),
             Next::Listening => self.listen(index),
             _ => self.free_slot(index),
         }
         match next {
             Next::Wrong(wrong, told) => {
                 self.tally.is_wrong(wrong, || told);
-                self.sample.failed += 1;
+                self.sample.wrong += 1;
             }
-            Next::Failed => self.sample.failed += 1,
-            Next::Right | Next::Listening | Next::Again => {
+            Next::Failed => *self.sample.errors.entry(status).or_default() += 1,
+            Next::Right | Next::Listening | Next::Again | Next::Smaller => {
                 let latency = now.saturating_duration_since(intended);
                 self.tally.answered += 1;
                 self.tally.record(latency);
@@ -229,19 +233,24 @@ impl Exchanges {
         if !status.is_success() {
             let too_large = status == Status::REQUEST_ENTITY_TOO_LARGE;
             let smaller = too_large && transfer.is_some_and(|transfer| transfer.shrinks(message));
-            return if smaller { Next::Again } else { Next::Failed };
+            return if smaller { Next::Smaller } else { Next::Failed };
         }
         if let Some(transfer) = transfer {
             let before = self.tally.body_bytes;
-            let next = transfer.answered(message, status, &self.plan, &mut self.tally);
+            let next = transfer.answered(message, status, &self.plan, &mut self.payloads, &mut self.tally);
             self.sample.body_bytes += self.tally.body_bytes - before;
             return next;
         }
         if let Some(observers) = &mut self.observers {
             return observers.answered(now, index, message);
         }
-        if let Some(right) = self.plan.expect.contradicts(message.payload) {
-            return Next::Wrong(Wrong::Payload, difference(message.payload, right));
+        match self.payloads.judge(&self.plan.expect, message, message.payload) {
+            Verdict::Right => {}
+            Verdict::Changed(first) => self.tally.has_changed(|| difference(message.payload, first)),
+            Verdict::Wrong(right) => {
+                let told = difference(message.payload, right);
+                return Next::Wrong(Wrong::Payload, self.plan.expect.explained(told));
+            }
         }
         let block = message.options.block2().and_then(Result::ok);
         self.tally.partial += u64::from(block.is_some_and(BlockOption::more));
@@ -267,7 +276,10 @@ impl Exchanges {
             .filter(|_| status.is_success());
         let Some(told) = told else {
             observers.fanout.ended += 1;
-            self.sample.failed += 1;
+            match status.is_success() {
+                true => self.sample.wrong += 1,
+                false => *self.sample.errors.entry(status).or_default() += 1,
+            }
             self.free_slot(index);
             return;
         };
@@ -295,6 +307,8 @@ pub(crate) enum Next {
     Failed,
     /// Another message follows.
     Again,
+    /// The whole follows anew, in smaller blocks.
+    Smaller,
     /// Notifications follow.
     Listening,
 }
@@ -304,22 +318,4 @@ pub(crate) enum Next {
 fn is_cut(message: &Message<'_>, asked: u8) -> bool {
     let block = message.options.block2().and_then(Result::ok);
     block.is_some_and(|block| block.num() == 0 && block.more() && block.szx() < asked)
-}
-
-/// How two payloads differ, for people.
-fn difference(got: &[u8], right: &[u8]) -> String {
-    let place = got.iter().zip(right).position(|(a, b)| a != b);
-    let place = place.unwrap_or_else(|| got.len().min(right.len()));
-    let about = |payload: &[u8]| {
-        let from = payload.get(place..).unwrap_or_default();
-        let shown = from.get(..24).unwrap_or(from);
-        format!("{:?}", String::from_utf8_lossy(shown))
-    };
-    format!(
-        "{} bytes instead of {}, different from byte {place} on: {} instead of {}",
-        got.len(),
-        right.len(),
-        about(got),
-        about(right)
-    )
 }

@@ -9,6 +9,7 @@ use coracle_wire::{Code, Message, MessageId, MessageType, OptionNumber, OptionsB
 use crate::limits::{BEGUN_PER_TURN, MAX_RETRANSMIT, REGISTERING};
 use crate::observe::{Observers, Phase};
 use crate::outbox::Outbox;
+use crate::payloads::Payloads;
 use crate::peer::Peer;
 use crate::plan::{Expect, Pace, Plan, Work};
 use crate::random::Random;
@@ -37,6 +38,10 @@ pub(crate) struct Exchanges {
     pub(crate) tally: Tally,
     pub(crate) sample: Sample,
     random: Random,
+    /// What was seen of payloads.
+    pub(crate) payloads: Payloads,
+    /// How many requests a run begins at most.
+    pub(crate) most: u64,
     /// How many requests are outstanding.
     pub(crate) under_way: usize,
     /// Something came from the server at any time.
@@ -118,6 +123,8 @@ impl Exchanges {
             tally: Tally::default(),
             sample: Sample::new(0),
             random,
+            payloads: Payloads::default(),
+            most: u64::MAX,
             under_way: 0,
             heard: false,
         })
@@ -133,10 +140,21 @@ impl Exchanges {
         self.observers.is_none() && !self.free.is_empty() && self.room() > 0
     }
 
-    /// How many requests may be begun before the window is full.
+    /// How many requests may be begun before the window is full, or there are enough.
     fn room(&self) -> usize {
         let window = usize::try_from(self.plan.window).unwrap_or(usize::MAX);
-        window.saturating_sub(self.under_way)
+        let left = usize::try_from(self.left()).unwrap_or(usize::MAX);
+        window.saturating_sub(self.under_way).min(left)
+    }
+
+    /// How many requests the run may still begin.
+    pub(crate) fn left(&self) -> u64 {
+        self.most.saturating_sub(self.tally.sent)
+    }
+
+    /// How many requests are over, in whatever way.
+    pub(crate) fn over(&self) -> u64 {
+        self.tally.sent.saturating_sub(self.under_way as u64)
     }
 
     /// When something is to be done for an outstanding request; or earlier.
@@ -332,7 +350,7 @@ impl Exchanges {
             if now >= slot.give_up {
                 slot.gave_up_before = true;
                 self.tally.timeouts += 1;
-                self.sample.failed += 1;
+                self.sample.lost += 1;
                 self.free_slot(index);
                 continue;
             }

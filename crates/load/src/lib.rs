@@ -38,6 +38,7 @@ mod limits;
 mod load;
 mod observe;
 mod outbox;
+mod payloads;
 mod peer;
 mod plan;
 mod random;

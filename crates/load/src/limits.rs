@@ -38,6 +38,9 @@ pub(crate) const MAX_WAVES: usize = 1 << 16;
 /// How long the answers to the last requests are waited for: one retransmission (RFC 7252 §4.2) and its answer.
 pub(crate) const SETTLING: Duration = Duration::from_secs(4);
 
+/// How long that, or the leaving of observers, takes at most after a wish to stop.
+pub(crate) const HURRY: Duration = Duration::from_secs(1);
+
 /// How long observers may take to leave.
 pub(crate) const LEAVING: Duration = Duration::from_secs(10);
 

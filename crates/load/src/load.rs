@@ -98,7 +98,11 @@ impl Load {
         self.exchanges.tally.sent = self.exchanges.under_way as u64;
         let end = match until {
             Until::Passed(time) => Some(started + time),
-            Until::Answered(_) => None,
+            Until::Answered(_) | Until::Over(_) => None,
+        };
+        self.exchanges.most = match until {
+            Until::Over(count) => count,
+            Until::Answered(_) | Until::Passed(_) => u64::MAX,
         };
         let mut progress = Progress::new(started);
         loop {
@@ -107,13 +111,16 @@ impl Load {
             progress.look(now, &self.exchanges.tally);
             let over = match until {
                 Until::Answered(count) => answered >= count,
+                Until::Over(count) => self.exchanges.over() >= count,
                 Until::Passed(time) => now - started >= time,
             };
             self.tell_seconds(now - started, tell);
             if over || stop.load(Ordering::Relaxed) {
                 break;
             }
-            if end.is_none() && now - progress.at >= self.exchanges.plan.timeout * HOPELESS {
+            if matches!(until, Until::Answered(_))
+                && now - progress.at >= self.exchanges.plan.timeout * HOPELESS
+            {
                 let told = hopeless(&self.exchanges.tally, now - progress.at);
                 return Err(io::Error::new(io::ErrorKind::TimedOut, told));
             }
@@ -123,9 +130,11 @@ impl Load {
         }
         self.flush().await?;
         let now = Instant::now();
-        let mut tally = std::mem::take(&mut self.exchanges.tally);
-        tally.elapsed = now - started;
-        tally.unsent = schedule.map_or(0, |schedule| schedule.behind(end.unwrap_or(now).min(now)));
+        let left = self.exchanges.left();
+        let mut tally = self.take_tally(now - started);
+        tally.unsent = schedule.map_or(0, |schedule| {
+            schedule.behind(end.unwrap_or(now).min(now)).min(left)
+        });
         tell(std::mem::replace(&mut self.exchanges.sample, Sample::new(0)));
         Ok(tally)
     }
@@ -145,9 +154,7 @@ impl Load {
             self.turn_settling(now).await?;
         }
         self.flush().await?;
-        let mut tally = std::mem::take(&mut self.exchanges.tally);
-        tally.elapsed = started.elapsed();
-        Ok(tally)
+        Ok(self.take_tally(started.elapsed()))
     }
 
     /// Registers all observers of a plan for [`Work::Observe`](crate::Work::Observe), a few hundred at a time. The
@@ -217,9 +224,14 @@ impl Load {
             self.exchange(Wait::Asleep(wait)).await?;
         }
         self.flush().await?;
+        Ok(self.take_tally(started.elapsed()))
+    }
+
+    fn take_tally(&mut self, elapsed: Duration) -> Tally {
         let mut tally = std::mem::take(&mut self.exchanges.tally);
-        tally.elapsed = started.elapsed();
-        Ok(tally)
+        tally.elapsed = elapsed;
+        tally.outstanding = self.exchanges.under_way as u64;
+        tally
     }
 
     /// How many different source addresses and ports were used.

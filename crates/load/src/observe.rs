@@ -155,7 +155,7 @@ impl Observers {
     }
 
     /// A notification. `None` if it ends the observation; otherwise how long after the first of its wave it came, for
-    /// those that belong to one.
+    /// those that belong to one and are not its first.
     pub(crate) fn notified(
         &mut self,
         now: Instant,
@@ -205,7 +205,8 @@ impl Observers {
         };
         wave.last = now;
         wave.told += 1;
-        Some(Some(now - wave.first))
+        // The first one is what the others are measured by.
+        Some((wave.told > 1).then(|| now - wave.first))
     }
 }
 

@@ -203,6 +203,9 @@ pub enum Expect {
     Same(Arc<OnceLock<Vec<u8>>>),
     /// This one.
     Payload(Arc<[u8]>),
+    /// Any. One that is not the first that came, over all clones of the plan, is noted: the resource may have
+    /// changed. One under the ETag of the answer before and yet another payload is wrong (RFC 7252 §5.10.6).
+    Noted(Arc<OnceLock<Vec<u8>>>),
     /// Any.
     Anything,
 }
@@ -214,14 +217,18 @@ impl Expect {
         Expect::Same(Arc::default())
     }
 
-    /// The payload that is right where `payload` is not.
-    pub(crate) fn contradicts(&self, payload: &[u8]) -> Option<&[u8]> {
-        let right = match self {
-            Expect::Same(first) => first.get_or_init(|| payload.to_vec()).as_slice(),
-            Expect::Payload(right) => right,
-            Expect::Anything => return None,
-        };
-        (right != payload).then_some(right)
+    /// Whatever it is, and a note where it changes.
+    #[must_use]
+    pub fn noted() -> Expect {
+        Expect::Noted(Arc::default())
+    }
+
+    /// What is told of a wrong payload, with why it is wrong.
+    pub(crate) fn explained(&self, told: String) -> String {
+        match self {
+            Expect::Noted(_) => told + ", under the same ETag",
+            Expect::Same(_) | Expect::Payload(_) | Expect::Anything => told,
+        }
     }
 }
 
@@ -230,6 +237,8 @@ impl Expect {
 pub enum Until {
     /// So many requests were answered as they should be.
     Answered(u64),
+    /// So many requests were begun, no more, and are over: answered, rejected or given up.
+    Over(u64),
     /// That time has passed.
     Passed(Duration),
 }

@@ -19,14 +19,23 @@ pub struct Tally {
     pub latency: Histogram<u64>,
     /// Requests that were begun, or outstanding when the run began.
     pub sent: u64,
+    /// Those of them that were outstanding when the run ended.
+    pub outstanding: u64,
     /// Right answers, all 2.xx.
     pub answered: u64,
-    /// Response codes of all answers that belong to their requests, 2.xx and others.
+    /// Response codes of all answers that belong to their requests, 2.xx and others. Those that only have a request
+    /// sent anew are not among them: they are [`challenges`](Tally::challenges) and [`smaller`](Tally::smaller).
     pub codes: BTreeMap<Status, u64>,
     /// Answers that are not what the request calls for.
     pub wrong: BTreeMap<Wrong, u64>,
     /// What was wrong with the first of them, for people.
     pub first_wrong: Option<String>,
+    /// Right answers whose payload is not that of the first, where that is no fault ([`Expect::Noted`]).
+    ///
+    /// [`Expect::Noted`]: crate::Expect::Noted
+    pub changed: u64,
+    /// How the first of them differed, for people.
+    pub first_changed: Option<String>,
     /// Transmissions of confirmable requests after their first (RFC 7252 §4.2).
     pub retransmissions: u64,
     /// Answers to requests that are answered already.
@@ -41,7 +50,9 @@ pub struct Tally {
     pub timeouts: u64,
     /// Requests that went out anew with the Echo option that the server had asked for (RFC 9175 §2).
     pub challenges: u64,
-    /// Responses that came in a message of their own after an empty Acknowledgement (RFC 7252 §5.2.2).
+    /// Uploads that began anew in the smaller blocks that the server had asked for (RFC 7959 §2.9.3).
+    pub smaller: u64,
+    /// Answers in confirmable messages of their own, rather than in Acknowledgements (RFC 7252 §5.2.2).
     pub separate: u64,
     /// Answers that are the first block of a longer body (RFC 7959 §2.4).
     pub partial: u64,
@@ -67,10 +78,13 @@ impl Default for Tally {
             elapsed: Duration::ZERO,
             latency: histogram(3),
             sent: 0,
+            outstanding: 0,
             answered: 0,
             codes: BTreeMap::new(),
             wrong: BTreeMap::new(),
             first_wrong: None,
+            changed: 0,
+            first_changed: None,
             retransmissions: 0,
             duplicates: 0,
             late: 0,
@@ -78,6 +92,7 @@ impl Default for Tally {
             resets: 0,
             timeouts: 0,
             challenges: 0,
+            smaller: 0,
             separate: 0,
             partial: 0,
             blocks: 0,
@@ -136,8 +151,14 @@ impl Tally {
         if self.first_wrong.is_none() {
             self.first_wrong.clone_from(&other.first_wrong);
         }
+        if self.first_changed.is_none() {
+            self.first_changed.clone_from(&other.first_changed);
+        }
         for (mine, theirs) in [
             (&mut self.sent, other.sent),
+            (&mut self.outstanding, other.outstanding),
+            (&mut self.changed, other.changed),
+            (&mut self.smaller, other.smaller),
             (&mut self.answered, other.answered),
             (&mut self.retransmissions, other.retransmissions),
             (&mut self.duplicates, other.duplicates),
@@ -165,6 +186,14 @@ impl Tally {
 
     pub(crate) fn record_lag(&mut self, lag: Duration) {
         record(&mut self.lag, lag);
+    }
+
+    /// A right answer whose payload is another than that of the first.
+    pub(crate) fn has_changed(&mut self, example: impl FnOnce() -> String) {
+        self.changed += 1;
+        if self.first_changed.is_none() {
+            self.first_changed = Some(example());
+        }
     }
 
     pub(crate) fn is_wrong(&mut self, wrong: Wrong, example: impl FnOnce() -> String) {
@@ -221,9 +250,13 @@ pub struct Sample {
     pub answered: u64,
     /// Bytes of blocks that were transferred.
     pub body_bytes: u64,
-    /// Other answers, requests rejected, and requests given up.
-    pub failed: u64,
-    /// Latencies of the right answers, in nanoseconds; two decimal digits are exact.
+    /// Answers with a code of an error.
+    pub errors: BTreeMap<Status, u64>,
+    /// Answers that end their requests and are wrong; of observers also registrations that the server ended.
+    pub wrong: u64,
+    /// Requests that were rejected or given up.
+    pub lost: u64,
+    /// Latencies of the right answers, in nanoseconds, as exact as those of the [`Tally`].
     pub latency: Histogram<u64>,
 }
 
@@ -234,9 +267,17 @@ impl Sample {
             complete: false,
             answered: 0,
             body_bytes: 0,
-            failed: 0,
-            latency: histogram(2),
+            errors: BTreeMap::new(),
+            wrong: 0,
+            lost: 0,
+            latency: histogram(3),
         }
+    }
+
+    /// What came to an end otherwise than by a right answer.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.errors.values().sum::<u64>() + self.wrong + self.lost
     }
 
     pub(crate) fn record(&mut self, latency: Duration) {
@@ -247,7 +288,11 @@ impl Sample {
     /// Adds what another thread counted in the same second.
     pub fn join(&mut self, other: &Sample) {
         self.answered += other.answered;
-        self.failed += other.failed;
+        for (status, count) in &other.errors {
+            *self.errors.entry(*status).or_default() += count;
+        }
+        self.wrong += other.wrong;
+        self.lost += other.lost;
         self.body_bytes += other.body_bytes;
         add(&mut self.latency, &other.latency);
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Barrier;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Duration;
@@ -26,9 +26,12 @@ pub struct Course {
 /// What came of it.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// What was counted until the end, or what the observers heard.
+    /// What came in the warm-up.
+    pub warm_up: Tally,
+    /// What came in the measured time, from the end of the warm-up until that of the run; or what the observers heard.
+    /// An answer belongs to the time in which it came.
     pub tally: Tally,
-    /// What came to the requests that were outstanding at the end.
+    /// What came afterwards to the requests that were outstanding at the end.
     pub rest: Tally,
     /// Of observers, what came of their registrations.
     pub registered: Tally,
@@ -66,18 +69,20 @@ pub fn run(
     let shares: Vec<_> = (0..course.threads)
         .filter_map(|index| plan.share(index, course.threads))
         .collect();
-    let count = shares.len().max(1) as u64;
+    let threads = shares.len().max(1) as u64;
     let barrier = Barrier::new(shares.len());
     let failed = AtomicBool::new(false);
     let (to_teller, told) = mpsc::channel();
     thread::scope(|scope| {
         let threads: Vec<_> = shares
             .into_iter()
-            .map(|share| {
+            .zip(0..)
+            .map(|(share, index)| {
                 let (barrier, failed, to_teller) = (&barrier, &failed, to_teller.clone());
                 let course = Course {
                     until: match course.until {
-                        Until::Answered(all) => Until::Answered(all.div_ceil(count)),
+                        Until::Answered(all) => Until::Answered(part(all, index, threads)),
+                        Until::Over(all) => Until::Over(part(all, index, threads)),
                         passed @ Until::Passed(_) => passed,
                     },
                     ..course.clone()
@@ -92,6 +97,7 @@ pub fn run(
         let mut outcome = Outcome::default();
         for thread in threads {
             let part = thread.join().map_err(|_| io::Error::other("a thread failed"))??;
+            outcome.warm_up.join(&part.warm_up);
             outcome.tally.join(&part.tally);
             outcome.rest.join(&part.rest);
             outcome.registered.join(&part.registered);
@@ -103,6 +109,11 @@ pub fn run(
     })
 }
 
+/// The part of thread `index` of so many requests.
+fn part(all: u64, index: u64, threads: u64) -> u64 {
+    all / threads + u64::from(index < all % threads)
+}
+
 /// The part of one thread.
 fn one(
     plan: Plan,
@@ -112,8 +123,6 @@ fn one(
     barrier: &Barrier,
     to_teller: &Sender<Stage>,
 ) -> io::Result<Outcome> {
-    use std::sync::atomic::Ordering;
-
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let started = runtime.and_then(|runtime| {
         let guard = runtime.enter();
@@ -147,6 +156,10 @@ async fn carry_out(
 ) -> io::Result<Outcome> {
     // Whoever watched may have gone.
     let tell = |stage| drop(to_teller.send(stage));
+    let patience = |longest: Duration| match stop.load(Ordering::Relaxed) {
+        true => longest.min(limits::HURRY),
+        false => longest,
+    };
     let mut outcome = Outcome::default();
     if plan.work == Work::Observe {
         let Until::Passed(time) = course.until else {
@@ -166,11 +179,12 @@ async fn carry_out(
             .listen(time, stop, &mut |sample| tell(Stage::Sample(sample)))
             .await?;
         tell(Stage::Settling);
-        outcome.rest = load.leave(limits::LEAVING).await?;
+        outcome.rest = load.leave(patience(limits::LEAVING)).await?;
     } else {
         if course.warm_up > Duration::ZERO {
             tell(Stage::Preparing);
-            load.watch(Until::Passed(course.warm_up), stop, &mut |_| {})
+            outcome.warm_up = load
+                .watch(Until::Passed(course.warm_up), stop, &mut |_| {})
                 .await?;
         }
         tell(Stage::Counting);
@@ -178,7 +192,7 @@ async fn carry_out(
             .watch(course.until, stop, &mut |sample| tell(Stage::Sample(sample)))
             .await?;
         tell(Stage::Settling);
-        outcome.rest = load.settle(limits::SETTLING).await?;
+        outcome.rest = load.settle(patience(limits::SETTLING)).await?;
     }
     outcome.sources = load.sources();
     Ok(outcome)

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hasher};
 use coracle_wire::{BlockOption, Message, OptionNumber, OptionsBuf, Status};
 
 use crate::answers::Next;
+use crate::payloads::{Payloads, Verdict};
 use crate::plan::{Plan, Work};
 use crate::tally::{Tally, Wrong};
 
@@ -83,15 +84,22 @@ impl Transfer {
         message: &Message<'_>,
         status: Status,
         plan: &Plan,
+        payloads: &mut Payloads,
         tally: &mut Tally,
     ) -> Next {
         match plan.work {
-            Work::Download => self.downloaded(message, plan, tally),
+            Work::Download => self.downloaded(message, plan, payloads, tally),
             _ => self.uploaded(message, status, plan, tally),
         }
     }
 
-    fn downloaded(&mut self, message: &Message<'_>, plan: &Plan, tally: &mut Tally) -> Next {
+    fn downloaded(
+        &mut self,
+        message: &Message<'_>,
+        plan: &Plan,
+        payloads: &mut Payloads,
+        tally: &mut Tally,
+    ) -> Next {
         let block = message.options.block2().and_then(Result::ok);
         let more = block.is_some_and(BlockOption::more);
         let fits = match block {
@@ -126,11 +134,16 @@ impl Transfer {
             return Next::Again;
         }
         let digest = digest(self.done, &self.hasher);
-        match plan.expect.contradicts(&digest) {
-            None => Next::Right,
-            Some(_) => {
-                let told = format!("a body of {} bytes is not the one it should be", self.done);
-                Next::Wrong(Wrong::Payload, told)
+        let done = self.done;
+        match payloads.judge(&plan.expect, message, &digest) {
+            Verdict::Right => Next::Right,
+            Verdict::Changed(_) => {
+                tally.has_changed(|| format!("a body of {done} bytes is not that of the first answer"));
+                Next::Right
+            }
+            Verdict::Wrong(_) => {
+                let told = format!("a body of {done} bytes is not the one it should be");
+                Next::Wrong(Wrong::Payload, plan.expect.explained(told))
             }
         }
     }

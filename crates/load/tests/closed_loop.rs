@@ -140,7 +140,7 @@ async fn a_payload_that_differs_is_wrong_and_not_counted() {
     assert_eq!(tally.wrong.get(&Wrong::Payload), Some(&1));
     assert_eq!(
         tally.first_wrong.as_deref(),
-        Some("4 bytes instead of 4, different from byte 1 on: \"2.5\" instead of \"1.5\"")
+        Some("from byte 1 on \"2.5\" instead of \"1.5\"")
     );
 
     let mut plan = plan(server);
@@ -152,6 +152,93 @@ async fn a_payload_that_differs_is_wrong_and_not_counted() {
     plan.expect = Expect::Anything;
     let mut load = Load::start(plan).unwrap();
     assert_eq!(load.run(Until::Answered(1)).await.unwrap().wrong_answers(), 0);
+}
+
+/// RFC 7252 §5.10.6: an ETag is that of one representation.
+#[tokio::test]
+async fn a_resource_may_change_but_not_under_one_etag() {
+    let mut answers = 0;
+    let server = serve(move |request, _| {
+        answers += 1;
+        let (etag, payload): (&[(OptionNumber, &[u8])], &[u8]) = match answers {
+            1 => (&[(OptionNumber::ETAG, b"a")], b"1"),
+            2 => (&[(OptionNumber::ETAG, b"b")], b"2"),
+            3 => (&[(OptionNumber::ETAG, b"b")], b"3"),
+            4 => (&[], b"4"),
+            _ => (&[(OptionNumber::ETAG, b"a")], b"1"),
+        };
+        vec![with_options(request, Status::CONTENT, etag, payload)]
+    });
+    let mut plan = plan(server);
+    plan.expect = Expect::noted();
+    let mut load = Load::start(plan).unwrap();
+    let tally = load.run(Until::Over(5)).await.unwrap();
+    assert_eq!((tally.answered, tally.changed), (4, 2));
+    assert_eq!(tally.wrong.into_iter().collect::<Vec<_>>(), [(Wrong::Payload, 1)]);
+    assert_eq!(
+        tally.first_changed.as_deref(),
+        Some("from byte 0 on \"2\" instead of \"1\"")
+    );
+    assert_eq!(
+        tally.first_wrong.as_deref(),
+        Some("from byte 0 on \"3\" instead of \"2\", under the same ETag")
+    );
+}
+
+#[tokio::test]
+async fn so_many_requests_are_sent_and_no_more_whatever_becomes_of_them() {
+    let (tell, told) = mpsc::channel();
+    let mut count = 0;
+    let server = serve(move |request, _| {
+        count += 1;
+        tell.send(()).unwrap();
+        match count {
+            1 => vec![],
+            2 => vec![empty(MessageType::Reset, request)],
+            3..=5 => vec![response(request, Status::NOT_FOUND, b"")],
+            _ => vec![response(request, Status::CONTENT, b"1")],
+        }
+    });
+    let mut plan = plan(server);
+    (plan.peers, plan.timeout) = (4, Duration::from_millis(300));
+    let mut load = Load::start(plan).unwrap();
+    let tally = load.run(Until::Over(20)).await.unwrap();
+    assert_eq!((tally.sent, tally.outstanding, tally.unsent), (20, 0, 0));
+    assert_eq!((tally.timeouts, tally.resets, tally.errors()), (1, 1, 3));
+    assert_eq!(tally.answered, 15);
+    assert_eq!(told.try_iter().count(), 20);
+}
+
+#[tokio::test]
+async fn a_second_is_told_as_exactly_as_the_whole_and_with_every_code() {
+    let mut count = 0;
+    let server = serve(move |request, _| {
+        count += 1;
+        match count % 3 {
+            0 => vec![response(request, Status::NOT_FOUND, b"")],
+            1 => vec![response(request, Status::CONTENT, b"2")],
+            _ => vec![response(request, Status::CONTENT, b"1")],
+        }
+    });
+    let mut plan = plan(server);
+    plan.expect = Expect::Payload(b"1"[..].into());
+    let mut load = Load::start(plan).unwrap();
+    let mut samples = Vec::new();
+    let tally = load
+        .watch(Until::Over(30), &Default::default(), &mut |sample| {
+            samples.push(sample)
+        })
+        .await
+        .unwrap();
+    let mut all = samples.remove(0);
+    samples.iter().for_each(|sample| all.join(sample));
+    assert_eq!((all.answered, all.wrong, all.lost, all.failed()), (10, 10, 0, 20));
+    assert_eq!(
+        all.errors.into_iter().collect::<Vec<_>>(),
+        [(Status::NOT_FOUND, 10)]
+    );
+    assert_eq!(all.latency, tally.latency);
+    assert_eq!(all.latency.max(), tally.latency.max());
 }
 
 #[tokio::test]
@@ -244,7 +331,12 @@ async fn a_challenge_is_met_once_for_each_peer() {
         (tally.challenges, tally.timeouts, tally.wrong_answers()),
         (3, 0, 0)
     );
-    assert_eq!(tally.codes.get(&Status::UNAUTHORIZED), Some(&3));
+    // They are no answers.
+    assert_eq!(
+        (tally.codes.get(&Status::UNAUTHORIZED), tally.errors()),
+        (None, 0)
+    );
+    assert_eq!(tally.codes.get(&Status::CONTENT), Some(&tally.answered));
 }
 
 /// A server that does not answer more than three times what it got sends a small first block with Echo.

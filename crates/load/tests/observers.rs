@@ -110,6 +110,8 @@ async fn changes_are_waves_and_observers_leave_under_their_token() {
         .collect();
     assert_eq!(waves, [(&b"1"[..], 6), (b"2", 6)]);
     assert_eq!((tally.duplicates, tally.strays, tally.wrong_answers()), (1, 0, 0));
+    // The first of each wave is what the other ten are measured by; all but the end are right.
+    assert_eq!((tally.latency.len(), tally.answered), (10, 14));
     assert_eq!((left.answered, left.errors(), left.duplicates), (5, 0, 0));
     // Six confirmable notifications, one copy, one repetition: all acknowledged.
     let acknowledged = told

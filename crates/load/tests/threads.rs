@@ -42,6 +42,55 @@ fn threads_share_the_peers_and_their_counts_add_up() {
     assert!(!stop.load(Ordering::Relaxed));
 }
 
+/// Each answer belongs to the time in which it came, and to no other.
+#[test]
+fn warm_up_measured_time_and_what_comes_after_are_told_apart() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let server = serve(move |request, _| {
+        tell.send(()).unwrap();
+        vec![response(request, Status::CONTENT, b"1")]
+    });
+    let mut plan = Plan::get(server, &["temp"]);
+    (plan.peers, plan.ack_timeout) = (9, Duration::from_secs(8));
+    let course = Course {
+        warm_up: Duration::from_millis(100),
+        ..course(Until::Passed(Duration::from_millis(100)))
+    };
+    let mut sampled = 0;
+    let outcome = coracle_load::run(&plan, &course, &AtomicBool::new(false), &mut |stage| {
+        if let Stage::Sample(sample) = stage {
+            sampled += sample.answered;
+        }
+    })
+    .unwrap();
+    let (before, run, after) = (&outcome.warm_up, &outcome.tally, &outcome.rest);
+    for part in [before, run, after] {
+        assert_eq!(part.latency.len(), part.answered);
+        assert_eq!(
+            part.codes.get(&Status::CONTENT).copied().unwrap_or(0),
+            part.answered
+        );
+    }
+    assert_eq!(sampled, run.answered);
+    assert_eq!(before.sent, before.answered + before.outstanding);
+    assert_eq!(run.sent, run.answered + run.outstanding);
+    assert_eq!((after.answered, after.outstanding), (run.outstanding, 0));
+    let all = before.answered + run.answered + after.answered;
+    assert_eq!(told.try_iter().count() as u64, all);
+}
+
+#[test]
+fn threads_begin_as_many_requests_as_are_wanted_together() {
+    let server = serve(|request, _| vec![response(request, Status::NOT_FOUND, b"")]);
+    let mut plan = Plan::get(server, &["temp"]);
+    (plan.peers, plan.ack_timeout) = (9, Duration::from_secs(8));
+    let stop = AtomicBool::new(false);
+    for wanted in [2, 100] {
+        let outcome = coracle_load::run(&plan, &course(Until::Over(wanted)), &stop, &mut |_| {}).unwrap();
+        assert_eq!((outcome.tally.sent, outcome.tally.errors()), (wanted, wanted));
+    }
+}
+
 #[test]
 fn threads_that_cannot_begin_end_all() {
     let mut plan = Plan::get("127.0.0.1:5683".parse().unwrap(), &["temp"]);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use coracle_load::{Course, Expect, Pace, Plan, Request, Until, Work};
+use indicatif::{HumanCount, HumanFloatCount};
 
 use crate::client::{self, FamilyArgs};
 use crate::error::CliError;
@@ -36,18 +37,22 @@ A peer of a server on 127.0.0.1 is a source address in 127/8, and thousands cost
 other servers each peer is a socket. No message ID is used twice within 247 s; a peer that has
 used all goes on from another address or port.
 
-Every answer is held against its request: source, type, message ID, token, code, and a payload
-that is the same in all answers, or --expect. What the server sends again, sends late, sends to
-nobody, or gets wrong is counted and told. Challenges by Echo (RFC 9175) are met.
+Every answer is held against its request: source, type, message ID, token, and the payload that
+you --expect. Without that payloads may change, but not under one ETag; those that are not the
+first one are counted. What the server sends again, sends late, sends to nobody, or gets wrong is
+counted and told. Challenges by Echo (RFC 9175) are met.
+
+What is told covers the measured time: --duration after --warmup. An answer counts if it came in
+it. What is outstanding at its end is waited for, for up to 4 s, and told apart.
 
 With --observe each of the peers registers observers, which listen. --change has the resource
 changed by a PUT every so often; it then measures from the PUT to the first and the last one that
 is told. With --transfer bodies go block by block, those of answers or, with put and the like,
 those of requests.
 
-Ctrl-C ends the run and tells what came so far. Exit status: 0 answers came and none was wrong;
-1 some were wrong; 2 the command line makes no sense; 3 nothing was answered; 4 or 5 all answers
-were 4.xx or 5.xx.";
+Ctrl-C ends the run and tells what came so far. Exit status: 0 answers came, none was wrong or an
+error; 1 some were wrong; 2 the command line makes no sense; 3 nothing was answered; 4 or 5 some
+answers were 4.xx or 5.xx, whichever code came most; 130 a signal ended the run.";
 
 /// Put load on a server and measure what it does with it.
 #[derive(Args, Debug)]
@@ -129,7 +134,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = client::parse_seconds, help_heading = "Course")]
     duration: Duration,
 
-    /// End after so many right answers instead
+    /// Send so many requests in all instead, and end when they are over
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "duration", help_heading = "Course")]
     pub(super) requests: Option<u64>,
 
@@ -149,12 +154,16 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "SECS", default_value = "2", value_parser = client::parse_seconds, help_heading = "Course")]
     ack_timeout: Duration,
 
-    /// The payload that answers must have, or @FILE [default: the same in all]
+    /// The payload that answers must have, or @FILE
     #[arg(short, long, value_name = "TEXT|@FILE", help_heading = "Answers")]
     expect: Option<String>,
 
-    /// Take any payload
+    /// All answers must have the same payload
     #[arg(long, conflicts_with = "expect", help_heading = "Answers")]
+    same_payload: bool,
+
+    /// Do not look at payloads at all
+    #[arg(long, conflicts_with_all = ["expect", "same_payload"], help_heading = "Answers")]
     any_payload: bool,
 
     /// Print one JSON object
@@ -203,8 +212,9 @@ impl BenchArgs {
         plan.pace = self.rate.map_or(Pace::Closed, Pace::Open);
         plan.expect = match &self.expect {
             _ if self.any_payload => Expect::Anything,
+            _ if self.same_payload => Expect::same(),
             Some(payload) => Expect::Payload(read(payload)?),
-            None => Expect::same(),
+            None => Expect::noted(),
         };
         (plan.timeout, plan.ack_timeout) = (self.timeout, self.ack_timeout);
         Ok(plan)
@@ -231,9 +241,7 @@ impl BenchArgs {
                 (None, false) => self.warmup,
                 _ => Duration::ZERO,
             },
-            until: self
-                .requests
-                .map_or(Until::Passed(self.duration), Until::Answered),
+            until: self.requests.map_or(Until::Passed(self.duration), Until::Over),
         }
     }
 
@@ -241,7 +249,7 @@ impl BenchArgs {
     pub(super) fn outline(&self) -> String {
         let kind = if self.non_confirmable { "NON" } else { "CON" };
         let plural = if self.peers == 1 { "" } else { "s" };
-        let peers = indicatif::HumanCount(self.peers.into());
+        let peers = HumanCount(self.peers.into());
         let each = match self.outstanding {
             1 => String::new(),
             count if self.observe => format!(" with {count} observers each"),
@@ -251,7 +259,7 @@ impl BenchArgs {
             (true, ..) if self.outstanding == 1 => return format!("{peers} peer{plural} observing"),
             (true, ..) => return format!("{peers} peer{plural}{each}"),
             (_, true, _) => "block by block".to_owned(),
-            (.., Some(rate)) => format!("open loop, {rate} a second"),
+            (.., Some(rate)) => format!("open loop, {} a second", HumanFloatCount(rate)),
             _ => "closed loop".to_owned(),
         };
         format!("{kind} {}, {peers} peer{plural}{each}, {pace}", self.method)

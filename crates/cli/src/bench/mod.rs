@@ -5,10 +5,13 @@ mod change;
 mod report;
 mod svg;
 mod table;
+mod verdict;
 mod watch;
 
+use std::fs::OpenOptions;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -37,13 +40,17 @@ pub(crate) fn run(args: &BenchArgs, console: &Console) -> Result<Exit, CliError>
     }
     let server = server(args, &uri)?;
     let plan = args.plan(&uri, server)?;
+    if let Some(file) = &args.svg {
+        can_write(file)?;
+    }
     console.note(&announcement(args, server));
     allow_sockets(&plan);
     let stop = stopped_by_signals();
     let failure = |error: io::Error| failure(&args.uri, &error);
     let changes = match args.change {
         Some(every) => {
-            Some(Changes::begin(args.changing(&uri, server)?, every, args.change_size()).map_err(failure)?)
+            let plan = args.changing(&uri, server)?;
+            Some(Changes::begin(plan, every, args.change_size(), &stop).map_err(failure)?)
         }
         None => None,
     };
@@ -65,10 +72,19 @@ pub(crate) fn run(args: &BenchArgs, console: &Console) -> Result<Exit, CliError>
         false => console.write(table::text(&report, console.out).as_bytes())?,
     }
     if let Some(file) = &args.svg {
-        std::fs::write(file, svg::draw(&report))
-            .map_err(|error| CliError::io(format_args!("cannot write {}", file.display()), &error))?;
+        std::fs::write(file, svg::draw(&report)).map_err(|error| cannot_write(file, &error))?;
     }
-    Ok(exit(&outcome))
+    Ok(exit(&outcome, report.interrupted))
+}
+
+/// Makes sure that the file can be written, before the run. What is in it stays until there is something better.
+fn can_write(file: &Path) -> Result<(), CliError> {
+    let opened = OpenOptions::new().append(true).create(true).open(file);
+    opened.map(drop).map_err(|error| cannot_write(file, &error))
+}
+
+fn cannot_write(file: &Path, error: &io::Error) -> CliError {
+    CliError::io(format_args!("cannot write {}", file.display()), error)
 }
 
 fn is_set(stop: &AtomicBool) -> bool {
@@ -145,17 +161,60 @@ fn failure(uri: &str, error: &io::Error) -> CliError {
     }
 }
 
-/// What scripts are told.
-fn exit(outcome: &Outcome) -> Exit {
-    let parts = [&outcome.registered, &outcome.tally, &outcome.rest];
+/// What scripts are told. An error among the answers is told as well, as what was measured is then something else.
+fn exit(outcome: &Outcome, interrupted: bool) -> Exit {
+    let Outcome {
+        warm_up,
+        registered,
+        tally,
+        rest,
+        ..
+    } = outcome;
+    if interrupted {
+        return Exit::Interrupted;
+    }
+    let parts = [warm_up, registered, tally, rest];
     if parts.iter().any(|tally| tally.wrong_answers() > 0) {
         return Exit::Failure;
     }
-    let statuses = parts.iter().flat_map(|tally| tally.codes.keys());
-    let mut statuses: Vec<_> = statuses.copied().collect();
-    statuses.sort();
-    match statuses.first() {
-        None => Exit::NoAnswer,
-        Some(least) => crate::client::exit(*least),
+    let answers = || registered.codes.iter().chain(&tally.codes);
+    let errors = answers().filter(|(status, _)| !status.is_success());
+    match errors.max_by_key(|(_, count)| **count) {
+        Some((most, _)) => crate::client::exit(*most),
+        None if answers().next().is_none() => Exit::NoAnswer,
+        None => Exit::Success,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coracle_load::{Tally, Wrong};
+
+    use super::*;
+    use crate::wire::Status;
+
+    #[test]
+    fn exit_statuses_tell_of_any_error_and_of_signals_first() {
+        let outcome = |codes: &[(Status, u64)]| Outcome {
+            tally: Tally {
+                codes: codes.iter().copied().collect(),
+                ..Tally::default()
+            },
+            ..Outcome::default()
+        };
+        let right = (Status::CONTENT, 1000);
+        assert_eq!(exit(&outcome(&[right]), false), Exit::Success);
+        assert_eq!(exit(&outcome(&[]), false), Exit::NoAnswer);
+        let few = outcome(&[right, (Status::NOT_FOUND, 1), (Status::SERVICE_UNAVAILABLE, 2)]);
+        assert_eq!(exit(&few, false), Exit::ServerError);
+        assert_eq!(exit(&few, true), Exit::Interrupted);
+        let refused = Outcome {
+            registered: outcome(&[right, (Status::NOT_FOUND, 1)]).tally,
+            ..Outcome::default()
+        };
+        assert_eq!(exit(&refused, false), Exit::ClientError);
+        let mut late = outcome(&[right]);
+        late.rest.wrong.insert(Wrong::Payload, 1);
+        assert_eq!(exit(&late, false), Exit::Failure);
     }
 }

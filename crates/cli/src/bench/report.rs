@@ -13,7 +13,7 @@ use super::change::Changed;
 /// Steps of the distribution that a picture shows: so many nines.
 const NINES: u32 = 6;
 
-/// All about a run. Times are in microseconds unless their name says otherwise.
+/// All about a run. What no part of its own is for covers the measured time: an answer counts if it came in it. Times are in microseconds unless their name says otherwise.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) uri: String,
@@ -27,8 +27,11 @@ pub(super) struct Report {
     /// Ctrl-C ended it.
     pub(super) interrupted: bool,
     pub(super) seconds: f64,
+    /// Begun in the measured time, or outstanding when it began.
     pub(super) sent: u64,
+    /// Right answers; of observers the notifications.
     pub(super) answered: u64,
+    pub(super) outstanding_at_end: u64,
     /// Right answers a second.
     pub(super) rate: f64,
     pub(super) bytes_out: u64,
@@ -38,7 +41,15 @@ pub(super) struct Report {
     pub(super) wrong: BTreeMap<String, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) first_wrong: Option<String>,
+    /// Right answers whose payload is not that of the first.
+    pub(super) changed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_changed: Option<String>,
     pub(super) counts: Counts,
+    /// Before the measured time; of observers their registration.
+    pub(super) before: Part,
+    /// What became of what was outstanding when the measured time was over; of observers their leaving.
+    pub(super) after: Part,
     /// In open loop: how much later than intended requests were sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) lag_us: Option<Times>,
@@ -51,7 +62,22 @@ pub(super) struct Report {
     pub(super) distribution: Vec<(f64, f64)>,
 }
 
-/// What does not happen on a good day, and how many sources there were.
+/// What came outside of the measured time.
+#[derive(Debug, Serialize)]
+pub(super) struct Part {
+    pub(super) seconds: f64,
+    pub(super) sent: u64,
+    pub(super) answered: u64,
+    pub(super) outstanding_at_end: u64,
+    pub(super) latency_us: Times,
+    pub(super) codes: BTreeMap<String, u64>,
+    pub(super) wrong: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_wrong: Option<String>,
+    pub(super) counts: Counts,
+}
+
+/// What does not happen on a good day, and how many sources there were in all.
 #[derive(Debug, Serialize)]
 pub(super) struct Counts {
     pub(super) retransmissions: u64,
@@ -62,6 +88,7 @@ pub(super) struct Counts {
     pub(super) strays: u64,
     pub(super) unreachable: u64,
     pub(super) challenges: u64,
+    pub(super) smaller: u64,
     pub(super) separate: u64,
     pub(super) partial: u64,
     pub(super) unsent: u64,
@@ -127,6 +154,7 @@ pub(super) struct Second {
     #[serde(skip)]
     complete: bool,
     pub(super) answered: u64,
+    /// Errors, wrong answers, and requests that were given up or rejected.
     pub(super) failed: u64,
     pub(super) body_bytes: u64,
     pub(super) p50_us: f64,
@@ -144,17 +172,9 @@ impl Report {
         interrupted: bool,
     ) -> Report {
         let run = &outcome.tally;
-        let mut all = outcome.registered.clone();
-        if args.observe {
-            // The distribution is that of notifications.
-            all.latency.reset();
-        }
-        let registered = all.answered;
-        all.join(run);
-        all.join(&outcome.rest);
-        let latency = match args.observe {
-            true => &run.latency,
-            false => &all.latency,
+        let before = match args.observe {
+            true => &outcome.registered,
+            false => &outcome.warm_up,
         };
         Report {
             uri: args.uri.clone(),
@@ -166,21 +186,21 @@ impl Report {
             wanted_rate: args.rate,
             interrupted,
             seconds: run.elapsed.as_secs_f64(),
-            sent: all.sent,
-            answered: all.answered
-                - if args.observe {
-                    registered + outcome.rest.answered
-                } else {
-                    0
-                },
+            sent: run.sent,
+            answered: run.answered,
+            outstanding_at_end: run.outstanding,
             rate: run.rate(),
             bytes_out: run.bytes_out,
             bytes_in: run.bytes_in,
-            latency_us: Times::of(latency),
-            codes: counted(&all.codes),
-            wrong: counted(&all.wrong),
-            first_wrong: all.first_wrong.clone(),
-            counts: Counts::of(&all, outcome.sources),
+            latency_us: Times::of(&run.latency),
+            codes: counted(&run.codes),
+            wrong: counted(&run.wrong),
+            first_wrong: run.first_wrong.clone(),
+            changed: run.changed,
+            first_changed: run.first_changed.clone(),
+            counts: Counts::of(run, outcome.sources),
+            before: Part::of(before, outcome.sources),
+            after: Part::of(&outcome.rest, outcome.sources),
             lag_us: args.rate.map(|_| Times::of(&run.lag)),
             transfer: args.transfer.then(|| Transferred {
                 blocks: run.blocks,
@@ -189,7 +209,23 @@ impl Report {
             }),
             observe: args.observe.then(|| Observed::of(args, outcome, changed)),
             per_second,
-            distribution: distribution(latency),
+            distribution: distribution(&run.latency),
+        }
+    }
+}
+
+impl Part {
+    fn of(tally: &Tally, sources: u64) -> Part {
+        Part {
+            seconds: tally.elapsed.as_secs_f64(),
+            sent: tally.sent,
+            answered: tally.answered,
+            outstanding_at_end: tally.outstanding,
+            latency_us: Times::of(&tally.latency),
+            codes: counted(&tally.codes),
+            wrong: counted(&tally.wrong),
+            first_wrong: tally.first_wrong.clone(),
+            counts: Counts::of(tally, sources),
         }
     }
 }
@@ -199,6 +235,12 @@ fn counted<K: ToString>(counts: &BTreeMap<K, u64>) -> BTreeMap<String, u64> {
         .iter()
         .map(|(key, count)| (key.to_string(), *count))
         .collect()
+}
+
+/// The answers with a code of an error, of those by code.
+pub(super) fn errors(codes: &BTreeMap<String, u64>) -> impl Iterator<Item = (&str, u64)> {
+    let errors = codes.iter().filter(|(code, _)| !code.starts_with("2."));
+    errors.map(|(code, count)| (code.as_str(), *count))
 }
 
 /// The latency at 0 %, 50 %, 75 %, 90 %, and so on in steps that become finer towards 100 %.
@@ -254,6 +296,7 @@ impl Counts {
             strays: all.strays,
             unreachable: all.unreachable,
             challenges: all.challenges,
+            smaller: all.smaller,
             separate: all.separate,
             partial: all.partial,
             unsent: all.unsent,
@@ -308,7 +351,7 @@ pub(super) struct Seconds {
     /// Those that not all threads have told yet, and how many have.
     open: BTreeMap<u64, (Sample, u32)>,
     whole: Vec<Second>,
-    answered: u64,
+    over: u64,
 }
 
 impl Seconds {
@@ -317,13 +360,13 @@ impl Seconds {
             threads,
             open: BTreeMap::new(),
             whole: Vec::new(),
-            answered: 0,
+            over: 0,
         }
     }
 
     /// Adds what a thread tells. Returns a second that is complete if this is the last thread to tell of it.
     pub(super) fn add(&mut self, sample: &Sample) -> Option<Sample> {
-        self.answered += sample.answered;
+        self.over += sample.answered + sample.failed();
         let second = sample.second;
         match self.open.get_mut(&second) {
             Some((sum, threads)) => {
@@ -341,8 +384,9 @@ impl Seconds {
         whole.complete.then_some(whole)
     }
 
-    pub(super) fn answered(&self) -> u64 {
-        self.answered
+    /// How many requests are over.
+    pub(super) fn over(&self) -> u64 {
+        self.over
     }
 
     /// All seconds in order. The second within which the run ended is among them only if there is no other: it would
@@ -362,7 +406,7 @@ impl Second {
             second: sample.second,
             complete: sample.complete,
             answered: sample.answered,
-            failed: sample.failed,
+            failed: sample.failed(),
             body_bytes: sample.body_bytes,
             p50_us: micros(sample.latency.value_at_quantile(0.5)),
             p99_us: micros(sample.latency.value_at_quantile(0.99)),

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use indicatif::{DecimalBytes, HumanCount};
 
-use super::report::{Report, Second};
-use super::table::micros;
+use super::report::{Report, Second, errors};
+use super::table::{each_second, micros};
 
 /// The picture, in its own units.
 const WIDTH: f64 = 960.0;
@@ -59,18 +59,21 @@ pub(super) fn draw(report: &Report) -> String {
 fn summary(report: &Report) -> String {
     let what = match (&report.observe, &report.transfer) {
         (Some(observed), _) => format!(
-            "{} notifications/s to {} observers",
-            HumanCount(whole(report.rate)),
+            "notifications {} to {} observers",
+            each_second(report.rate),
             HumanCount(observed.observers)
         ),
         (None, Some(transfer)) => format!("{}/s", DecimalBytes(whole(transfer.goodput))),
-        (None, None) => format!("{} answers/s", HumanCount(whole(report.rate))),
+        (None, None) => format!("right answers {}", each_second(report.rate)),
     };
     let wrong: u64 = report.wrong.values().sum();
-    let wrong = match wrong {
+    let mut wrong = match wrong {
         0 => String::new(),
         count => format!(", {} wrong", HumanCount(count)),
     };
+    for (code, count) in errors(&report.codes) {
+        wrong.push_str(&format!(", {} {code}", HumanCount(count)));
+    }
     let again = HumanCount(report.counts.retransmissions);
     format!(
         "{}, {:.1} s: {what}, {again} sent again{wrong}",
@@ -136,7 +139,7 @@ fn distribution(out: &mut String, report: &Report) {
     line(out, "a", &points);
     for (share, latency) in [(0.5, report.latency_us.p50), (0.99, report.latency_us.p99)] {
         if nines(share) < end {
-            dot(out, x(share), scale.y(latency), &micros(latency));
+            dot(out, x(share), scale.y(latency), &escaped(&micros(latency)));
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use coracle_load::Wrong;
 use indicatif::{DecimalBytes, HumanCount};
 
-use super::report::{Change, Observed, Report, Times, Transferred};
-use crate::console::{Painter, Style, harmless_line};
+use super::report::{Change, Counts, Observed, Part, Report, Times, Transferred, errors};
+use super::verdict;
+use crate::console::{Painter, Style};
 
 /// Writing to a string cannot fail.
 macro_rules! put {
@@ -21,10 +21,13 @@ pub(super) fn text(report: &Report, painter: Painter) -> String {
     let early = if report.interrupted { ", interrupted" } else { "" };
     put!(
         out,
-        "{}: {} for {:.1} s{early}\n",
+        "{}: {} for {}{early}\n",
         report.uri,
         report.what,
-        report.seconds
+        match report.seconds >= 0.95 {
+            true => format!("{:.1} s", report.seconds),
+            false => micros(report.seconds * 1e6),
+        }
     );
     match (&report.observe, &report.transfer) {
         (Some(observed), _) => put_observed(&mut out, report, observed, painter),
@@ -43,7 +46,8 @@ pub(super) fn text(report: &Report, painter: Painter) -> String {
     };
     put_times(&mut out, &format!("latency, {about}"), &report.latency_us);
     put_counts(&mut out, report);
-    put_verdict(&mut out, report, painter);
+    put_parts(&mut out, report);
+    verdict::put(&mut out, report, painter);
     out
 }
 
@@ -61,15 +65,30 @@ fn whole(number: f64) -> u64 {
     number.round() as u64
 }
 
+/// A rate for people; a small one with a fraction.
+pub(super) fn each_second(rate: f64) -> String {
+    match rate < 9.95 && rate > 0.0 {
+        true => format!("{rate:.2}/s"),
+        false => format!("{}/s", HumanCount(whole(rate))),
+    }
+}
+
 fn put_requests(out: &mut String, report: &Report, painter: Painter) {
-    let rate = format!("{}/s", HumanCount(whole(report.rate)));
-    put!(
-        out,
-        "  answered        {} of {}, {}",
-        HumanCount(report.answered),
-        HumanCount(report.sent),
-        painter.paint(Style::Strong, &rate)
-    );
+    let rate = each_second(report.rate);
+    let rate = painter.paint(Style::Strong, &rate);
+    let answers = report.codes.values().sum();
+    let over = report.sent - report.outstanding_at_end;
+    let answered = format!("{} of {}", HumanCount(answers), HumanCount(over));
+    match answers == report.answered {
+        true => {
+            put!(out, "  answered        {answered}, {rate}");
+        }
+        false => {
+            put!(out, "  answered        {answered}");
+            put!(out, "  right           {}, {rate}", HumanCount(report.answered));
+        }
+    }
+    put_outstanding(out, report);
     if report.counts.unsent > 0 {
         put!(
             out,
@@ -90,10 +109,11 @@ fn put_transfer(out: &mut String, report: &Report, transfer: &Transferred, paint
     let goodput = format!("{}/s", DecimalBytes(whole(transfer.goodput)));
     put!(
         out,
-        "  transfers       {} whole, {} begun",
+        "  transfers       {} of {} whole and right",
         HumanCount(report.answered),
-        HumanCount(report.sent)
+        HumanCount(report.sent - report.outstanding_at_end)
     );
+    put_outstanding(out, report);
     put!(
         out,
         "  bodies          {} in {} blocks, {}",
@@ -103,15 +123,48 @@ fn put_transfer(out: &mut String, report: &Report, transfer: &Transferred, paint
     );
 }
 
+/// What was under way at the end of the measured time.
+fn put_outstanding(out: &mut String, report: &Report) {
+    let Part {
+        outstanding_at_end: left,
+        counts,
+        latency_us,
+        ..
+    } = &report.after;
+    let all = report.outstanding_at_end;
+    if all == 0 {
+        return;
+    }
+    let answered = all.saturating_sub(left + counts.timeouts + counts.resets);
+    let told = match answered {
+        0 => "none answered since".to_owned(),
+        _ if answered == all => "all answered since".to_owned(),
+        _ => format!("{} answered since", HumanCount(answered)),
+    };
+    let slowest = match latency_us.max > 0.0 {
+        true => format!(", the slowest after {}", micros(latency_us.max)),
+        false => String::new(),
+    };
+    put!(
+        out,
+        "  outstanding     {} at the end, {told}{slowest}",
+        HumanCount(all)
+    );
+}
+
 fn put_observed(out: &mut String, report: &Report, observed: &Observed, painter: Painter) {
     put!(
         out,
-        "  observers       {} of {} registered in {:.2} s",
+        "  observers       {} of {} registered in {}",
         HumanCount(observed.observers),
         HumanCount(observed.wanted),
-        observed.registration_seconds
+        micros(observed.registration_seconds * 1e6)
     );
-    let rate = format!("{}/s", HumanCount(whole(report.rate)));
+    let refused: Vec<_> = errors(&report.before.codes).map(named).collect();
+    if !refused.is_empty() {
+        put!(out, "  refused         {}", refused.join(", "));
+    }
+    let rate = each_second(report.rate);
     put!(
         out,
         "  notifications   {}, {}; {} confirmable, {} repeated, {} out of order",
@@ -161,13 +214,16 @@ fn put_spread(out: &mut String, what: &str, observed: &Observed, of: impl Fn(&Ch
 }
 
 fn put_codes(out: &mut String, report: &Report) {
-    let codes = report.codes.iter();
-    let codes: Vec<_> = codes
-        .map(|(code, count)| format!("{code} {}", HumanCount(*count)))
-        .collect();
+    let codes = report.codes.iter().map(|(code, count)| (code.as_str(), *count));
+    let codes: Vec<_> = codes.map(named).collect();
     if !codes.is_empty() {
         put!(out, "  codes           {}", codes.join(", "));
     }
+}
+
+/// `2.05 Content 12,345`.
+pub(super) fn named((code, count): (&str, u64)) -> String {
+    format!("{code} {}", HumanCount(count))
 }
 
 fn put_times(out: &mut String, what: &str, times: &Times) {
@@ -191,7 +247,34 @@ fn put_times(out: &mut String, what: &str, times: &Times) {
 
 /// What does not happen on a good day; nothing on a good day.
 fn put_counts(out: &mut String, report: &Report) {
-    let counts = &report.counts;
+    put_told(out, "", &report.counts);
+    let peers = u64::from(report.peers);
+    if report.counts.sources > peers {
+        let more = HumanCount(report.counts.sources - peers).to_string();
+        put!(
+            out,
+            "  {more:>9}  more addresses or ports, because message IDs were used up"
+        );
+    }
+}
+
+/// What happened outside of the measured time, where it is worth telling.
+fn put_parts(out: &mut String, report: &Report) {
+    if report.observe.is_some() {
+        put_told(out, "at registration:", &report.before.counts);
+    }
+    let after = Counts {
+        // These are told where the outstanding requests are, or of the measured time.
+        timeouts: 0,
+        resets: 0,
+        separate: 0,
+        ..report.after.counts
+    };
+    put_told(out, "after the end:", &after);
+}
+
+/// A table of what was counted, below its head; nothing of what was not.
+fn put_told(out: &mut String, head: &str, counts: &Counts) {
     let told = [
         (
             counts.retransmissions,
@@ -207,7 +290,14 @@ fn put_counts(out: &mut String, report: &Report) {
             counts.challenges,
             "requests sent anew with the Echo option that the server wanted",
         ),
-        (counts.separate, "responses in messages of their own"),
+        (
+            counts.smaller,
+            "uploads begun anew in the smaller blocks that the server wanted",
+        ),
+        (
+            counts.separate,
+            "answers in confirmable messages of their own, not in Acknowledgements",
+        ),
         (
             counts.partial,
             "answers with the first block of a longer body (--transfer gets all)",
@@ -217,50 +307,11 @@ fn put_counts(out: &mut String, report: &Report) {
     for (count, what) in told.into_iter().filter(|(count, _)| *count > 0) {
         if std::mem::take(&mut first) {
             put!(out, "");
+            if !head.is_empty() {
+                put!(out, "  {head}");
+            }
         }
         put!(out, "  {:>9}  {what}", HumanCount(count).to_string());
-    }
-    let peers = u64::from(report.peers);
-    if counts.sources > peers {
-        let more = HumanCount(counts.sources - peers).to_string();
-        put!(
-            out,
-            "  {more:>9}  more addresses or ports, because message IDs were used up"
-        );
-    }
-}
-
-fn put_verdict(out: &mut String, report: &Report, painter: Painter) {
-    let wrong: u64 = report.wrong.values().sum();
-    if wrong > 0 {
-        let kinds = report.wrong.iter();
-        let kinds: Vec<_> = kinds
-            .map(|(kind, count)| format!("{} {kind}", HumanCount(*count)))
-            .collect();
-        let plural = if wrong == 1 { "" } else { "s" };
-        let told = format!("{} wrong answer{plural}", HumanCount(wrong));
-        put!(
-            out,
-            "\n  {}: {}",
-            painter.paint(Style::Bad, &told),
-            kinds.join(", ")
-        );
-        if let Some(first) = &report.first_wrong {
-            put!(out, "  the first: {}", harmless_line(first));
-        }
-        if report.wrong.contains_key(&Wrong::Payload.to_string()) && report.transfer.is_none() {
-            put!(out, "  (a resource that changes by itself wants --any-payload)");
-        }
-    } else if report.codes.is_empty() {
-        put!(out, "\n  {}", painter.paint(Style::Bad, "nothing was answered"));
-    } else if report.answered == 0 && report.observe.is_none() {
-        put!(
-            out,
-            "\n  {}",
-            painter.paint(Style::Bad, "every answer was an error")
-        );
-    } else {
-        put!(out, "\n  {}", painter.paint(Style::Good, "no answer was wrong"));
     }
 }
 
@@ -272,6 +323,8 @@ pub(super) fn time(nanos: u64) -> String {
 /// A time for people, from microseconds.
 pub(super) fn micros(micros: f64) -> String {
     match micros {
+        // What comes from the socket in one go has one time, which some of these are the distance from.
+        _ if micros < 0.95 => "< 1 µs".to_owned(),
         _ if micros < 99.95 => format!("{micros:.1} µs"),
         _ if micros < 999.5 => format!("{micros:.0} µs"),
         _ if micros < 99_950.0 => format!("{:.2} ms", micros / 1e3),
@@ -286,10 +339,12 @@ mod tests {
 
     #[test]
     fn times_have_two_to_four_digits() {
-        let shown = [5.04, 99.96, 999.6, 12_345.0, 123_456.0, 2_500_000.0].map(micros);
+        let shown = [0.0, 1.0, 5.04, 99.96, 999.6, 12_345.0, 123_456.0, 2_500_000.0].map(micros);
         assert_eq!(
             shown,
-            ["5.0 µs", "100 µs", "1.00 ms", "12.35 ms", "123 ms", "2.50 s"]
+            [
+                "< 1 µs", "1.0 µs", "5.0 µs", "100 µs", "1.00 ms", "12.35 ms", "123 ms", "2.50 s"
+            ]
         );
     }
 }
