@@ -22,8 +22,11 @@ const MAX_COUNTED: usize = 32_768;
 const STRIPES: usize = 16;
 
 /// Lets each peer, each network, or both ask some times a second; more is answered 4.29 (Too Many Requests) with a
-/// Max-Age that tells when to come back (RFC 8516 §3). What may come within a second may come at once. Notifications do
-/// not count.
+/// Max-Age that tells when to come back (RFC 8516 §3). Notifications do not count.
+///
+/// The limit is one on average: what may come within a second may come at once, so that up to twice as many requests pass
+/// in the first second after a quiet one. A peer is an address with its port; who changes ports is held by the limit for
+/// its network.
 ///
 /// ```
 /// use coracle_router::{Router, get};

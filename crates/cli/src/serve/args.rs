@@ -17,7 +17,7 @@ Examples:
   coracle serve
   coracle serve --bind 127.0.0.1:0 -v
   coracle serve --bind [::] --multicast eth0
-  coracle serve --bind 0.0.0.0 --stats=5
+  coracle serve --bind 0.0.0.0 --stats 5
   coracle serve --dir ./firmware --bind 0.0.0.0:5683
   coracle serve --dir ./inbox --write --max-file-bytes 16M
 
@@ -64,23 +64,24 @@ pub(crate) struct ListenArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) shards: Option<u16>,
 
-    /// Tell every so many seconds what was done: requests, bytes, observers, what was dropped and why
+    /// Tell every so many seconds, 10 if no number is given, what was done: requests, bytes, observers, what was
+    /// dropped and why; nothing while there is nothing new
     #[arg(
         long,
         value_name = "SECONDS",
         num_args = 0..=1,
-        require_equals = true,
         default_missing_value = "10",
-        value_parser = clap::value_parser!(u32).range(1..=86_400)
+        value_parser = parse_interval
     )]
     pub(crate) stats: Option<u32>,
 
-    /// Let each peer ask at most so many times a second; more is answered 4.29
+    /// Let each peer, which is an address with its port, ask so many times a second on average; more is
+    /// answered 4.29. As many may come at once, so that up to twice as many pass in a first second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate_limit: Option<u32>,
 
-    /// Let all addresses of a network together ask at most so many times a second: those with the
-    /// same first 24 bits, or 56 with IPv6
+    /// The same for all addresses of a network together, whatever their ports: those with the same
+    /// first 24 bits, or 56 with IPv6
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate_limit_prefix: Option<u32>,
 
@@ -166,6 +167,13 @@ impl StoreArgs {
     }
 }
 
+/// Whole seconds, up to a day: `5`, `5s`.
+fn parse_interval(text: &str) -> Result<u32, String> {
+    let seconds = text.strip_suffix('s').unwrap_or(text).parse().ok();
+    let sensible = seconds.filter(|seconds| (1..=86_400).contains(seconds));
+    sensible.ok_or_else(|| "not a number of whole seconds from 1 to 86400, such as 5".to_owned())
+}
+
 /// A number of bytes: `1048576`, `1024K`, `1M`, `1MiB`; K, M and G are powers of 1,024.
 fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
@@ -244,7 +252,13 @@ mod tests {
         assert_eq!(stats(&[]).unwrap(), None);
         assert_eq!(stats(&["--stats"]).unwrap(), Some(10));
         assert_eq!(stats(&["--stats=1", "--shards", "4"]).unwrap(), Some(1));
-        assert!(stats(&["--stats=0"]).is_err());
+        assert_eq!(stats(&["--stats", "5"]).unwrap(), Some(5));
+        assert_eq!(stats(&["--stats", "5s", "--shards", "4"]).unwrap(), Some(5));
+        assert_eq!(stats(&["--stats", "--shards", "4"]).unwrap(), Some(10));
+        for nonsense in ["0", "1.5", "5m", "86401"] {
+            let told = stats(&["--stats", nonsense]).unwrap_err().to_string();
+            assert!(told.contains("whole seconds"), "{told}");
+        }
         assert!(stats(&["--shards", "0"]).is_err());
     }
 

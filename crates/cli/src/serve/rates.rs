@@ -12,13 +12,24 @@ use crate::timestamp;
 /// Tells it until the runtime ends.
 pub(super) async fn tell(reader: StatisticsReader, every: Duration, console: Console) {
     let (mut before, mut since) = (reader.read().await, Instant::now());
+    let mut quiet = true;
     loop {
         tokio::time::sleep(every).await;
         let now = reader.read().await;
         let line = line(&before, &now, since.elapsed());
-        console.note(&format!("{} {line}", timestamp::to_the_second(SystemTime::now())));
+        // That nothing happens is told once.
+        let was_quiet = std::mem::replace(&mut quiet, is_quiet(&before, &now));
+        if !(quiet && was_quiet) {
+            console.note(&format!("{} {line}", timestamp::to_the_second(SystemTime::now())));
+        }
         (before, since) = (now, Instant::now());
     }
+}
+
+/// Nothing came, nothing went, and nobody began or ended to observe.
+fn is_quiet(before: &Statistics, now: &Statistics) -> bool {
+    let traffic = |of: &Statistics| (of.engine.datagrams_in, of.engine.datagrams_out);
+    traffic(before) == traffic(now) && before.observers == now.observers
 }
 
 /// What was done between two readings: rates, then what there is now, then what went wrong, if anything did.
@@ -86,6 +97,16 @@ mod tests {
             line(&none, &none, Duration::from_secs(5)),
             "0 requests/s, 0 B/s in, 0 B/s out"
         );
+    }
+
+    #[test]
+    fn what_came_or_went_is_news() {
+        let (before, mut now) = (Statistics::default(), Statistics::default());
+        assert!(is_quiet(&before, &now));
+        now.engine.datagrams_in = 1;
+        assert!(!is_quiet(&before, &now));
+        (now.engine.datagrams_in, now.observers) = (0, 1);
+        assert!(!is_quiet(&before, &now));
     }
 
     #[test]
