@@ -146,6 +146,24 @@ fn a_file_that_is_cut_off_leaves_nothing_behind() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
+/// An upload whose peer has gone holds nothing up: the server ends before the 5 s are over in which it waits for others.
+#[test]
+fn an_upload_that_was_left_is_told_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let mut server = start(&["--bind", "127.0.0.1:0", "--dir", path, "--write"]);
+    let socket = server.socket();
+    let mut first = b"\x41\x03\x12\x34\xaa\xb1f\xd1\x03\x08\xff".to_vec();
+    first.extend([b'x'; 16]);
+    socket.send(&first).unwrap();
+    assert_eq!(receive(&socket)[..5], *b"\x61\x5f\x12\x34\xaa");
+    server.signal("TERM");
+    let told = server.wait_for("ending");
+    assert!(told.contains("for uploads, while blocks come: 1;"), "{told}");
+    assert_eq!(server.end().code(), Some(0));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn others_may_read_only_unless_it_is_said() {
     for (arguments, status) in [

@@ -494,6 +494,12 @@ impl Endpoint {
     /// Everything that was accepted is answered, and nothing waits to be sent.
     #[must_use]
     pub fn is_idle(&self) -> bool {
+        self.is_answered() && !self.server.is_receiving()
+    }
+
+    /// The same for all that came so far: of bodies that come in parts, peers may have yet to send the next block.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
         self.server.is_answered()
             && self.messages.is_quiet()
             && self.observers.is_quiet()

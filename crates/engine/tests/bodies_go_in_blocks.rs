@@ -603,6 +603,22 @@ fn streaming() -> Config {
     config
 }
 
+/// What has come is answered when it is the peer's turn to send the next block, though the body is not whole.
+#[test]
+fn a_streamed_body_is_answered_as_far_as_it_has_come() {
+    let mut subject = Subject::with(streaming());
+    let (id, _) = subject.receive(&put(1, 0, 1, &[b'a'; 16])).unwrap();
+    let state = |subject: &Subject| (subject.endpoint.is_answered(), subject.endpoint.is_idle());
+    assert_eq!(state(&subject), (false, false));
+    subject.endpoint.continue_body(subject.now, id);
+    assert_eq!(subject.sent_one().code(), "2.31");
+    assert_eq!(state(&subject), (true, false));
+    subject.receive(&put(2, 1, 0, b"b")).unwrap();
+    assert_eq!(state(&subject), (false, false));
+    subject.respond(id, b"done");
+    assert_eq!(state(&subject), (true, true));
+}
+
 #[test]
 fn a_streamed_body_is_asked_for_part_by_part() {
     let mut subject = Subject::with(streaming());

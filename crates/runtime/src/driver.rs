@@ -30,6 +30,10 @@ const BATCHES_PER_TURN: usize = 4;
 /// How long those wait who want all sent and acknowledged.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// Who closes waits no longer than this for the next part of a body: that is when a peer whose block was lost sends it
+/// again (RFC 7252 §4.2, ACK_TIMEOUT times ACK_RANDOM_FACTOR).
+const PART_PAUSE: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// How often in a row the socket may fail, and how long the driver pauses each time.
 const MAX_FAILURES: u32 = 100;
 const FAILURE_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
@@ -311,9 +315,12 @@ impl Driver {
     }
 
     fn statistics(&self) -> Statistics {
+        let (pending, uploads) = self.serving.as_ref().map_or((0, 0), Serving::pending);
         Statistics {
             engine: self.engine.stats().clone(),
             observers: self.engine.observers() as u64,
+            pending: pending as u64,
+            uploads: uploads as u64,
             shards: 1,
             handed_over: self.shard.handed_over,
             handed_over_lost: self.shard.lost,
@@ -436,9 +443,11 @@ impl Driver {
             // Nobody asks whether it is idle, and to find out takes a look at every exchange.
             return false;
         }
-        let idle = self.engine.is_idle() && self.sending.is_empty();
+        let now = self.clock.now();
+        // When there is only one thing left to wait for, peers that may have gone, it is not for long.
+        let given_up = self.closing && self.engine.is_answered() && self.gives_up_at() <= now;
+        let idle = (given_up || self.engine.is_idle()) && self.sending.is_empty();
         if !self.draining.is_empty() {
-            let now = self.clock.now();
             for (_, done) in self.draining.extract_if(.., |(until, _)| idle || *until <= now) {
                 // Who no longer waits need not be told.
                 let _ = done.send(());
@@ -451,16 +460,26 @@ impl Driver {
         }
     }
 
+    /// When no further part of a body is waited for.
+    fn gives_up_at(&self) -> Instant {
+        self.serving
+            .as_ref()
+            .map_or(Instant::ZERO, |serving| serving.last_part() + PART_PAUSE)
+    }
+
     /// Waits for anything to do.
     async fn wait(&mut self) -> io::Result<()> {
         let clock = self.clock;
         let drained = self.draining.iter().map(|(until, _)| *until);
+        // When this has passed and something is waited for all the same, it is not this.
+        let gives_up = Some(self.gives_up_at()).filter(|at| self.closing && *at > clock.now());
         let deadline = self
             .engine
             .poll_deadline()
             .map(|deadline| deadline.at)
             .into_iter()
             .chain(drained)
+            .chain(gives_up)
             .min();
         let alarm = self.alarm.at(deadline.map(|at| clock.to_tokio(at)));
         let (serving, engine) = (&mut self.serving, &mut self.engine);
@@ -515,7 +534,7 @@ fn serve(serving: Option<&mut Serving>, engine: &mut Endpoint, now: Instant, rec
     match received {
         Received::Request(id, request) => serving.request(engine, now, id, &request),
         Received::Assembled(id, request) => serving.assembled(engine, now, id, request),
-        Received::Body(id, part) => serving.body(id, part.payload, part.more),
+        Received::Body(id, part) => serving.body(now, id, part.payload, part.more),
         Received::Nothing => {}
     }
 }

@@ -242,7 +242,7 @@ pub struct Serve {
 
 impl Serve {
     /// Ends when `signal` completes: new requests get 5.03, what was accepted is answered, and acknowledgements are
-    /// awaited for up to 5 s.
+    /// awaited for up to 5 s. Bodies that come in parts are waited for as long as parts come, also for up to 5 s.
     pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Serve {
         self.shutdown = Some(Box::pin(signal));
         self

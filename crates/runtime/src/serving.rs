@@ -27,6 +27,8 @@ pub(crate) struct Serving {
     aborts: HashMap<ExchangeId, AbortHandle>,
     /// Bodies that handlers take part by part.
     bodies: HashMap<ExchangeId, BodySender>,
+    /// When the last part of any of them came.
+    last_part: Instant,
     /// States that peers observe.
     observed: HashMap<Topic, Observable>,
     changes: Arc<Changes>,
@@ -39,6 +41,7 @@ impl Serving {
             work: FuturesUnordered::new(),
             aborts: HashMap::new(),
             bodies: HashMap::new(),
+            last_part: Instant::ZERO,
             observed: HashMap::new(),
             changes,
         }
@@ -53,6 +56,7 @@ impl Serving {
         request: &EngineRequest<'_>,
     ) {
         if request.more {
+            self.last_part = now;
             let (sender, stream) = BodyStream::new(Bytes::copy_from_slice(request.payload));
             self.bodies.insert(id, sender);
             self.call(engine, now, id, Request::from(*request).with_body(stream));
@@ -124,7 +128,8 @@ impl Serving {
     }
 
     /// A further part of a streamed body.
-    pub(crate) fn body(&mut self, id: ExchangeId, payload: &[u8], more: bool) {
+    pub(crate) fn body(&mut self, now: Instant, id: ExchangeId, payload: &[u8], more: bool) {
+        self.last_part = now;
         let Some(mut sender) = self.bodies.remove(&id) else {
             return;
         };
@@ -134,6 +139,16 @@ impl Serving {
         } else {
             sender.finish();
         }
+    }
+
+    /// When the last part of a body came; the epoch if none did.
+    pub(crate) fn last_part(&self) -> Instant {
+        self.last_part
+    }
+
+    /// Requests whose handlers have not answered yet, and how many of them wait for more of their bodies.
+    pub(crate) fn pending(&self) -> (usize, usize) {
+        (self.aborts.len(), self.bodies.len())
     }
 
     /// Nobody waits for this answer any more.

@@ -13,6 +13,10 @@ pub struct Statistics {
     pub engine: Stats,
     /// Observers that are registered now.
     pub observers: u64,
+    /// Requests whose handlers have not answered now,
+    pub pending: u64,
+    /// and of these so many wait for more of a body that comes in parts.
+    pub uploads: u64,
     /// Shards that run.
     pub shards: u64,
     /// Datagrams and errors of the network that came to another shard than the peer's, and were handed over.
@@ -25,6 +29,8 @@ impl Statistics {
     fn add(&mut self, other: &Statistics) {
         self.engine += &other.engine;
         self.observers += other.observers;
+        self.pending += other.pending;
+        self.uploads += other.uploads;
         self.shards += other.shards;
         self.handed_over = self.handed_over.wrapping_add(other.handed_over);
         self.handed_over_lost = self.handed_over_lost.wrapping_add(other.handed_over_lost);

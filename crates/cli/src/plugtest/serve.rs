@@ -25,8 +25,9 @@ It has the resources that the CoAP plugtests ask of a server (/test, /separate, 
 
 Clients may change what it holds, from wherever they can reach it; all of it is bounded, and
 forgotten when it ends. Addresses need not prove themselves (RFC 9175, 2.4) unless --amplification
-says so: the tests tell which answers clients are to see. Without --bind it listens on this machine only, at port 5683. Ctrl-C ends
-it when all that was accepted is answered, a second one at once.";
+says so: the tests tell which answers clients are to see. Without --bind it listens on this machine
+only, at port 5683. Ctrl-C ends it when all that was accepted is answered, a second one at once.
+`coracle serve --help` says what --stats tells.";
 
 /// Options of `coracle plugtest serve`.
 #[derive(Args, Debug)]

@@ -26,7 +26,19 @@ some resources to try; the store takes changes when all addresses are on this ma
 otherwise with --write. Files of --dir are changed with --write only, and take the place of the
 site. Content-Formats of files are told by the ends of their names: what is put as another format
 than its name says is refused, and what has an end that says nothing is read as bytes. A file that
-is replaced keeps its mode, and its owner where possible; folders are not made. Ctrl-C ends it when all that was accepted is answered, a second one at once.";
+is replaced keeps its mode, and its owner where possible; folders are not made. An upload is written
+beside its place, as .coracle-*.part, which is never served and goes when no block has come for
+93 s, or when the server ends; only one that is killed leaves it behind.
+
+--stats tells what was done since the line before: requests, bytes in and bytes out, a second;
+notifications and observers; amplification, which is bytes that went to addresses that have not
+proved themselves for each byte from them, at most 3 (--amplification); then counts, of those that
+are not 0: refused (answered 4.xx or 5.xx before the site was asked), challenged (asked to prove
+the address), withheld (not sent, as no request had paid for it), sent again and given up (for
+want of an acknowledgement), handed over and lost between shards, and dropped, with the reason.
+
+Ctrl-C or SIGTERM ends it: what was accepted is answered, for up to 5 s. An upload is waited for
+while its blocks come. A second signal ends it at once, with exit status 1.";
 
 /// Options of `coracle serve`.
 #[derive(Args, Clone, Debug)]

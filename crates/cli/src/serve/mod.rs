@@ -21,7 +21,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle::{Config, Endpoint, Error, Router};
+use coracle::{Config, Endpoint, Error, Router, Statistics};
 use tokio::sync::oneshot;
 
 use self::access::Access;
@@ -138,18 +138,37 @@ async fn until_signals(
         // Nothing is sent: that the other end is dropped is the sign.
         let _ = stopped.await;
     };
-    let addresses = endpoint.local_addrs();
+    let (addresses, statistics) = (endpoint.local_addrs(), endpoint.statistics());
     let serving = endpoint.serve(router).with_graceful_shutdown(stopped);
     let mut serving = pin!(serving.into_future());
     tokio::select! {
         ended = &mut serving => return over(ended, &addresses),
-        () = signals.next() => console.note("ending: what was accepted is answered; again to end at once"),
+        () = signals.next() => console.note(&ending(&statistics.read().await)),
     }
     drop(stop);
     tokio::select! {
         ended = &mut serving => over(ended, &addresses),
         () = signals.next() => Err(CliError::new("ended before all was answered")),
     }
+}
+
+/// What is waited for, if anything is.
+fn ending(now: &Statistics) -> String {
+    let requests = now.pending.saturating_sub(now.uploads);
+    let mut text = "ending".to_owned();
+    if requests > 0 {
+        text.push_str(&format!(
+            ", waiting for up to 5 s for answers to requests: {requests}"
+        ));
+    }
+    if now.uploads > 0 {
+        let uploads = now.uploads;
+        text.push_str(&format!(
+            ", waiting for up to 5 s for uploads, while blocks come: {uploads}"
+        ));
+    }
+    text.push_str("; again to end at once");
+    text
 }
 
 fn over(ended: coracle::Result<()>, addresses: &[SocketAddr]) -> Result<Exit, CliError> {

@@ -359,10 +359,14 @@ impl Server {
         }
     }
 
-    /// No request waits for an answer.
+    /// No message waits for an answer. Of a body on its way in, the peer may have yet to send the next block.
     pub(crate) fn is_answered(&self) -> bool {
-        let waits = |serving: &Serving| serving.ask.is_some() || serving.stream.is_some();
-        !self.exchanges.iter().any(|(_, serving)| waits(serving))
+        !self.exchanges.iter().any(|(_, serving)| serving.ask.is_some())
+    }
+
+    /// A body is on its way in, for an exchange that takes it in parts.
+    pub(crate) fn is_receiving(&self) -> bool {
+        self.exchanges.iter().any(|(_, serving)| serving.stream.is_some())
     }
 }
 
