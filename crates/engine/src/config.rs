@@ -196,7 +196,8 @@ pub struct Config {
     /// together are messages sent at once.
     /// Beyond it a request is answered without Observe (RFC 7641 §4.1).
     pub max_observers: usize,
-    /// Observers of one peer; 1,024. Beyond it a request is answered without Observe (RFC 7641 §4.1).
+    /// Observers of one peer; 1,024. Beyond it a request is answered without Observe (RFC 7641 §4.1). A peer that has not
+    /// proved its address has 16 at most, and is asked to prove it for more.
     pub max_observers_per_peer: usize,
     /// Bytes of the requests of observers, which are kept to be run again, and of states on their way to them, beyond the
     /// first 128 of each; 32 MiB. Requests have half of it; where that is short, one is answered without Observe

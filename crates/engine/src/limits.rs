@@ -124,6 +124,11 @@ pub(crate) const ECHO: usize = 6;
 /// have are still served when a flood from forged addresses has taken that part.
 pub(crate) const SHARE_OF_UNPROVED: usize = 2;
 
+/// Observers of one peer that has not proved its address. An acknowledgement does not: who forges one for each message ID
+/// there is has the answers to all registrations acknowledged, as their IDs follow each other (RFC 7641 §7). Of so many
+/// it gets less than three times what it sent.
+pub(crate) const OBSERVERS_OF_UNPROVED: usize = 16;
+
 /// A proof of an address is remembered for one to two times this long after it was given last.
 pub(crate) const PROOF_GENERATION: Duration = Duration::from_secs(1800);
 

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Heard, Subject, datagram, hex, options_of, peer};
-use coracle_engine::{Config, Path, RequestRef, ResponseRef, SecurityId, Topic};
+use coracle_engine::{Config, Event, Path, RequestRef, ResponseRef, SecurityId, Topic};
 use coracle_wire::{Code, MessageType, Method, OptionNumber, Options, Status};
 
 const PATH: (OptionNumber, &[u8]) = (OptionNumber::URI_PATH, b"large");
@@ -253,4 +253,109 @@ fn a_separate_response_that_is_paid_for_once_is_not_kept() {
     assert_eq!(heard.message().message_type, MessageType::Confirmable);
     assert!(2 * heard.bytes.len() > 3 * request.len() - 4);
     assert!(subject.endpoint.is_idle());
+}
+
+/// RFC 7641 §7: acknowledgements may be forged where message IDs can be guessed, and here all of them are. Blindly going
+/// through all IDs is not worth the while.
+#[test]
+fn forged_acknowledgements_of_all_message_ids_amplify_nothing() {
+    let mut subject = Subject::new();
+    let (mut came, mut went) = (0, 0);
+    let options = [(OptionNumber::OBSERVE, &[][..]), (OptionNumber::URI_PATH, b"t")];
+    let state = |body| ResponseRef::new(Status::CONTENT, Options::empty(), body).with_observe(Some(Topic(1)));
+    for id in 0..300_u16 {
+        let token = id.to_be_bytes();
+        let register = datagram(
+            MessageType::NonConfirmable,
+            Method::GET,
+            id,
+            &token,
+            &options,
+            b"",
+        );
+        came += register.len();
+        let sent = subject.serve_with(&register, state(b"0"));
+        went += sent.iter().map(|heard| heard.bytes.len()).sum::<usize>();
+        let observes = sent
+            .iter()
+            .any(|heard| heard.message().options.observe().is_some());
+        assert_eq!(
+            observes,
+            id == 0,
+            "the others wait for its acknowledgement, or are challenged"
+        );
+        assert_eq!(
+            sent.iter().any(|heard| echo_of(heard).is_some()),
+            id >= 16,
+            "{id}"
+        );
+    }
+    for id in 0..=u16::MAX {
+        let acknowledgement = datagram(MessageType::Acknowledgement, Code::EMPTY, id, b"", &[], b"");
+        came += acknowledgement.len();
+        subject.receive(&acknowledgement);
+        went += subject
+            .sent()
+            .iter()
+            .map(|heard| heard.bytes.len())
+            .sum::<usize>();
+    }
+    assert!(subject.endpoint.observers() > 0, "they were taken for genuine");
+    for _ in 0..2000 {
+        subject.endpoint.changed(Topic(1));
+        for event in subject.events() {
+            if let Event::Refresh { id, .. } = event {
+                subject
+                    .endpoint
+                    .respond(subject.now, id, state(&[b'x'; 1000]))
+                    .unwrap();
+            }
+        }
+        let sent = subject.pass(Duration::from_secs(5));
+        went += sent.iter().map(|(_, heard)| heard.bytes.len()).sum::<usize>();
+    }
+    assert!(went > 100_000 && went <= 3 * came, "{went} bytes for {came}");
+    assert_eq!(subject.endpoint.observers(), 0);
+}
+
+/// Who observes much proves its address first, and then observes as much as it likes.
+#[test]
+fn who_observes_much_is_asked_to_prove_its_address() {
+    let mut subject = Subject::new();
+    let register = |subject: &mut Subject, id: u16, token: u16, echo: Option<&[u8]>| {
+        let mut options = vec![(OptionNumber::OBSERVE, &[][..]), (OptionNumber::URI_PATH, b"t")];
+        options.extend(echo.map(|echo| (OptionNumber::ECHO, echo)));
+        let token = token.to_be_bytes();
+        let register = datagram(MessageType::Confirmable, Method::GET, id, &token, &options, b"");
+        let response = ResponseRef::new(Status::CONTENT, Options::empty(), b"0").with_observe(Some(Topic(1)));
+        let sent = subject.serve_with(&register, response).pop().unwrap();
+        if sent.message().message_type == MessageType::Confirmable {
+            let id = sent.id();
+            subject.receive(&datagram(
+                MessageType::Acknowledgement,
+                Code::EMPTY,
+                id,
+                b"",
+                &[],
+                b"",
+            ));
+        }
+        sent
+    };
+    for id in 1..=16 {
+        assert_eq!(register(&mut subject, id, id, None).code(), "2.05");
+    }
+    assert_eq!(
+        register(&mut subject, 17, 1, None).code(),
+        "2.05",
+        "it renews one"
+    );
+    let challenge = register(&mut subject, 18, 18, None);
+    assert_eq!(challenge.code(), "4.01");
+    let echo = echo_of(&challenge).unwrap();
+    for id in 19..60 {
+        let sent = register(&mut subject, id, id, Some(&echo));
+        assert!(sent.message().options.observe().is_some());
+    }
+    assert_eq!(subject.endpoint.observers(), 16 + 41);
 }

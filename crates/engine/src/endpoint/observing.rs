@@ -82,6 +82,7 @@ impl Endpoint {
         reply: &mut Reply<'_>,
     ) -> Option<Key> {
         let kept = self.server.exchanges.get_mut(exchange)?.registration.take()?;
+        let may_observe = self.may_observe(ask);
         let mut after = None;
         // RFC 7641 §4.1, §4.2: where the new one is not accepted, the answer tells the client that no more follow.
         if let Some(before) = self.observer_of(ask) {
@@ -89,17 +90,13 @@ impl Endpoint {
             self.end_observation(now, before);
         }
         let topic = response.observe.filter(|_| response.status.is_success())?;
-        if !self.observers.has_room(&self.context, ask) {
+        if !may_observe || !self.observers.has_room(&self.context, ask) {
             return None;
         }
         let peer = self
             .messages
             .enter_peer(&mut self.context, now, &ask.path.peer())?;
-        let most = self.context.config.max_observers_per_peer;
         let state = self.messages.peer_mut(peer)?;
-        if state.pins as usize >= most {
-            return None;
-        }
         let registration = Registration {
             exchange,
             ask,
@@ -115,6 +112,19 @@ impl Endpoint {
         self.messages.pin_peer(peer);
         reply.set_uint(OptionNumber::OBSERVE, observe(number));
         Some(observer)
+    }
+
+    /// Whether this peer may have one more observer, unless the request renews one.
+    pub(super) fn may_observe(&self, ask: &Ask) -> bool {
+        let most = self.context.config.max_observers_per_peer;
+        let most = if ask.is_proved() {
+            most
+        } else {
+            most.min(limits::OBSERVERS_OF_UNPROVED)
+        };
+        let peer = self.messages.find_peer(&ask.path.peer());
+        let state = peer.and_then(|peer| self.messages.peer(peer));
+        state.is_none_or(|state| (state.pins as usize) < most) || self.observer_of(ask).is_some()
     }
 
     /// What has to be kept of a request that may become an observation: the request itself, to run it again.

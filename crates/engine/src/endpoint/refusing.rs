@@ -40,7 +40,11 @@ impl Endpoint {
         if closed || self.server.is_peer_full(&self.context, &ask.path.peer()) {
             return Err(Refusal::new(Status::SERVICE_UNAVAILABLE, DropReason::Busy, text));
         }
-        if !room || !self.server.has_room(&self.context, ask) {
+        let observes = ask.observes && message.options.observe() == Some(0);
+        if !room
+            || !self.server.has_room(&self.context, ask)
+            || (observes && !ask.is_proved() && !self.may_observe(ask))
+        {
             return Err(Refusal::no_room(ask, text));
         }
         Ok(())
