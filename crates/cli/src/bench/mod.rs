@@ -2,6 +2,7 @@
 
 mod args;
 mod change;
+mod line;
 mod report;
 mod svg;
 mod table;
@@ -69,12 +70,21 @@ pub(crate) fn run(args: &BenchArgs, console: &Console) -> Result<Exit, CliError>
     let report = Report::new(args, server, &outcome, seconds.end(), &changed, is_set(&stop));
     match args.json {
         true => console.write(json::line(&report)?.as_bytes())?,
-        false => console.write(table::text(&report, console.out).as_bytes())?,
+        false => console.write(table::text(&report, console.out, columns(console)).as_bytes())?,
     }
     if let Some(file) = &args.svg {
         std::fs::write(file, svg::draw(&report)).map_err(|error| cannot_write(file, &error))?;
     }
     Ok(exit(&outcome, report.interrupted))
+}
+
+/// How many columns standard output shows.
+fn columns(console: &Console) -> usize {
+    let terminal = terminal_size::terminal_size_of(io::stdout());
+    match terminal.filter(|_| console.out_is_terminal) {
+        Some((width, _)) => width.0.into(),
+        None => usize::MAX,
+    }
 }
 
 /// Makes sure that the file can be written, before the run. What is in it stays until there is something better.

@@ -15,8 +15,11 @@ macro_rules! put {
     };
 }
 
-/// The whole table.
-pub(super) fn text(report: &Report, painter: Painter) -> String {
+/// What the line of all latencies takes; on narrower terminals each has a line.
+const LATENCIES: usize = 71;
+
+/// The whole table, for so many columns.
+pub(super) fn text(report: &Report, painter: Painter, columns: usize) -> String {
     let mut out = String::new();
     let early = if report.interrupted { ", interrupted" } else { "" };
     put!(
@@ -44,7 +47,12 @@ pub(super) fn text(report: &Report, painter: Painter) -> String {
         (None, None, Some(_)) => "from when requests were due until their answers",
         _ => "from request to answer",
     };
-    put_times(&mut out, &format!("latency, {about}"), &report.latency_us);
+    put_times(
+        &mut out,
+        &format!("latency, {about}"),
+        &report.latency_us,
+        columns,
+    );
     put_counts(&mut out, report);
     put_parts(&mut out, report);
     verdict::put(&mut out, report, painter);
@@ -226,12 +234,12 @@ pub(super) fn named((code, count): (&str, u64)) -> String {
     format!("{code} {}", HumanCount(count))
 }
 
-fn put_times(out: &mut String, what: &str, times: &Times) {
+fn put_times(out: &mut String, what: &str, times: &Times, columns: usize) {
     if times.max <= 0.0 {
         return;
     }
     put!(out, "\n  {what}");
-    let columns = [
+    let told = [
         ("least", times.min),
         ("50 %", times.p50),
         ("90 %", times.p90),
@@ -240,8 +248,14 @@ fn put_times(out: &mut String, what: &str, times: &Times) {
         ("99.99 %", times.p9999),
         ("most", times.max),
     ];
-    let heads = columns.map(|(head, _)| format!("{head:>9}"));
-    let values = columns.map(|(_, value)| format!("{:>9}", micros(value)));
+    if columns < LATENCIES {
+        for (head, value) in told {
+            put!(out, "  {head:>9} {:>9}", micros(value));
+        }
+        return;
+    }
+    let heads = told.map(|(head, _)| format!("{head:>9}"));
+    let values = told.map(|(_, value)| format!("{:>9}", micros(value)));
     put!(out, "  {}\n  {}", heads.join(" "), values.join(" "));
 }
 
@@ -336,6 +350,31 @@ pub(super) fn micros(micros: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn latencies_fit_narrow_terminals() {
+        let times = Times {
+            min: 5.0,
+            max: 1234.0,
+            ..Times::default()
+        };
+        let (mut wide, mut narrow) = (String::new(), String::new());
+        put_times(&mut wide, "latency", &times, LATENCIES);
+        put_times(&mut narrow, "latency", &times, LATENCIES - 1);
+        let longest = |text: &str| text.lines().map(|line| line.chars().count()).max();
+        assert_eq!((longest(&wide), wide.lines().count()), (Some(LATENCIES), 4));
+        assert_eq!(narrow.lines().count(), 9);
+        assert!(
+            narrow.starts_with("\n  latency\n      least    5.0 µs\n"),
+            "{narrow}"
+        );
+    }
+
+    #[test]
+    fn small_rates_have_a_fraction() {
+        let rates = [0.0, 0.25, 9.0, 10.2, 12_345.6].map(each_second);
+        assert_eq!(rates, ["0/s", "0.25/s", "9.00/s", "10/s", "12,346/s"]);
+    }
 
     #[test]
     fn times_have_two_to_four_digits() {

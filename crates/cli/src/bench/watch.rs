@@ -6,6 +6,7 @@ use coracle_load::{Course, Sample, Stage, Until};
 use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::BenchArgs;
+use super::line::{Line, columns};
 use super::report::Seconds;
 use super::table::time;
 use crate::console::Console;
@@ -13,13 +14,18 @@ use crate::console::Console;
 /// How often the bar moves.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Before and after what counts, and while it counts.
-const WAITING: &str = "{spinner} {elapsed} {msg}";
-const COUNTING: &str = "{bar:16} {human_pos}/{human_len}{msg}";
+/// How often it is drawn at most.
+const HERTZ: u8 = 20;
 
-/// What [`COUNTING`] takes beside its numbers and the message: a bar, a space, a stroke; and room for the `^C` that
-/// terminals show, which would otherwise begin another line, so that this one would stay.
-const BESIDE: usize = 16 + 2 + 3;
+/// Before and after what counts, and while it counts. What does not fit the line is cut off.
+const WAITING: &str = "{spinner} {elapsed} {wide_msg}";
+const COUNTING: &str = "{bar:16} {human_pos}/{human_len}{wide_msg}";
+/// On narrow terminals.
+const COUNTING_NARROW: &str = "{human_pos}/{human_len}{wide_msg}";
+
+/// How many columns the first form of [`COUNTING`] wants, and how many its bar takes.
+const WIDE: usize = 60;
+const BAR: usize = 17;
 
 /// A bar on terminals; with `-v` also a line each second.
 pub(super) struct Watch<'a> {
@@ -40,7 +46,7 @@ impl<'a> Watch<'a> {
         let bar = ProgressBar::hidden().with_message("starting");
         bar.set_style(style(WAITING));
         if console.err_is_terminal && !console.quiet {
-            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.set_draw_target(ProgressDrawTarget::term_like_with_hz(Box::new(Line), HERTZ));
             bar.enable_steady_tick(TICK);
         }
         let (length, by_answers) = match course.until {
@@ -75,7 +81,7 @@ impl<'a> Watch<'a> {
                 self.counting = true;
                 self.bar.set_length(self.length);
                 self.bar.reset_elapsed();
-                self.show(COUNTING, self.unit());
+                self.show(if is_narrow() { COUNTING_NARROW } else { COUNTING }, self.unit());
             }
             Stage::Counting => {}
             Stage::Sample(sample) => {
@@ -124,9 +130,8 @@ impl<'a> Watch<'a> {
     /// How much of a message the line has room for.
     fn room(&self, position: u64) -> usize {
         let digits = |number| HumanCount(number).to_string().len();
-        let terminal = terminal_size::terminal_size_of(std::io::stderr());
-        let width = terminal.map_or(80, |(width, _)| usize::from(width.0));
-        width.saturating_sub(BESIDE + digits(position) + digits(self.length))
+        let bar = if is_narrow() { 0 } else { BAR };
+        usize::from(columns()).saturating_sub(bar + digits(position) + 1 + digits(self.length))
     }
 
     /// Of the position of the bar.
@@ -139,11 +144,20 @@ impl<'a> Watch<'a> {
     }
 }
 
+fn is_narrow() -> bool {
+    usize::from(columns()) < WIDE
+}
+
 /// What came in a second: first of all how much, then what was no success, then how long it took. The end of it does
 /// not fit narrow terminals.
 fn told(sample: &Sample, kind: &str) -> String {
     let errors: u64 = sample.errors.values().sum();
     let all = sample.answered + errors + sample.wrong;
+    let kind = if all == 1 {
+        kind.trim_end_matches('s')
+    } else {
+        kind
+    };
     let mut told = format!("{} {kind}/s", HumanCount(all));
     let mut add = |part: String| {
         told.push_str("  ");
@@ -221,6 +235,7 @@ mod tests {
             "1,024 answers/s  1 4.04 Not Found  20 4.29 Too Many Requests  3 wrong  4 given up or rejected"
         );
         assert_eq!(told(&sample(0, &[]), "answers"), "0 answers/s");
+        assert_eq!(told(&sample(1, &[]), "answers"), "1 answer/s");
     }
 
     #[test]
