@@ -13,7 +13,8 @@ use super::change::Changed;
 /// Steps of the distribution that a picture shows: so many nines.
 const NINES: u32 = 6;
 
-/// All about a run. What no part of its own is for covers the measured time: an answer counts if it came in it. Times are in microseconds unless their name says otherwise.
+/// All about a run. Whatever is not in `before` or `after` is of the measured time: an answer counts if it came in it.
+/// Times are in microseconds unless their name says otherwise.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) uri: String,
