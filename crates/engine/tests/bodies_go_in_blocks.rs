@@ -471,6 +471,30 @@ fn get_block(method: Method, id: u16, num: u32, payload: &[u8]) -> Vec<u8> {
     datagram(MessageType::Confirmable, method, id, b"t", &options, payload)
 }
 
+/// RFC 7959 §4: with the first block it is told anyway.
+#[test]
+fn the_length_of_a_body_is_told_with_any_block_that_asks_for_it() {
+    let mut subject = Subject::with(closed_network());
+    let mut size2 = |id, num: u32, asks: bool| {
+        let block = block(num, 0, 16);
+        let mut options = vec![
+            (OptionNumber::URI_PATH, &b"a"[..]),
+            (OptionNumber::BLOCK2, &block),
+        ];
+        options.extend(asks.then_some((OptionNumber::SIZE2, &b""[..])));
+        let asked = datagram(MessageType::Confirmable, Method::GET, id, b"t", &options, b"");
+        let sent = subject.serve(&asked, &body(40)).remove(0);
+        assert_eq!(sent.message().payload[0], body(40)[num as usize * 16]);
+        sent.message().options.get_uint(OptionNumber::SIZE2)
+    };
+    assert_eq!(size2(1, 1, false), None);
+    // The body is kept by now, for the peer's next block.
+    assert_eq!(size2(2, 1, true), Some(40));
+    assert_eq!(size2(3, 2, true), Some(40));
+    assert_eq!(size2(4, 2, false), None);
+    assert_eq!(size2(5, 0, false), Some(40));
+}
+
 #[test]
 fn what_is_kept_of_a_post_serves_its_further_blocks_and_then_it_is_not_run_again() {
     let mut subject = Subject::with(closed_network());

@@ -118,6 +118,35 @@ fn a_block_of_the_answer_is_asked_for_when_the_application_wants_it() {
     assert!(subject.endpoint.is_pristine());
 }
 
+/// RFC 7959 §4: who goes on with a transfer asks for the length until it is told.
+#[test]
+fn a_length_that_comes_late_is_known_then() {
+    let (mut subject, whole) = (Subject::new(), body(5000));
+    let from = block(1, 0, 1024);
+    let id = get(&mut subject, &[(BLOCK2, &from), (OptionNumber::SIZE2, b"")]);
+    for (num, told) in [(1, false), (2, true), (3, false)] {
+        let heard = subject.sent_one();
+        let asks = heard.message().options.contains(OptionNumber::SIZE2);
+        assert_eq!(asks, num < 3, "block {num}");
+        let (start, block2) = (num as usize * 1024, block(num, 1, 1024));
+        let mut options = vec![(OptionNumber::ETAG, &b"1"[..]), (BLOCK2, &block2)];
+        options.extend(told.then_some((OptionNumber::SIZE2, &b"\x13\x88"[..])));
+        answer(
+            &mut subject,
+            &heard,
+            Status::CONTENT,
+            &options,
+            &whole[start..start + 1024],
+        );
+        let progress = subject.events().into_iter().find_map(|event| match event {
+            Event::Progress { total, .. } => Some(total),
+            _ => None,
+        });
+        assert_eq!(progress, Some((num > 1).then_some(5000)), "block {num}");
+        subject.endpoint.continue_body(subject.now, id);
+    }
+}
+
 #[test]
 fn a_short_answer_and_an_error_are_given_as_ever() {
     let mut subject = Subject::new();

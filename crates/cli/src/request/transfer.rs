@@ -104,12 +104,12 @@ impl Transfer {
                 return;
             }
             shown = Some(now);
+            show(&bar, &reached);
             if bar.is_hidden() {
                 waiting.finish_and_clear();
                 bar.set_draw_target(ProgressDrawTarget::stderr());
                 bar.enable_steady_tick(TICK);
             }
-            show(&bar, &reached);
         }
     }
 
@@ -220,8 +220,8 @@ fn show(bar: &ProgressBar, reached: &Reached) {
         Some(total) => bar.set_length(total),
         None => bar.unset_length(),
     }
-    bar.set_message(reached.pace(now));
     bar.set_position(reached.position);
+    bar.set_message(reached.pace(now));
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub(crate) struct Asked {
     /// Tells the payloads of FETCH requests apart.
     pub(crate) payload_key: Option<u64>,
     pub(crate) block2: Option<BlockOption>,
+    /// The request asks for the length of the body (RFC 7959 §4).
+    pub(crate) sized: bool,
     /// The request carries a block of its own body, so that it asks for no block kept.
     pub(crate) sends: bool,
     /// How much of an answer is paid for.
@@ -74,6 +76,7 @@ impl Asked {
             cache_key: ask.cache_key,
             payload_key: ask.payload_key,
             block2: ask.blocks.block2,
+            sized: ask.blocks.size2,
             sends,
             room,
         }
@@ -147,6 +150,7 @@ impl Bodies {
             at: window.map_or(0, |window| window.offset),
             total: window.map_or(reply.payload.len() as u64, |window| window.total),
             tags: window.is_none(),
+            sized: asked.sized,
         };
         let szx = asked.block2.map_or(context.config.block_szx, |block| {
             block.szx().min(context.config.block_szx)
@@ -199,6 +203,7 @@ impl Bodies {
             at: 0,
             total: stored.body.len() as u64,
             tags: false,
+            sized: asked.sized,
         };
         let echo: &dyn Fn() -> Echo = &|| context.amplification.echo(now, asked.peer.address);
         Some(

@@ -16,6 +16,8 @@ pub(super) struct Source<'b> {
     pub(super) total: u64,
     /// Its blocks get an ETag of the content, where the application gave none. They all have one, or none has.
     pub(super) tags: bool,
+    /// Its length is asked for. With the first block it is told in any case (RFC 7959 §4).
+    pub(super) sized: bool,
 }
 
 impl<'b> Source<'b> {
@@ -62,7 +64,7 @@ pub(super) fn cut<'a>(
     if body.tags && (block.more() || block.num() > 0) {
         tag(reply, body.bytes);
     }
-    mark(reply, block, body.total);
+    mark(reply, block, body);
     match uncut {
         Some((limit, uncut)) if reply.len() > limit.bytes => {
             *reply = uncut.clone();
@@ -105,7 +107,7 @@ fn squeeze<'a>(
         found = largest(reply);
     }
     let block = slice(reply, body, offset, found.ok_or(Uncut::TooDear)?).map_err(|_| Uncut::TooDear)?;
-    mark(reply, block, body.total);
+    mark(reply, block, body);
     if reply.len() > limit.bytes {
         reply.remove(OptionNumber::SIZE2);
     }
@@ -126,10 +128,10 @@ fn slice<'a>(reply: &mut Reply<'a>, body: Source<'a>, offset: u64, szx: u8) -> R
 }
 
 /// The options that tell about a block (RFC 7959 §2.2, §4).
-fn mark(reply: &mut Reply<'_>, block: BlockOption, total: u64) {
+fn mark(reply: &mut Reply<'_>, block: BlockOption, body: Source<'_>) {
     reply.set(OptionNumber::BLOCK2, &block.encode());
-    if block.num() == 0 && block.more() {
-        reply.set_uint(OptionNumber::SIZE2, total);
+    if block.num() == 0 && block.more() || body.sized {
+        reply.set_uint(OptionNumber::SIZE2, body.total);
     }
 }
 
@@ -170,6 +172,7 @@ mod tests {
             at,
             total: 100,
             tags: false,
+            sized: false,
         };
         assert_eq!(source(b"cdef", 2).part(3, 5), Some(&b"de"[..]));
         assert_eq!(source(b"cdef", 2).part(1, 3), None);
@@ -186,6 +189,7 @@ mod tests {
             at: 0,
             total: 300,
             tags: true,
+            sized: false,
         };
         let at = |bytes| {
             let mut reply = Reply::new(Status::CONTENT, &body);

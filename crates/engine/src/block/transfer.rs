@@ -179,6 +179,8 @@ pub(crate) struct Download {
     next: u64,
     szx: u8,
     limit: usize,
+    /// The size of the whole body, where the peer told it (RFC 7959 §4).
+    total: Option<u64>,
 }
 
 /// What a block means for a body that is being collected.
@@ -214,6 +216,7 @@ impl Download {
             next: start,
             szx: block.szx(),
             limit,
+            total: None,
         };
         Some(download.take(message, status, blocks).map(|_| download))
     }
@@ -230,7 +233,7 @@ impl Download {
 
     /// The size of the whole body, where the peer told it (RFC 7959 §4).
     pub(crate) fn total(&self) -> Option<u64> {
-        self.options.get_uint(OptionNumber::SIZE2)
+        self.total
     }
 
     /// Takes the next block (RFC 7959 §2.4).
@@ -263,6 +266,7 @@ impl Download {
             self.status = status;
             self.options = OptionsBuf::from(message.options);
         }
+        self.total = message.options.get_uint(OptionNumber::SIZE2).or(self.total);
         self.body.extend_from_slice(message.payload);
         self.next += length;
         self.szx = self.szx.min(block.szx());
@@ -277,6 +281,7 @@ impl Download {
     pub(crate) fn begin_again(&mut self) {
         self.body.clear();
         self.next = self.start;
+        self.total = None;
     }
 
     /// From the first block on again, in blocks of another size.

@@ -34,6 +34,8 @@ const PROXIES: NumberSet = NumberSet::of(&[OptionNumber::PROXY_URI, OptionNumber
 pub(crate) struct Blocks {
     pub(crate) block1: Option<BlockOption>,
     pub(crate) block2: Option<BlockOption>,
+    /// The length of the body is asked for, or told (RFC 7959 §4).
+    pub(crate) size2: bool,
 }
 
 impl Blocks {
@@ -85,6 +87,7 @@ pub(crate) struct Reading<'o> {
     pub(crate) echo: Option<&'o [u8]>,
     block1: Option<BlockOption>,
     block2: Option<BlockOption>,
+    size2: bool,
     has_bad_block: bool,
     /// The content of No-Response (RFC 7967 §2.1).
     pub(crate) no_response: Option<u8>,
@@ -122,6 +125,7 @@ impl<'o> Reading<'o> {
                 OptionNumber::ECHO if !again => reading.echo = Some(option.value),
                 OptionNumber::BLOCK1 if !again => reading.block1 = reading.block(option.value),
                 OptionNumber::BLOCK2 if !again => reading.block2 = reading.block(option.value),
+                OptionNumber::SIZE2 => reading.size2 = true,
                 // A longer value is no No-Response: the option is elective (RFC 7252 §5.4.3, RFC 7967 §2).
                 OptionNumber::NO_RESPONSE if !again && option.value.len() <= 1 => {
                     reading.no_response = Some(option.value.first().copied().unwrap_or(0));
@@ -181,6 +185,7 @@ impl<'o> Reading<'o> {
         Ok(Blocks {
             block1: self.block1,
             block2: self.block2,
+            size2: self.size2,
         })
     }
 }
@@ -231,7 +236,12 @@ fn is_misunderstood(option: OptionRef<'_>, again: bool, known: impl Fn(OptionNum
 pub(crate) fn blocks(options: Options<'_>) -> Result<Blocks, BlockError> {
     let block1 = options.block1().transpose()?.map(datagram_block).transpose()?;
     let block2 = options.block2().transpose()?.map(datagram_block).transpose()?;
-    Ok(Blocks { block1, block2 })
+    let size2 = options.contains(OptionNumber::SIZE2);
+    Ok(Blocks {
+        block1,
+        block2,
+        size2,
+    })
 }
 
 fn datagram_block(block: BlockOption) -> Result<BlockOption, BlockError> {

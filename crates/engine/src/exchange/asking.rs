@@ -122,9 +122,14 @@ impl Asking {
         let mut options = self.options.clone();
         options.remove(OptionNumber::OBSERVE);
         options.remove(OptionNumber::IF_NONE_MATCH);
+        let download = self.download.as_ref()?;
         options
-            .set(OptionNumber::BLOCK2, &self.download.as_ref()?.wanted()?.encode())
+            .set(OptionNumber::BLOCK2, &download.wanted()?.encode())
             .ok()?;
+        if download.total().is_some() {
+            // RFC 7959 §4: it was asked for and is known.
+            options.remove(OptionNumber::SIZE2);
+        }
         // The payload of a FETCH is part of its cache key (RFC 8132 §2.3), unless it came in blocks itself.
         let repeats = self.method == Method::FETCH && self.upload.is_none();
         Some((options, if repeats { &self.payload } else { &[] }))
