@@ -39,18 +39,31 @@ pub(super) fn put(out: &mut String, report: &Report, painter: Painter) {
             }
         }
     }
-    if let Some(told) = of_errors(report) {
+    let what = match report.observe {
+        Some(_) => {
+            if let Some(told) = of_errors(&report.before.codes, "answers to registrations") {
+                bad(&told);
+            }
+            "notifications"
+        }
+        None => "answers",
+    };
+    if let Some(told) = of_errors(&report.codes, what) {
         bad(&told);
     }
     if let Some(told) = of_silence(report) {
         bad(&told);
     }
-    let lost = report.counts.timeouts + report.counts.resets;
+    let (counts, over) = match report.observe {
+        Some(_) => (&report.before.counts, report.before.sent),
+        None => (&report.counts, report.sent - report.outstanding_at_end),
+    };
+    let lost = counts.timeouts + counts.resets;
     if well && lost > 0 {
         let told = format!(
             "no answer was wrong, but {} of {} requests had none",
             HumanCount(lost),
-            HumanCount(report.sent - report.outstanding_at_end)
+            HumanCount(over)
         );
         put!(out, "  {}", painter.paint(Style::Strong, &told));
     } else if well {
@@ -83,13 +96,7 @@ fn of_wrong(wrong: &BTreeMap<String, u64>, when: &str) -> Option<String> {
     })
 }
 
-/// Errors of the measured time, and of observers those of their registration.
-fn of_errors(report: &Report) -> Option<String> {
-    let (codes, what) = match (&report.observe, report.codes.is_empty()) {
-        (Some(_), true) => (&report.before.codes, "answers to registrations"),
-        (Some(_), false) => (&report.codes, "notifications"),
-        (None, _) => (&report.codes, "answers"),
-    };
+fn of_errors(codes: &BTreeMap<String, u64>, what: &str) -> Option<String> {
     let told: Vec<_> = errors(codes).collect();
     let bad: u64 = told.iter().map(|(_, count)| count).sum();
     let all = codes.values().sum::<u64>();
