@@ -58,12 +58,11 @@ was created, changed or deleted is told on standard error, as `2.01 Created /sto
 is given. A file's name tells the content format (.json, .cbor, .txt, .xml, .senml, .bin and the
 like) unless -f does.
 
-What is interrupted cannot be resumed, other than a download: a server takes the blocks of a body
-one after another from the first on, and need not keep what has come (RFC 7959 §2.5). A body of more
-than 65,000 blocks, 64 MiB in the largest, takes up to 247 s for each further 64 MiB, because message
-IDs may not be used again for so long (RFC 7252 §4.4) and servers tell uploads apart by the port that
-they come from. It is told while it waits; a block goes each 15 s, so that servers keep what they
-have.";
+An upload that was interrupted cannot be resumed: a server takes the blocks of a body one after
+another from the first on, and need not keep what has come (RFC 7959 §2.5). One of more than 65,000
+blocks, 64 MiB in the largest, takes up to 247 s for each further 64 MiB, because message IDs may
+not be used again for so long (RFC 7252 §4.4), and servers tell uploads apart by the port that they
+come from. It is told while it waits; a block goes each 15 s, so that servers keep what they have.";
 
 const POST_EXAMPLES: &str = "\
 Examples:

@@ -11,7 +11,8 @@ use crate::timestamp;
 
 /// Tells it until the runtime ends.
 pub(super) async fn tell(reader: StatisticsReader, every: Duration, console: Console) {
-    let (mut before, mut since) = (reader.read().await, Instant::now());
+    // From its beginning on, whatever has come before this task ran for the first time.
+    let (mut before, mut since) = (Statistics::default(), Instant::now());
     let mut quiet = true;
     loop {
         tokio::time::sleep(every).await;
