@@ -524,3 +524,33 @@ fn one_whose_own_state_is_never_shown_is_asked_for_again() {
     show(&mut subject, stuck, showing(b"of 2").with_personal(true));
     assert_eq!(ports(&subject.sent()), [2]);
 }
+
+/// Who was told a state in blocks is told a short one next: the blocks of the old one are not given any more, while those
+/// of what others ask for stay.
+#[test]
+fn a_short_state_puts_the_blocks_of_the_one_before_out_of_date() {
+    let mut subject = observed(1..=3, NonConfirmable);
+    let further = |id| {
+        let options = [(OptionNumber::BLOCK2, &[0x16][..])];
+        datagram(Confirmable, Method::GET, id, b"f", &options, b"")
+    };
+    let first = datagram(Confirmable, Method::GET, 900, b"g", &[], b"");
+    for port in [1, 9] {
+        subject.path = peer(port);
+        let sent = subject.serve(&first, &[b'b'; 1500]);
+        assert_eq!(sent[0].block2().as_deref(), Some("0/1/1024"));
+    }
+    let (id, _) = changed(&mut subject)[0];
+    show(&mut subject, id, showing(b"short"));
+    let mut told = ports(&subject.sent());
+    told.sort_unstable();
+    assert_eq!(told, [1, 2, 3]);
+    subject.path = peer(1);
+    assert!(
+        subject.receive(&further(901)).is_some(),
+        "the application is asked"
+    );
+    subject.path = peer(9);
+    assert!(subject.receive(&further(902)).is_none(), "it is kept");
+    assert_eq!(subject.sent_one().message().payload.len(), 1500 - 1024);
+}

@@ -121,6 +121,11 @@ impl Bodies {
         self.table.is_empty() && self.index.is_empty() && self.bytes() == 0
     }
 
+    /// Whether a body is kept that a new answer puts out of date.
+    pub(crate) fn keeps(&self, peer: Peer, cache_key: u64) -> bool {
+        self.index.contains_key(&(peer, cache_key))
+    }
+
     /// Whether stage 4 has nothing to do for an answer, as for most: it is short and paid for, no block is asked for, and
     /// nothing was kept before.
     pub(crate) fn lets_pass(

@@ -211,12 +211,10 @@ impl Endpoint {
     /// Makes the next notification of a state that is there, in `buf`.
     pub(super) fn next_notification(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
         for _ in 0..limits::MEMBERS_PER_CALL {
-            let at_once = if self.bodies.is_empty() {
-                let (context, messages) = (&mut self.context, &mut self.messages);
-                self.observers.tell_at_once(context, messages, now, buf)
-            } else {
-                None
-            };
+            let (context, messages) = (&mut self.context, &mut self.messages);
+            let at_once = self
+                .observers
+                .tell_at_once(context, (messages, &self.bodies), now, buf);
             if at_once.is_some() {
                 return at_once;
             }

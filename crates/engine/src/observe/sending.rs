@@ -2,6 +2,7 @@
 
 use coracle_wire::Token;
 
+use crate::block::bodies::Bodies;
 use crate::context::Context;
 use crate::exchange::server::PeerToken;
 use crate::message::MessageLayer;
@@ -12,12 +13,13 @@ use crate::time::Instant;
 use crate::values::Transmit;
 
 impl Observers {
-    /// Tells the member that is next in line, where the state goes in one message that needs no acknowledgement and its
-    /// peer may be sent it now. `None`: nothing was done, the long way decides.
+    /// Tells the member that is next in line, where the state goes in one message that needs no acknowledgement, its peer
+    /// may be sent it now, and no body that is kept for it is out of date by it. `None`: nothing was done, the long way
+    /// decides.
     pub(crate) fn tell_at_once(
         &mut self,
         context: &mut Context,
-        messages: &mut MessageLayer,
+        (messages, bodies): (&mut MessageLayer, &Bodies),
         now: Instant,
         buf: &mut [u8],
     ) -> Option<Transmit> {
@@ -33,7 +35,11 @@ impl Observers {
         }
         let resumes = !self.resumed.is_empty() && self.resumed.contains_key(&key);
         let confirmable = member.wants_confirmation(context, now, shown.confirmable);
-        if member.outgoing.is_some() || resumes || confirmable {
+        let keeps_body = !bodies.is_empty()
+            && messages
+                .peer(member.peer)
+                .is_some_and(|state| bodies.keeps(state.peer, group.cache_key()));
+        if member.outgoing.is_some() || resumes || confirmable || keeps_body {
             return None;
         }
         let PeerToken::Short(token) = &member.token else {
