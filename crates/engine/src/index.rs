@@ -12,7 +12,7 @@ use crate::tables::is_nearly_empty;
 
 /// Entries of a part, on average: those of one that is about to be shared out, twice as many, still fit well into a table
 /// whose size is a power of two.
-const PART: usize = 800;
+const PART: usize = 200;
 
 /// The number of parts goes down when this part of the entries is left.
 const LEFT: usize = 4;
