@@ -60,7 +60,9 @@ impl<T: Copy + PartialEq> Index<T> {
     /// The most bytes that one entry more would take.
     pub(crate) fn growth(&self, hash: u64) -> usize {
         if self.is_due() {
-            let entries = (2 * PART).next_power_of_two();
+            // At worst the new part takes all of the one that it shares with.
+            let shared = self.parts.get(halved(self.parts.len())).map_or(0, HashTable::len);
+            let entries = (shared.max(4) * 8 / 7 + 1).next_power_of_two();
             return entries * (size_of::<T>() + 1) + 64;
         }
         let part = self.parts.get(self.part_of(hash));
@@ -224,5 +226,46 @@ mod tests {
         for entry in 0..100_000 {
             call(6 * PART, &mut |index| index.remove(hash(&entry), entry, hash_of));
         }
+    }
+
+    /// Against a set: what is in is found, what is not is not, and the bytes are those of the parts.
+    #[test]
+    fn any_order_of_changes_is_survived() {
+        let mut random = 1_u64;
+        let mut next = move || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random
+        };
+        let mut index = Index::new();
+        let mut set = alloc::collections::BTreeSet::new();
+        for step in 0..200_000_u32 {
+            let grows = step / 8_000 % 2 == 0;
+            let (chance, entry) = (next() % 10, (next() % 5_000) as u32);
+            if (chance < 8) != grows {
+                set.remove(&entry);
+                index.remove(hash(&entry), entry, hash);
+            } else if set.insert(entry) {
+                let most = index.bytes() + index.growth(hash(&entry));
+                index.insert(hash(&entry), entry, hash);
+                assert!(index.bytes() <= most, "{step}");
+            }
+            assert_eq!(index.len, set.len());
+            if step % 1_000 == 0 {
+                assert_eq!(index.bytes(), sizes(&index));
+                assert!(
+                    (0..5_000).all(|entry| find(&index, entry) == set.contains(&entry)),
+                    "{step}"
+                );
+            }
+        }
+    }
+
+    /// A budget of some kilobytes has room for an index.
+    #[test]
+    fn the_first_entries_take_little() {
+        let index: Index<u32> = Index::new();
+        assert!(index.growth(0) <= 128, "{} bytes", index.growth(0));
     }
 }

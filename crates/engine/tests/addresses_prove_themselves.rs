@@ -359,3 +359,41 @@ fn who_observes_much_is_asked_to_prove_its_address() {
     }
     assert_eq!(subject.endpoint.observers(), 16 + 41);
 }
+
+/// Many separate responses that are not paid for twice wait behind one that is: they leave one after the other, not one
+/// within the other.
+#[test]
+fn any_number_of_responses_leaves_at_once_on_a_small_stack() {
+    const RESPONSES: u16 = 1_000;
+    let leave = || {
+        let mut subject = Subject::new();
+        let ids: Vec<_> = (1..=RESPONSES)
+            .map(|id| subject.receive(&get(id, None)).unwrap().0)
+            .collect();
+        subject.pass(Duration::from_secs(2));
+        let mut ids = ids.into_iter();
+        let first = ids.next().unwrap();
+        assert_eq!(subject.respond(first, b"").len(), 1);
+        for id in ids {
+            assert!(subject.respond(id, &[b'x'; 20]).is_empty());
+        }
+        let sent = subject.pass(Duration::from_secs(200));
+        assert!(sent.len() >= usize::from(RESPONSES) - 1, "{}", sent.len());
+    };
+    let small = std::thread::Builder::new().stack_size(256 * 1024);
+    small.spawn(leave).unwrap().join().unwrap();
+}
+
+/// The smallest configuration remembers what it was asked for.
+#[test]
+fn a_constrained_endpoint_runs_nothing_twice() {
+    let mut config = Config::constrained();
+    config.amplification = None;
+    let mut subject = Subject::with(config);
+    for id in 0..20 {
+        let post = datagram(MessageType::Confirmable, Method::POST, id, b"t", &[PATH], b"x");
+        assert_eq!(subject.serve(&post, b"")[0].code(), "2.05", "{id}");
+        assert!(subject.receive(&post).is_none(), "{id}");
+        assert_eq!(subject.sent_one().code(), "2.05");
+    }
+}

@@ -470,3 +470,60 @@ fn a_challenge_does_not_change_what_becomes_of_silence() {
         }]
     ));
 }
+
+/// A proof of our address ends in the middle of a transfer: the server sends a block of 32 bytes with an Echo value. The
+/// client shows it, and goes on in blocks of the size that it had.
+#[test]
+fn a_proof_that_ends_under_a_download_does_not_make_its_blocks_small() {
+    const BLOCK2: OptionNumber = OptionNumber::BLOCK2;
+    let mut subject = Subject::new();
+    let (_, first) = ask(&mut subject, peer(7), Method::GET, b"");
+    let etag = (OptionNumber::ETAG, &b"e"[..]);
+    answer(
+        &mut subject,
+        &first,
+        Status::CONTENT,
+        &[etag, (BLOCK2, &block(0, 1, 1024))],
+        &[1; 1024],
+    );
+    let second = subject.sent_one();
+    let small = [etag, (BLOCK2, &block(32, 1, 32)[..]), (ECHO, b"value")];
+    answer(&mut subject, &second, Status::CONTENT, &small, &[2; 32]);
+    let again = subject.sent_one();
+    let asked = again.message().options.block2().unwrap().unwrap();
+    assert_eq!((asked.num(), asked.size()), (1, 1024));
+    assert_eq!(echo(&again).unwrap(), b"value");
+    answer(
+        &mut subject,
+        &again,
+        Status::CONTENT,
+        &[etag, (BLOCK2, &block(1, 0, 1024))],
+        &[2; 500],
+    );
+    let (status, body) = outcome(&mut subject);
+    assert_eq!((status, body.len()), (Status::CONTENT, 1524));
+    assert!(body[1024..].iter().all(|byte| *byte == 2));
+}
+
+/// A server that sends small blocks with Echo values all the same is taken as it is.
+#[test]
+fn small_blocks_are_taken_when_asking_for_larger_ones_does_not_help() {
+    const BODY: usize = 640;
+    let mut subject = Subject::new();
+    let (_, mut next) = ask(&mut subject, peer(7), Method::GET, b"");
+    for request in 1.. {
+        assert!(request <= 2 * BODY / 32, "no end");
+        let asked = next.message().options.block2().map(Result::unwrap);
+        let offset = asked.map_or(0, |block| block.num() as usize * block.size());
+        let size = if offset == 0 { 64 } else { 32 };
+        let more = offset + size < BODY;
+        let part = block(u32::try_from(offset / size).unwrap(), u8::from(more), size);
+        let options = [(OptionNumber::BLOCK2, &part[..]), (ECHO, b"value")];
+        answer(&mut subject, &next, Status::CONTENT, &options, &[7; 64][..size]);
+        if !more {
+            break;
+        }
+        next = subject.sent_one();
+    }
+    assert_eq!(outcome(&mut subject), (Status::CONTENT, vec![7; BODY]));
+}

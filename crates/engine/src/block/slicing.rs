@@ -145,15 +145,14 @@ fn tag(reply: &mut Reply<'_>, body: &[u8]) -> bool {
     if reply.status != Status::CONTENT || reply.options().contains(OptionNumber::ETAG) {
         return false;
     }
-    // 64-bit FNV-1a over words: it has to be the same after a restart, and tells versions apart, not attackers.
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    // 64-bit FNV-1a over words, the length among them: it has to be the same after a restart, and tells versions apart, not attackers.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ body.len() as u64;
     for chunk in body.chunks(8) {
         let mut word = [0; 8];
         word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
         hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x0000_0100_0000_01b3);
         hash ^= hash >> 32;
     }
-    hash ^= body.len() as u64;
     reply.set(
         OptionNumber::ETAG,
         hash.to_be_bytes().get(..TAG).unwrap_or_default(),
@@ -178,6 +177,18 @@ mod tests {
         assert_eq!(source(b"cdef", 2).part(1, 3), None);
         assert_eq!(source(b"cdef", 2).part(4, 7), None);
         assert_eq!(source(b"", 0).part(0, 0), Some(&b""[..]));
+    }
+
+    #[test]
+    fn bodies_that_differ_in_their_length_only_have_other_tags() {
+        let body = [0; 2010];
+        let tag_of = |len| {
+            let mut reply = Reply::new(Status::CONTENT, b"");
+            assert!(tag(&mut reply, &body[..len]));
+            reply.options().get(OptionNumber::ETAG).map(<[u8]>::to_vec)
+        };
+        let tags: alloc::collections::BTreeSet<_> = (2001..=2010).map(tag_of).collect();
+        assert_eq!(tags.len(), 10);
     }
 
     /// What is cut for each room, from the whole block down: size exponent, and which options are left.

@@ -226,6 +226,11 @@ impl Download {
         block_at(self.next, false, self.szx)
     }
 
+    /// The size of the blocks that are asked for (RFC 7959 §2.2).
+    pub(crate) fn szx(&self) -> u8 {
+        self.szx
+    }
+
     /// Bytes that have come.
     pub(crate) fn received(&self) -> u64 {
         self.next - self.start

@@ -48,6 +48,8 @@ pub(crate) struct Asking {
     pub(crate) challenged: bool,
     /// The answer was asked for in larger blocks than the server had chosen.
     pub(crate) enlarged: bool,
+    /// A block was asked for once more in the size of those before, after a smaller one had come with an Echo value.
+    pub(crate) again: bool,
     /// How often the body of this answer changed while it was collected.
     pub(crate) restarts: u8,
     pub(crate) observation: Option<Observation>,
@@ -374,6 +376,19 @@ impl Asking {
         };
         let in_parts = self.streams_answer;
         let is_first = download.received() == 0;
+        // Our address has to be proved anew (RFC 9175 §2.4): the value goes along with the next request, and blocks may
+        // be as large as they were.
+        let is_smaller = blocks
+            .block2
+            .is_some_and(|block| block.more() && block.szx() < download.szx());
+        let is_challenge = status.is_success()
+            && is_smaller
+            && echoes::value(message.options).is_some()
+            && !self.options.contains(OptionNumber::ECHO);
+        if !is_first && is_challenge && !core::mem::replace(&mut self.again, true) {
+            return Outcome::Next;
+        }
+        self.again = false;
         match download.take(message, status, blocks) {
             Ok(Downloaded::Next | Downloaded::Whole) if in_parts => {
                 let outcome = match is_first {

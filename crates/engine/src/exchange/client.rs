@@ -123,6 +123,7 @@ impl Client {
             paused: false,
             challenged: false,
             enlarged: false,
+            again: false,
             restarts: 0,
             observation: None,
         };

@@ -376,6 +376,15 @@ impl MessageLayer {
     }
 
     fn remove(&mut self, context: &mut Context, now: Instant, key: Key) -> Option<Outgoing> {
+        let outgoing = self.take_out(context, key)?;
+        if outgoing.id.is_some() && outgoing.sending.confirmable {
+            self.dispatch(context, now, outgoing.peer);
+        }
+        Some(outgoing)
+    }
+
+    /// The same without a look at what may be sent now.
+    fn take_out(&mut self, context: &mut Context, key: Key) -> Option<Outgoing> {
         let outgoing = self.outgoing.remove(key)?;
         context.timers.disarm(TimerKey::Outgoing(key));
         // Its peer may be forgotten by now: one that is sent a non-confirmable message need not be heard again.
@@ -384,14 +393,12 @@ impl MessageLayer {
             self.in_flight.remove(&(outgoing.peer, id));
         }
         self.in_flight.give_back();
-        let Some(state) = self.peers.get_mut(outgoing.peer) else {
-            return Some(outgoing);
-        };
-        let waits = outgoing.id.is_none();
-        state.forget(key, waits);
-        if !waits && outgoing.sending.confirmable {
-            state.in_flight = state.in_flight.saturating_sub(1);
-            self.dispatch(context, now, outgoing.peer);
+        if let Some(state) = self.peers.get_mut(outgoing.peer) {
+            let waits = outgoing.id.is_none();
+            state.forget(key, waits);
+            if !waits && outgoing.sending.confirmable {
+                state.in_flight = state.in_flight.saturating_sub(1);
+            }
         }
         Some(outgoing)
     }

@@ -211,7 +211,8 @@ impl MessageLayer {
             outgoing.attempt = Some(attempt);
             context.timers.arm(TimerKey::Outgoing(key), now + attempt.timeout);
         } else if sending.owner == Owner::Response {
-            self.remove(context, now, key);
+            // Whoever waits behind it leaves in the same loop.
+            self.take_out(context, key);
         }
     }
 }

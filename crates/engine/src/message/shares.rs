@@ -31,7 +31,7 @@ impl Shares {
 
     fn of_peer(&mut self, peer: u64) -> Option<&mut u32> {
         let places = self.of_peers.len().max(1);
-        // The upper bits: those below choose the place in the index of messages.
+        // The upper bits, which are mixed best.
         let place = (peer >> 32) as usize % places;
         self.of_peers.get_mut(place)
     }

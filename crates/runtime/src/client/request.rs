@@ -414,7 +414,8 @@ impl Onward {
         size: usize,
     ) -> Option<Underway> {
         let mut outgoing = self.outgoing.clone();
-        if outgoing.method != Method::GET || size == 0 {
+        // A body that was given in parts is gone.
+        if outgoing.method != Method::GET || outgoing.streamed.is_some() || size == 0 {
             return None;
         }
         let szx = u8::try_from(size.ilog2().checked_sub(4)?).ok()?;
