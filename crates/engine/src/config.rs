@@ -194,7 +194,8 @@ pub struct Config {
     pub max_exchanges_per_peer: usize,
     /// Observers of all peers; 131,072, at most half of `max_exchanges`: of as many notifications, requests and answers
     /// together are messages sent at once.
-    /// Beyond it a request is answered without Observe (RFC 7641 §4.1).
+    /// Beyond it a request is answered without Observe (RFC 7641 §4.1); a peer that has not proved its address is asked to
+    /// prove it first.
     pub max_observers: usize,
     /// Observers of one peer; 1,024. Beyond it a request is answered without Observe (RFC 7641 §4.1). A peer that has not
     /// proved its address has 16 at most, and is asked to prove it for more.

@@ -397,3 +397,66 @@ fn a_constrained_endpoint_runs_nothing_twice() {
         assert_eq!(subject.sent_one().code(), "2.05");
     }
 }
+
+/// A subject with room for four observers, of which two may be unproved.
+fn with_few_observers() -> Subject {
+    let mut config = Config::default();
+    config.max_observers = 4;
+    Subject::with(config)
+}
+
+/// Registers an observer, whose first notification is acknowledged or not; the last message that it was sent.
+fn register(subject: &mut Subject, port: u16, id: u16, echo: &[u8], confirms: bool) -> Heard {
+    let mut options = vec![(OptionNumber::OBSERVE, &[][..]), (OptionNumber::URI_PATH, b"t")];
+    if !echo.is_empty() {
+        options.push((OptionNumber::ECHO, echo));
+    }
+    subject.path = peer(port);
+    let request = datagram(MessageType::Confirmable, Method::GET, id, b"t", &options, b"");
+    let response = ResponseRef::new(Status::CONTENT, Options::empty(), b"0").with_observe(Some(Topic(1)));
+    let last = subject.serve_with(&request, response).pop().unwrap();
+    if confirms && last.message().message_type == MessageType::Confirmable {
+        let ack = MessageType::Acknowledgement;
+        subject.receive(&datagram(ack, Code::EMPTY, last.id(), b"", &[], b""));
+    }
+    last
+}
+
+fn observes(heard: &Heard) -> bool {
+    heard.message().options.observe().is_some()
+}
+
+/// While forged registrations take all that is there for unproved addresses, who is where it says still observes.
+#[test]
+fn who_would_observe_beyond_the_share_of_the_unproved_is_asked_to_prove_its_address() {
+    let mut subject = with_few_observers();
+    assert!((1..=2).all(|port| observes(&register(&mut subject, port, 1, b"", false))));
+    let challenge = register(&mut subject, 3, 1, b"", false);
+    assert_eq!(challenge.code(), "4.01");
+    let echo = echo_of(&challenge).unwrap();
+    assert!(observes(&register(&mut subject, 3, 2, &echo, true)));
+    assert_eq!(subject.endpoint.observers(), 3);
+
+    // What cannot be observed needs no such room (RFC 7641 §2).
+    subject.path = peer(4);
+    let options = [(OptionNumber::OBSERVE, &[][..]), (OptionNumber::URI_PATH, b"t")];
+    let post = datagram(MessageType::Confirmable, Method::POST, 1, b"t", &options, b"");
+    assert!(subject.receive(&post).is_some());
+}
+
+#[test]
+fn an_observer_that_renews_its_observation_keeps_its_place_in_a_flood() {
+    let mut subject = with_few_observers();
+    assert!(observes(&register(&mut subject, 1, 1, b"", true)));
+    for port in 2..=5 {
+        register(&mut subject, port, 1, b"", false);
+    }
+    assert_eq!(
+        subject.endpoint.observers(),
+        3,
+        "one has confirmed, and two are unproved"
+    );
+    assert!(observes(&register(&mut subject, 1, 2, b"", true)));
+    assert!(observes(&register(&mut subject, 2, 2, b"", false)));
+    assert_eq!(subject.endpoint.observers(), 3);
+}

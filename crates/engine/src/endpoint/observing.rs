@@ -90,7 +90,7 @@ impl Endpoint {
             self.end_observation(now, before);
         }
         let topic = response.observe.filter(|_| response.status.is_success())?;
-        if !may_observe || !self.observers.has_room(&self.context, ask) {
+        if !may_observe {
             return None;
         }
         let peer = self
@@ -114,7 +114,8 @@ impl Endpoint {
         Some(observer)
     }
 
-    /// Whether this peer may have one more observer, unless the request renews one.
+    /// Whether there may be one more observer, and this peer may have it. One that is renewed takes the place that it
+    /// frees.
     pub(super) fn may_observe(&self, ask: &Ask) -> bool {
         let most = self.context.config.max_observers_per_peer;
         let most = if ask.is_proved() {
@@ -124,7 +125,8 @@ impl Endpoint {
         };
         let peer = self.messages.find_peer(&ask.path.peer());
         let state = peer.and_then(|peer| self.messages.peer(peer));
-        state.is_none_or(|state| (state.pins as usize) < most) || self.observer_of(ask).is_some()
+        let in_share = state.is_none_or(|state| (state.pins as usize) < most);
+        (in_share && self.observers.has_room(&self.context, ask)) || self.observer_of(ask).is_some()
     }
 
     /// What has to be kept of a request that may become an observation: the request itself, to run it again.
@@ -135,11 +137,7 @@ impl Endpoint {
         options: Options<'_>,
         payload: &[u8],
     ) -> Option<Box<Kept>> {
-        // RFC 7641 §2, RFC 8132 §2.4: GET and FETCH can be observed.
-        let observable = ask.method == Method::GET || ask.method == Method::FETCH;
-        // RFC 7959 §2.6: what is observed is the whole, from its first block on.
-        let further = ask.blocks.block2.is_some_and(|block| block.num() > 0);
-        if !ask.observes || !observable || further || options.observe() != Some(0) || ask.path.multicast {
+        if !asks_to_observe(ask, options) {
             return None;
         }
         let bytes = options.as_bytes().len() + payload.len();
@@ -450,6 +448,15 @@ impl Endpoint {
             id: ExchangeId::server(registration),
         });
     }
+}
+
+/// Whether a request asks for an observation, and for what can be observed.
+pub(super) fn asks_to_observe(ask: &Ask, options: Options<'_>) -> bool {
+    // RFC 7641 §2, RFC 8132 §2.4: GET and FETCH can be observed.
+    let observable = ask.method == Method::GET || ask.method == Method::FETCH;
+    // RFC 7959 §2.6: what is observed is the whole, from its first block on.
+    let further = ask.blocks.block2.is_some_and(|block| block.num() > 0);
+    ask.observes && observable && !further && !ask.path.multicast && options.observe() == Some(0)
 }
 
 /// A confirmable message with a notification.

@@ -3,6 +3,7 @@
 use coracle_wire::{CodeKind, Message, MessageError, MessageErrorKind, MessageType, Reaction, Status};
 
 use crate::endpoint::Endpoint;
+use crate::endpoint::observing::asks_to_observe;
 use crate::exchange::admission::{Reading, Refusal};
 use crate::exchange::server::{Ask, refuse};
 use crate::limits;
@@ -40,11 +41,8 @@ impl Endpoint {
         if closed || self.server.is_peer_full(&self.context, &ask.path.peer()) {
             return Err(Refusal::new(Status::SERVICE_UNAVAILABLE, DropReason::Busy, text));
         }
-        let observes = ask.observes && message.options.observe() == Some(0);
-        if !room
-            || !self.server.has_room(&self.context, ask)
-            || (observes && !ask.is_proved() && !self.may_observe(ask))
-        {
+        let observes = !ask.is_proved() && asks_to_observe(ask, message.options);
+        if !room || !self.server.has_room(&self.context, ask) || (observes && !self.may_observe(ask)) {
             return Err(Refusal::no_room(ask, text));
         }
         Ok(())
