@@ -458,6 +458,22 @@ fn states_that_find_no_room_are_told_all_the_same() {
     assert_eq!(changed(&mut subject).len(), 3, "the next change is shared again");
 }
 
+/// A state in blocks is kept once, and one in a message twice: as it is, and encoded for all.
+#[test]
+fn a_state_in_blocks_takes_no_more_room_than_it_is_long() {
+    let mut config = closed_network();
+    config.observation_bytes = 5000;
+    let mut subject = Subject::with(config);
+    for port in 1..=3 {
+        register(&mut subject, port, NonConfirmable, &[]);
+    }
+    subject.pass(Duration::from_secs(10));
+    let (id, _) = changed(&mut subject)[0];
+    show(&mut subject, id, showing(&[b'x'; 3000]));
+    assert!(asked(&mut subject).is_empty(), "it is kept for the others");
+    assert_eq!(ports(&subject.sent()), [1, 2, 3]);
+}
+
 /// Whose state the application is asked for once more after it has not shown it for long, and what it is told before.
 fn asked_again(subject: &mut Subject, ended: ExchangeId) -> Vec<(ExchangeId, u16)> {
     assert!(subject.pass(Duration::from_secs(299)).is_empty());

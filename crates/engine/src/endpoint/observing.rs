@@ -194,7 +194,7 @@ impl Endpoint {
         }
         let mut shown = Shown::new(now, asking.number, response);
         if asking.shared && !response.personal {
-            shown.charge = self.observers.budget.for_state(shown.cost());
+            shown.charge = self.observers.charge(&self.context, member, &shown);
             if shown.charge.is_some() {
                 self.observers.show(&mut self.context, member, Box::new(shown));
                 return Ok(());

@@ -249,9 +249,10 @@ impl Shown {
         }
     }
 
-    /// How many bytes it takes when it is encoded for all.
-    pub(crate) fn cost(&self) -> usize {
-        2 * (self.options.as_options().as_bytes().len() + self.payload.len())
+    /// How many bytes it takes, where it is encoded for all or not.
+    pub(crate) fn cost(&self, encoded: bool) -> usize {
+        let copies = 1 + usize::from(encoded);
+        copies * (self.options.as_options().as_bytes().len() + self.payload.len())
     }
 
     /// Encodes it for all: no member needs to have it cut into blocks.

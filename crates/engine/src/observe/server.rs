@@ -36,7 +36,7 @@ use crate::context::Context;
 use crate::exchange::server::Ask;
 use crate::limits::{MEMBERS_IN_A_ROW, SHARE_OF_UNPROVED, TIMERS_PER_CALL};
 use crate::message::Attempt;
-use crate::observe::budget::Budget;
+use crate::observe::budget::{Budget, Charge};
 use crate::observe::groups::{Group, Kept, Line, Shown};
 use crate::observe::members::{Member, Members, Place};
 use crate::observe::refreshing::Asking;
@@ -303,6 +303,13 @@ impl Observers {
                 _ => self.refresh.push_back(key),
             }
         }
+    }
+
+    /// The part of the budget that a state takes which is kept for a member's group.
+    pub(crate) fn charge(&self, context: &Context, member: Key, shown: &Shown) -> Option<Charge> {
+        let (_, group) = self.get(member)?;
+        self.budget
+            .for_state(shown.cost(group.takes_whole(context, shown)))
     }
 
     /// A state is there for all members that are due.
