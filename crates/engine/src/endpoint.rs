@@ -377,7 +377,7 @@ impl Endpoint {
         // RFC 7641 §7: who has not proved the address confirms the interest, before anything else is sent there.
         let confirms = observer.is_some() && !ask.is_proved();
         if confirms {
-            ask.answer_apart(&mut self.context, &mut self.messages);
+            ask.answer_apart(&mut self.context);
         }
         // 4 block
         let window = response.window;

@@ -1,5 +1,10 @@
 //! What an address gets before and after it has proved that it is the sender's own (RFC 7252 §11.3, RFC 9175 §2.4).
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 mod common;
 
@@ -164,33 +169,149 @@ fn what_was_done_is_told_without_what_does_not_fit() {
     assert_eq!(refused, 1);
 }
 
+/// A confirmable registration under this ID.
+fn registration(id: u16, token: &[u8]) -> Vec<u8> {
+    let options = [(OptionNumber::OBSERVE, &[][..]), (OptionNumber::URI_PATH, b"t")];
+    datagram(MessageType::Confirmable, Method::GET, id, token, &options, b"")
+}
+
+fn state(body: &[u8]) -> ResponseRef<'_> {
+    ResponseRef::new(Status::CONTENT, Options::empty(), body).with_observe(Some(Topic(1)))
+}
+
+fn empty(message_type: MessageType, id: u16) -> Vec<u8> {
+    datagram(message_type, Code::EMPTY, id, b"", &[], b"")
+}
+
+/// The one message that is sent, as hexadecimal digits.
+#[track_caller]
+fn digits_sent(subject: &mut Subject) -> String {
+    common::to_hex(&subject.sent_one().bytes)
+}
+
 #[test]
 fn an_observer_is_told_more_when_it_has_confirmed_that_it_wants_it() {
     let mut subject = Subject::new();
-    let options = [(OptionNumber::OBSERVE, &[][..]), (OptionNumber::URI_PATH, b"t")];
-    let register = datagram(MessageType::Confirmable, Method::GET, 1, b"t", &options, b"");
-    let state = |body| ResponseRef::new(Status::CONTENT, Options::empty(), body).with_observe(Some(Topic(1)));
-    let sent = subject.serve_with(&register, state(b"0"));
-    assert_eq!(common::to_hex(&sent[0].bytes), "60000001");
-    let first = sent[1].message();
-    assert_eq!(first.message_type, MessageType::Confirmable);
-    assert!(first.options.observe().is_some());
+    let sent = subject.serve_with(&registration(1, b"t"), state(b"0"));
+    let [first] = &sent[..] else {
+        panic!("it stands for the acknowledgement, too: {sent:?}")
+    };
+    assert_eq!(first.message().message_type, MessageType::Confirmable);
+    assert!(first.message().options.observe().is_some());
     subject.endpoint.changed(Topic(1));
     assert!(
         subject.pass(Duration::from_secs(1)).is_empty(),
         "it is not confirmed yet"
     );
-    let id = sent[1].id();
-    subject.receive(&datagram(
-        MessageType::Acknowledgement,
-        Code::EMPTY,
-        id,
-        b"",
-        &[],
-        b"",
-    ));
+    subject.receive(&empty(MessageType::Acknowledgement, first.id()));
+    assert_eq!(digits_sent(&mut subject), "60000001");
     assert_eq!(subject.events().len(), 1, "now the state is asked for");
-    assert!(register.len() * 3 >= sent.iter().map(|heard| heard.bytes.len()).sum());
+    assert!(subject.endpoint.stats().amplification() <= 3.0);
+}
+
+/// RFC 7252 §5.2.2: the response ends the repetition of its request as an acknowledgement does. Where it is lost, the
+/// copies of the request bring it again.
+#[test]
+fn a_first_notification_that_is_lost_is_brought_again_by_copies_of_the_registration() {
+    let mut subject = Subject::new();
+    let request = registration(1, b"t");
+    let first = subject.serve_with(&request, state(b"ten bytes!")).remove(0);
+    for _ in 0..3 {
+        let by_itself = subject.pass(Duration::from_secs(3));
+        assert!(by_itself.is_empty(), "the request does not pay for it");
+        assert!(subject.receive(&request).is_none());
+        assert_eq!(subject.sent_one().bytes, first.bytes);
+    }
+    assert!(subject.receive(&hex("40010001")).is_none());
+    assert!(subject.sent().is_empty(), "four bytes do not pay for it");
+    subject.receive(&empty(MessageType::Acknowledgement, first.id()));
+    assert_eq!(digits_sent(&mut subject), "60000001");
+    subject.receive(&empty(MessageType::Acknowledgement, first.id()));
+    assert!(subject.sent().is_empty(), "it is acknowledged already");
+    for _ in 0..3 {
+        assert!(subject.receive(&request).is_none());
+        assert_eq!(digits_sent(&mut subject), "60000001", "and not the notification");
+    }
+    let stats = subject.endpoint.stats();
+    assert!(stats.requests == 1 && stats.amplification() <= 3.0);
+    assert_eq!(subject.endpoint.observers(), 1);
+}
+
+#[test]
+fn a_first_notification_that_is_rejected_or_given_up_is_not_brought_again() {
+    for is_rejected in [true, false] {
+        let mut subject = Subject::new();
+        let request = registration(1, b"t");
+        let first = subject.serve_with(&request, state(b"ten bytes!")).remove(0);
+        if is_rejected {
+            subject.receive(&empty(MessageType::Reset, first.id()));
+            assert_eq!(digits_sent(&mut subject), "60000001");
+        } else {
+            assert!(subject.pass(Duration::from_secs(100)).is_empty());
+        }
+        assert_eq!(subject.endpoint.observers(), 0);
+        assert!(subject.receive(&request).is_none());
+        assert_eq!(digits_sent(&mut subject), "60000001");
+        assert!(subject.endpoint.stats().amplification() <= 3.0);
+    }
+}
+
+/// RFC 7252 §5.2.2: after an empty acknowledgement copies are acknowledged so again.
+#[test]
+fn a_registration_that_is_answered_late_is_acknowledged_before() {
+    let mut subject = Subject::new();
+    let request = registration(1, b"t");
+    let (id, _) = subject.receive(&request).unwrap();
+    let acknowledged = subject.pass(Duration::from_secs(2));
+    assert!(matches!(&acknowledged[..], [(_, heard)] if heard.bytes == hex("60000001")));
+    subject.endpoint.respond(subject.now, id, state(b"0")).unwrap();
+    let first = subject.sent_one();
+    assert_eq!(first.message().message_type, MessageType::Confirmable);
+    for _ in 0..2 {
+        subject.receive(&request);
+        assert_eq!(digits_sent(&mut subject), "60000001");
+        subject.receive(&empty(MessageType::Acknowledgement, first.id()));
+        assert!(subject.sent().is_empty());
+    }
+    assert_eq!(subject.endpoint.observers(), 1);
+}
+
+/// RFC 7252 §4.7: one confirmable message is under way to a peer.
+#[test]
+fn a_registration_whose_answer_waits_for_its_turn_is_acknowledged_before() {
+    let mut subject = Subject::new();
+    let first = subject.serve_with(&registration(1, b"t"), state(b"0")).remove(0);
+    let sent = subject.serve_with(&registration(2, b"u"), state(b"0"));
+    assert!(matches!(&sent[..], [heard] if heard.bytes == hex("60000002")));
+    subject.receive(&empty(MessageType::Acknowledgement, first.id()));
+    let sent = subject.sent();
+    let [second, acknowledgement] = &sent[..] else {
+        panic!("{sent:?}")
+    };
+    assert_eq!(acknowledgement.bytes, hex("60000001"));
+    assert_eq!(second.message().token, b"u");
+    subject.receive(&registration(2, b"u"));
+    assert_eq!(digits_sent(&mut subject), "60000002");
+    subject.receive(&empty(MessageType::Acknowledgement, second.id()));
+    assert!(subject.sent().is_empty() && subject.endpoint.observers() == 2);
+    assert!(subject.endpoint.stats().amplification() <= 3.0);
+}
+
+/// RFC 9175 §2.4: what asks for a proof is not separate.
+#[test]
+fn a_registration_that_does_not_pay_for_its_answer_is_challenged_in_the_acknowledgement() {
+    let mut subject = Subject::new();
+    for _ in 0..2 {
+        let sent = subject.serve_with(&registration(1, b"t"), state(&[b'x'; 2000]));
+        let [challenge] = &sent[..] else {
+            panic!("{sent:?}")
+        };
+        let message = challenge.message();
+        assert_eq!(message.message_type, MessageType::Acknowledgement);
+        assert!(challenge.code() == "4.01" && echo_of(challenge).is_some());
+    }
+    assert_eq!(subject.endpoint.observers(), 0);
+    assert!(subject.endpoint.stats().amplification() <= 3.0);
 }
 
 #[test]
@@ -262,7 +383,6 @@ fn forged_acknowledgements_of_all_message_ids_amplify_nothing() {
     let mut subject = Subject::new();
     let (mut came, mut went) = (0, 0);
     let options = [(OptionNumber::OBSERVE, &[][..]), (OptionNumber::URI_PATH, b"t")];
-    let state = |body| ResponseRef::new(Status::CONTENT, Options::empty(), body).with_observe(Some(Topic(1)));
     for id in 0..300_u16 {
         let token = id.to_be_bytes();
         let register = datagram(

@@ -67,6 +67,8 @@ impl Exchanges {
                 self.sample.lost += 1;
                 self.free_slot(index);
             }
+            // A confirmable answer that registers may come before the acknowledgement (RFC 7252 §5.2.2).
+            (MessageType::Acknowledgement, None) if self.has_registered(source, id) => {}
             // RFC 7252 §4.3: a ping.
             (MessageType::Confirmable, _) => self.send_empty(source, MessageType::Reset, id),
             _ => self.tally.strays += 1,

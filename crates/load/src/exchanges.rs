@@ -393,12 +393,22 @@ impl Exchanges {
 
     /// The slot whose outstanding message has that ID.
     pub(crate) fn find(&self, source: Source, id: MessageId) -> Option<u32> {
+        self.find_slot(source, id, Slot::is_outstanding)
+    }
+
+    /// Whether an observation was registered by a request with this message ID.
+    pub(crate) fn has_registered(&self, source: Source, id: MessageId) -> bool {
+        let listens = |slot: &Slot| slot.state == State::Listening;
+        self.find_slot(source, id, listens).is_some()
+    }
+
+    fn find_slot(&self, source: Source, id: MessageId, is_meant: fn(&Slot) -> bool) -> Option<u32> {
         let number = *self.by_source.get(&source)?;
         let of_peer = (number..).step_by(self.plan.peers as usize);
         let mut of_peer = of_peer.take(self.plan.outstanding.into());
         of_peer.find(|index| {
             let slot = self.slots.get(*index as usize);
-            slot.is_some_and(|slot| slot.is_outstanding() && slot.id == id && slot.source == source)
+            slot.is_some_and(|slot| is_meant(slot) && slot.id == id && slot.source == source)
         })
     }
 

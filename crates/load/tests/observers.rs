@@ -9,7 +9,7 @@ use coracle_load::{Load, Plan, Work, Wrong};
 use coracle_wire::{Message, MessageId, MessageType, MessageWriter, OptionNumber, Status};
 
 mod server;
-use server::{response, serve, with_options};
+use server::{empty, response, serve, with_options};
 
 fn notification(id: u16, token: &[u8], number: u64, confirmable: bool, payload: &[u8]) -> Vec<u8> {
     let message_type = match confirmable {
@@ -128,4 +128,27 @@ async fn a_server_that_does_not_observe_is_found_out() {
     let mut load = Load::start(plan).unwrap();
     let tally = load.register(&Default::default()).await.unwrap();
     assert_eq!((tally.answered, tally.wrong.get(&Wrong::Observe)), (0, Some(&3)));
+}
+
+/// The answer to a registration may be confirmable and come before the acknowledgement (RFC 7252 §5.2.2).
+#[tokio::test]
+async fn a_registration_may_be_acknowledged_after_its_answer() {
+    let mut registers = None;
+    let server = serve(move |message, _| match message.message_type {
+        MessageType::Acknowledgement => registers.take().into_iter().collect(),
+        _ => {
+            registers = Some(empty(MessageType::Acknowledgement, message));
+            vec![notification(7, message.token, 5, true, b"1")]
+        }
+    });
+    let mut plan = Plan::get(server, &["temp"]);
+    (plan.peers, plan.work) = (1, Work::Observe);
+    let mut load = Load::start(plan).unwrap();
+    let registered = load.register(&Default::default()).await.unwrap();
+    assert_eq!((registered.answered, registered.separate), (1, 1));
+    let (listened, _) = load
+        .listen(Duration::from_millis(200), &Default::default(), &mut |_| {})
+        .await
+        .unwrap();
+    assert_eq!((load.observers(), listened.strays, registered.strays), (1, 0, 0));
 }

@@ -23,7 +23,8 @@
 //!   still on its way: it counts anew.
 //! - **Confirmable requests are answered** where nothing is lost, except by who is short of memory.
 //! - **Messages keep their rules** (RFC 7252 §4.2, §4.4): nobody sends one more often or earlier than retransmission
-//!   allows, nobody gives an ID to two messages, and each confirmable one is acknowledged or rejected in time.
+//!   allows, nobody gives an ID to two messages, and each confirmable one is acknowledged or rejected in time. The
+//!   acknowledgement of a registration may wait for that of its confirmable answer, which a copy brings again (§5.2.2).
 //! - **Nothing remains** when all has ended and the lifetimes are over.
 
 use std::collections::{BTreeMap, BTreeSet};

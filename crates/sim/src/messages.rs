@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use coracle_engine::Instant;
@@ -38,7 +39,8 @@ pub enum Rule {
     Transmissions,
     /// A message ID is that of one message for EXCHANGE_LIFETIME.
     MessageId,
-    /// A confirmable message is acknowledged or rejected, in time and each time that it comes.
+    /// A confirmable message is acknowledged or rejected, in time and each time that it comes. For the acknowledgement of
+    /// a registration a confirmable response stands until it is acknowledged itself (RFC 7252 §5.2.2).
     Acknowledgement,
 }
 
@@ -62,16 +64,54 @@ struct Sent {
     last: Instant,
     times: u32,
     datagram: Vec<u8>,
+    /// The registrations whose acknowledgement it stands for, as a confirmable response (RFC 7252 §5.2.2): each copy of
+    /// them may bring it again.
+    stands_for: Vec<Key>,
+    /// It stood for one, and was acknowledged or rejected: it is not sent any more.
+    ended: bool,
+}
+
+/// A confirmable message that is not acknowledged yet.
+struct Owed {
+    /// When it came; when it came first since a response stands for its acknowledgement.
+    came: Instant,
+    /// How often it came since then.
+    copies: u32,
+    /// The token, if it registers an observer.
+    registers: Option<Vec<u8>>,
+    /// The node need not acknowledge it again.
+    excused: bool,
+}
+
+impl Owed {
+    fn is_overdue(&self, now: Instant) -> bool {
+        self.copies > 0 && !self.excused && now - self.came > PROCESSING_DELAY
+    }
+
+    /// Whether a response with this token that leaves for the first time may be the one to this registration.
+    fn may_be_answered(&self, now: Instant, token: &[u8]) -> bool {
+        let in_time = self.copies > 0 || now - self.came <= PROCESSING_DELAY;
+        in_time && self.registers.as_deref() == Some(token)
+    }
 }
 
 type Key = (NodeId, SocketAddr, u16);
+
+/// All messages between a node and a peer.
+fn of_peer(node: NodeId, remote: SocketAddr) -> RangeInclusive<Key> {
+    (node, remote, 0)..=(node, remote, u16::MAX)
+}
+
+fn is_response(message: &Message<'_>) -> bool {
+    matches!(message.code.kind(), CodeKind::Response(_))
+}
 
 /// The messages between nodes and the addresses that they know.
 #[derive(Default)]
 pub(crate) struct Messages {
     sent: BTreeMap<Key, Sent>,
-    /// Confirmable messages that came and are not acknowledged yet, and when they came first.
-    owed: BTreeMap<Key, Instant>,
+    /// Confirmable messages that came and are not acknowledged yet.
+    owed: BTreeMap<Key, Owed>,
     acknowledged: BTreeSet<Key>,
     /// What came last under an ID, and when.
     came: BTreeMap<Key, (Instant, Vec<u8>)>,
@@ -96,23 +136,57 @@ impl Messages {
                 self.sent_own(at, key, &message, datagram);
             }
             MessageType::Acknowledgement | MessageType::Reset => {
-                let came = self.owed.remove(&key);
-                if came.is_some_and(|came| at - came > PROCESSING_DELAY) {
-                    self.breaches.push((at, broke(node, Rule::Acknowledgement)));
-                }
+                self.answers(at, key);
+                self.owed.remove(&key);
                 self.acknowledged.insert(key);
+                for (_, sent) in self.sent.range_mut(of_peer(node, remote)) {
+                    sent.stands_for.retain(|request| *request != key);
+                }
             }
         }
+    }
+
+    /// What was owed is done, in time or too late.
+    fn answers(&mut self, at: Instant, key: Key) {
+        if let Some(owed) = self.owed.get_mut(&key) {
+            if owed.is_overdue(at) {
+                self.breaches.push((at, broke(key.0, Rule::Acknowledgement)));
+            }
+            owed.copies = 0;
+        }
+    }
+
+    /// The registrations that a confirmable response may answer which leaves for the first time: those that came with its
+    /// token and are not acknowledged yet. Of two responses only the server knows which is a notification of before.
+    fn answered(&self, at: Instant, (node, remote, _): Key, response: &Message<'_>) -> Vec<Key> {
+        let confirmable = response.message_type == MessageType::Confirmable;
+        if !confirmable || !is_response(response) || response.options.observe().is_none() {
+            return Vec::new();
+        }
+        let owed = self.owed.range(of_peer(node, remote));
+        let answered = owed.filter(|(_, owed)| owed.may_be_answered(at, response.token));
+        answered.map(|(request, _)| *request).collect()
     }
 
     /// A message under an ID of its sender's leaves.
     fn sent_own(&mut self, at: Instant, key: Key, message: &Message<'_>, datagram: &[u8]) {
         let (node, ..) = key;
+        let is_again = |before: &Sent| at - before.last < EXCHANGE_LIFETIME && before.datagram == datagram;
+        let answered = if self.sent.get(&key).is_some_and(is_again) {
+            Vec::new()
+        } else {
+            self.answered(at, key, message)
+        };
+        for request in &answered {
+            self.answers(at, *request);
+        }
         let first = Sent {
             first: at,
             last: at,
             times: 1,
             datagram: datagram.to_vec(),
+            stands_for: answered,
+            ended: false,
         };
         let Some(before) = self.sent.get_mut(&key) else {
             self.sent.insert(key, first);
@@ -126,34 +200,69 @@ impl Messages {
             *before = first;
             return;
         }
+        before.last = at;
+        let came_again = |request: &&Key| self.owed.get(request).is_some_and(|owed| owed.copies > 0);
+        if let Some(request) = before.stands_for.iter().find(came_again).copied() {
+            // A copy of the request brings it again.
+            return self.brought_by_copy(at, request);
+        }
         // Each wait is twice the one before (RFC 7252 §4.2).
         let waits = (1_u32 << before.times.min(TRANSMISSIONS)) - 1;
-        let notifies =
-            message.options.observe().is_some() && !matches!(message.code.kind(), CodeKind::Request(_));
+        let notifies = message.options.observe().is_some() && is_response(message);
         let most = if notifies {
             TRANSMISSIONS_OF_NOTIFICATION
         } else {
             TRANSMISSIONS
         };
-        before.last = at;
         before.times += 1;
-        let confirmable = message.message_type == MessageType::Confirmable;
-        if !confirmable || before.times > most || (at - before.first) < ACK_TIMEOUT * waits {
+        let may_repeat = message.message_type == MessageType::Confirmable && !before.ended;
+        if !may_repeat || before.times > most || (at - before.first) < ACK_TIMEOUT * waits {
             self.breaches.push((at, broke(node, Rule::Transmissions)));
+        }
+    }
+
+    /// What stands for the acknowledgement of this request leaves once more for one of its copies.
+    fn brought_by_copy(&mut self, at: Instant, request: Key) {
+        let Some(owed) = self.owed.get_mut(&request) else {
+            return;
+        };
+        match owed.copies {
+            0 | 1 => self.answers(at, request),
+            _ => owed.copies -= 1,
         }
     }
 
     /// A datagram comes to a node.
     pub(crate) fn came(&mut self, at: Instant, node: NodeId, remote: SocketAddr, datagram: &[u8]) {
-        let confirmable = |message: &Message<'_>| message.message_type == MessageType::Confirmable;
         if self.collides(at, node, remote, datagram) {
             self.collided = true;
             return;
         }
-        if let Some(message) = Message::parse(datagram).ok().filter(confirmable) {
-            let key = (node, remote, message.message_id.0);
-            if !(self.short_of_memory && self.acknowledged.contains(&key)) {
-                self.owed.entry(key).or_insert(at);
+        let Ok(message) = Message::parse(datagram) else {
+            return;
+        };
+        let key = (node, remote, message.message_id.0);
+        match message.message_type {
+            MessageType::Confirmable => {
+                let registers = message.options.observe() == Some(0) && !is_response(&message);
+                let new = Owed {
+                    came: at,
+                    copies: 1,
+                    registers: registers.then(|| message.token.to_vec()),
+                    excused: self.short_of_memory && self.acknowledged.contains(&key),
+                };
+                match self.owed.get_mut(&key).filter(|owed| owed.copies > 0) {
+                    Some(owed) => owed.copies += 1,
+                    None => _ = self.owed.insert(key, new),
+                }
+            }
+            MessageType::NonConfirmable => {}
+            MessageType::Acknowledgement | MessageType::Reset => {
+                let sent = self.sent.get_mut(&key);
+                if let Some(sent) = sent.filter(|sent| !sent.stands_for.is_empty()) {
+                    sent.stands_for.clear();
+                    sent.ended = true;
+                }
             }
         }
     }
@@ -188,10 +297,7 @@ impl Messages {
 
     /// All that was not as it should be, up to the end of the run.
     pub(crate) fn breaches(&self, now: Instant) -> Vec<(Instant, Happening)> {
-        let owed = self
-            .owed
-            .iter()
-            .filter(|(_, came)| now - **came > PROCESSING_DELAY);
+        let owed = self.owed.iter().filter(|(_, owed)| owed.is_overdue(now));
         let owed = owed.map(|((node, ..), _)| (now, broke(*node, Rule::Acknowledgement)));
         self.breaches.iter().copied().chain(owed).collect()
     }
@@ -275,6 +381,103 @@ mod tests {
             messages.came(at(2), NODE, remote(), CON);
             assert_eq!(messages.breaches(at(100)).is_empty(), short_of_memory);
         }
+    }
+
+    /// A registration, a confirmable notification with its token, and what acknowledges them.
+    const REGISTER: &[u8] = b"\x41\x01\x00\x01t\x60";
+    const NOTIFIES: &[u8] = b"\x41\x45\x00\x07t\x60";
+    const ACK_OF_REGISTER: &[u8] = b"\x60\x00\x00\x01";
+    const ACK_OF_NOTIFICATION: &[u8] = b"\x60\x00\x00\x07";
+
+    /// What comes to the node and what it sends, second by second; what was wrong about it.
+    fn exchanged(datagrams: &[(u64, bool, &[u8])]) -> Vec<Happening> {
+        let mut messages = Messages::default();
+        for (seconds, comes, datagram) in datagrams {
+            if *comes {
+                messages.came(at(*seconds), NODE, remote(), datagram);
+            } else {
+                messages.sent(at(*seconds), NODE, remote(), datagram);
+            }
+        }
+        let breaches = messages.breaches(at(10_000));
+        breaches.into_iter().map(|(_, happening)| happening).collect()
+    }
+
+    #[test]
+    fn a_confirmable_response_stands_for_the_acknowledgement_until_it_is_acknowledged() {
+        let answered = [(0, true, REGISTER), (0, false, NOTIFIES)];
+        let copied = [(1, true, REGISTER), (1, false, NOTIFIES)];
+        let acknowledged = [(2, true, ACK_OF_NOTIFICATION), (2, false, ACK_OF_REGISTER)];
+        let again = [(9, true, REGISTER), (9, false, ACK_OF_REGISTER)];
+        assert_eq!(exchanged(&[answered, copied, acknowledged, again].concat()), []);
+        let late = broke(NODE, Rule::Acknowledgement);
+        assert_eq!(exchanged(&[(0, true, REGISTER), (9, false, NOTIFIES)]), [late]);
+        assert_eq!(exchanged(&[&answered[..], &copied[..1]].concat()), [late]);
+        assert_eq!(exchanged(&[&answered[..], &again[..1]].concat()), [late]);
+    }
+
+    #[test]
+    fn a_copy_of_the_request_brings_the_response_again_once_and_not_after_its_end() {
+        let too_often = broke(NODE, Rule::Transmissions);
+        let answered = [(0, true, REGISTER), (0, false, NOTIFIES)];
+        let copied = [(1, true, REGISTER), (1, false, NOTIFIES)];
+        let twice = [&answered[..], &copied[..], &copied[1..]].concat();
+        assert_eq!(exchanged(&twice), [too_often]);
+        for end in [ACK_OF_NOTIFICATION, b"\x70\x00\x00\x07"] {
+            let ended = [(2, true, end), (9, false, NOTIFIES)];
+            assert_eq!(exchanged(&[answered, ended].concat()), [too_often]);
+        }
+        let acknowledged = [(1, false, ACK_OF_REGISTER)];
+        let more = [&answered[..], &acknowledged[..], &copied[..]].concat();
+        let late = broke(NODE, Rule::Acknowledgement);
+        assert_eq!(exchanged(&more), [too_often, late]);
+    }
+
+    /// A notification of the observation that is renewed may leave between the renewal and the answer to it.
+    #[test]
+    fn the_answer_may_leave_after_another_notification() {
+        const ANSWERS: &[u8] = b"\x41\x45\x00\x08t\x60";
+        let answered = [(0, true, REGISTER), (0, false, NOTIFIES), (1, false, ANSWERS)];
+        let copied = [(1, true, REGISTER), (1, false, ANSWERS)];
+        let acknowledged = [(1, true, ACK_OF_NOTIFICATION)];
+        assert_eq!(
+            exchanged(&[&answered[..], &acknowledged, &copied, &copied].concat()),
+            []
+        );
+        let too_often = broke(NODE, Rule::Transmissions);
+        let twice = [&answered[..], &copied, &answered[1..2]].concat();
+        assert_eq!(exchanged(&twice), [too_often]);
+        let late = [
+            &answered[..2],
+            &[(5, false, ANSWERS), (5, true, REGISTER), (5, false, ANSWERS)],
+        ]
+        .concat();
+        let unanswered = broke(NODE, Rule::Acknowledgement);
+        assert_eq!(exchanged(&late), [too_often, unanswered]);
+    }
+
+    #[test]
+    fn nothing_else_stands_for_an_acknowledgement() {
+        let late = broke(NODE, Rule::Acknowledgement);
+        let others: [&[u8]; 4] = [
+            b"\x51\x45\x00\x07t\x60",
+            b"\x41\x45\x00\x07u\x60",
+            b"\x41\x45\x00\x07t",
+            b"\x41\x01\x00\x07t\x60",
+        ];
+        for other in others {
+            assert_eq!(exchanged(&[(0, true, REGISTER), (0, false, other)]), [late]);
+        }
+        // A response that left before the request came.
+        assert_eq!(
+            exchanged(&[(0, false, NOTIFIES), (2, true, REGISTER), (2, false, NOTIFIES)]),
+            [late]
+        );
+        // The request registers nobody.
+        assert_eq!(
+            exchanged(&[(0, true, b"\x41\x01\x00\x01t"), (0, false, NOTIFIES)]),
+            [late]
+        );
     }
 
     #[test]

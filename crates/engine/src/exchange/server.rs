@@ -67,6 +67,9 @@ pub(crate) struct Ask {
     no_response: Option<u8>,
     id: MessageId,
     acknowledged: bool,
+    /// What notifies is a message of its own, even where an acknowledgement could carry it. The bytes of an empty
+    /// acknowledgement are set aside.
+    apart: bool,
     seen: Option<Note>,
 }
 
@@ -91,6 +94,7 @@ impl Ask {
             no_response: reading.no_response,
             id: message.message_id,
             acknowledged: false,
+            apart: false,
             seen,
         }
     }
@@ -120,9 +124,10 @@ impl Ask {
             token: self.token.as_bytes(),
             ..Message::empty(MessageType::NonConfirmable, self.id)
         };
+        let is_separate = self.apart || (self.confirmable && self.acknowledged);
         self.allowance.left().map(|left| Room {
             bytes: left.saturating_sub(header.encoded_len()),
-            asks: !self.confirmable || !self.acknowledged,
+            asks: !is_separate,
         })
     }
 
@@ -139,15 +144,31 @@ impl Ask {
     pub(crate) fn acknowledge(&mut self, context: &mut Context, messages: &mut MessageLayer) {
         if self.confirmable && !self.acknowledged {
             self.acknowledged = true;
-            self.allowance.spend(&mut context.stats, EMPTY_MESSAGE);
+            if !self.apart {
+                self.allowance.spend(&mut context.stats, EMPTY_MESSAGE);
+            }
             messages.acknowledge(context, &self.path, self.id, self.seen);
         }
     }
 
-    /// Has the answer go in a confirmable message of its own, whatever the request came in.
-    pub(crate) fn answer_apart(&mut self, context: &mut Context, messages: &mut MessageLayer) {
-        self.acknowledge(context, messages);
-        (self.confirmable, self.acknowledged) = (true, true);
+    /// Has the first notification go in a confirmable message of its own, whatever the request came in. A request that is
+    /// not acknowledged yet is when that message is: until then its copies bring the notification again, and pay for
+    /// it, so that one that is lost is not lost for good (RFC 7252 §5.2.2).
+    #[cold]
+    pub(crate) fn answer_apart(&mut self, context: &mut Context) {
+        if self.confirmable && !self.acknowledged {
+            self.allowance.spend(&mut context.stats, EMPTY_MESSAGE);
+        }
+        self.acknowledged |= !self.confirmable;
+        (self.confirmable, self.apart) = (true, true);
+    }
+
+    /// What was sent stands for the acknowledgement. What has not left yet is promised by one.
+    #[cold]
+    fn acknowledge_by(&mut self, context: &mut Context, messages: &mut MessageLayer, sent: Option<Key>) {
+        if !sent.is_some_and(|key| messages.stands_for(key, self.id, self.seen)) {
+            self.acknowledge(context, messages);
+        }
     }
 }
 
@@ -401,7 +422,8 @@ pub(crate) fn answer_for(
         ask.acknowledge(context, messages);
         return None;
     }
-    let piggybacked = ask.confirmable && !ask.acknowledged;
+    let apart = ask.apart && matches!(owner, Owner::Notification(_));
+    let piggybacked = ask.confirmable && !ask.acknowledged && !apart;
     let mut confirmable = ask.confirmable;
     if let Some(room) = ask.room() {
         reply.fit(room.bytes);
@@ -442,10 +464,14 @@ pub(crate) fn answer_for(
     } else {
         messages.respond(context, now, sending, &message)
     };
-    sent.unwrap_or_else(|_| {
+    let sent = sent.unwrap_or_else(|_| {
         context.stats.drop_for(DropReason::Busy);
         None
-    })
+    });
+    if apart && !ask.acknowledged {
+        ask.acknowledge_by(context, messages, sent);
+    }
+    sent
 }
 
 /// A final response to a request with Block1 carries it too: the block it answers, and no more are wanted

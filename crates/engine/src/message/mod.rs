@@ -89,6 +89,8 @@ struct Outgoing {
     datagram: Box<[u8]>,
     id: Option<MessageId>,
     attempt: Option<Attempt>,
+    /// The request whose acknowledgement it stands for.
+    stands_for: Option<(MessageId, Option<Note>)>,
 }
 
 pub(crate) struct MessageLayer {
@@ -248,8 +250,9 @@ impl MessageLayer {
             context.stats.drop_for(DropReason::UnmatchedResponse);
             return Verdict::Absorbed;
         }
-        if let Some(key) = matched {
-            self.remove(context, now, key);
+        let ended = matched.and_then(|key| self.remove(context, now, key));
+        if let Some((request, _)) = ended.and_then(|outgoing| outgoing.stands_for) {
+            context.transmit_empty(path.back(), MessageType::Acknowledgement, request);
         }
         match message.message_type {
             MessageType::Reset => Verdict::Reset(owner),
@@ -300,6 +303,20 @@ impl MessageLayer {
             seen,
             &Message::empty(MessageType::Acknowledgement, id),
         );
+    }
+
+    /// A confirmable response that has left stands for the acknowledgement of its request until it ends: copies of the
+    /// request bring it again, then the acknowledgement (RFC 7252 §4.5, §5.2.2). `false`: it has not left yet.
+    pub(crate) fn stands_for(&mut self, key: Key, request: MessageId, seen: Option<Note>) -> bool {
+        let outgoing = self.outgoing.get_mut(key);
+        let Some(outgoing) = outgoing.filter(|outgoing| outgoing.id.is_some()) else {
+            return false;
+        };
+        outgoing.stands_for = Some((request, seen));
+        if let Some(note) = seen {
+            self.seen.answer(note, &outgoing.datagram);
+        }
+        true
     }
 
     /// Rejects a message with a reset, now and for each duplicate to come.
@@ -393,6 +410,9 @@ impl MessageLayer {
             self.in_flight.remove(&(outgoing.peer, id));
         }
         self.in_flight.give_back();
+        if let Some((request, Some(note))) = outgoing.stands_for {
+            self.seen.answer(note, &empty_acknowledgement(request));
+        }
         if let Some(state) = self.peers.get_mut(outgoing.peer) {
             let waits = outgoing.id.is_none();
             state.forget(key, waits);
@@ -464,4 +484,11 @@ impl MessageLayer {
         found.sort_by_key(|(left, ..)| *left);
         found.into_iter().map(|(_, key, owner)| (key, owner)).collect()
     }
+}
+
+fn empty_acknowledgement(id: MessageId) -> [u8; EMPTY_MESSAGE] {
+    let mut datagram = [0; EMPTY_MESSAGE];
+    // It is as long as an empty message is.
+    let _ = Message::empty(MessageType::Acknowledgement, id).encode(&mut datagram);
+    datagram
 }

@@ -127,6 +127,7 @@ impl MessageLayer {
             datagram,
             id: None,
             attempt: sending.resume,
+            stands_for: None,
         };
         let key = self.outgoing.insert(outgoing).map_err(|_| Full)?;
         // A response that needs no acknowledgement does not wait behind requests, only behind its like.
