@@ -179,7 +179,8 @@ pub struct Config {
     /// How many bytes may go to an address that has not proved itself for each byte that came from it; 3 (RFC 9175
     /// §2.4). `None` switches this off, for closed networks. An address proves itself by an Echo value of ours, by the
     /// answer to a request of ours, or by a security association. What does not fit is cut into smaller blocks or asked
-    /// to prove the address first. While addresses are unproved, all of them together may use at most half of each
+    /// to prove the address first: less than 3 leaves no room for that question where a request is short, and its sender
+    /// can never prove anything. While addresses are unproved, all of them together may use at most half of each
     /// bounded table.
     pub amplification: Option<NonZeroU8>,
     /// The key of Echo values (RFC 9175 §2.3). `None` takes one from the endpoint's seed; endpoints that serve one

@@ -77,7 +77,7 @@ pub(crate) struct ListenArgs {
     pub(crate) shards: Option<u16>,
 
     /// Tell every so many seconds, 10 if no number is given, what was done: requests, bytes, observers, what was
-    /// dropped and why; nothing while there is nothing new
+    /// dropped and why; a line when it becomes quiet, and none until there is something new
     #[arg(
         long,
         value_name = "SECONDS",
@@ -98,9 +98,9 @@ pub(crate) struct ListenArgs {
     pub(crate) rate_limit_prefix: Option<u32>,
 
     /// Send at most so many bytes for each that came, until an address has proved with an Echo
-    /// option that it is the sender's own; 0 for closed networks, where nobody has to [default: 3, of
-    /// plugtest serve 0]
-    #[arg(long, value_name = "N")]
+    /// option that it is the sender's own; 3 to 255, as with less it could not even be asked to; 0 for
+    /// closed networks, where nobody has to [default: 3, of plugtest serve 0]
+    #[arg(long, value_name = "N", value_parser = parse_amplification)]
     pub(crate) amplification: Option<u8>,
 }
 
@@ -187,6 +187,13 @@ fn parse_interval(text: &str) -> Result<u32, String> {
 }
 
 /// A number of bytes: `1048576`, `1024K`, `1M`, `1MiB`; K, M and G are powers of 1,024.
+fn parse_amplification(text: &str) -> Result<u8, String> {
+    let times = text.parse().ok().filter(|times| !matches!(times, 1..3));
+    times.ok_or_else(|| {
+        "expected 0, or 3 to 255: with less nobody could be asked to prove an address".to_owned()
+    })
+}
+
 fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase();
@@ -286,7 +293,10 @@ mod tests {
             config.amplification.map_or(0, NonZeroU8::get)
         };
         assert_eq!((times(&[]), times(&["--amplification", "0"])), (3, 0));
-        assert!(parse(&["--amplification", "256"]).is_err());
+        assert_eq!(times(&["--amplification", "255"]), 255);
+        for nonsense in ["1", "2", "0.5", "256"] {
+            assert!(parse(&["--amplification", nonsense]).is_err(), "{nonsense}");
+        }
     }
 
     #[test]

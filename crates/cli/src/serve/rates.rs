@@ -42,18 +42,18 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
     let rate = |new, old| more(new, old).saturating_mul(1000) / millis;
     let mut line = format!(
         "{} requests/s, {}/s in, {}/s out",
-        HumanCount(rate(new.requests, old.requests)),
+        each_second(more(new.requests, old.requests), millis),
         DecimalBytes(rate(new.bytes_in, old.bytes_in)),
         DecimalBytes(rate(new.bytes_out, old.bytes_out)),
     );
     // Writing to a string cannot fail.
-    let notifications = rate(new.notifications, old.notifications);
+    let notifications = more(new.notifications, old.notifications);
     if now.observers > 0 || notifications > 0 {
         let observers = HumanCount(now.observers);
         let _ = write!(
             line,
             ", {} notifications/s to {observers} observers",
-            HumanCount(notifications)
+            each_second(notifications, millis)
         );
     }
     let unproved_in = more(new.unproved_bytes_in, old.unproved_bytes_in);
@@ -87,6 +87,18 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
     line
 }
 
+/// So many in so many milliseconds as a rate, whose tenths count when it is small.
+fn each_second(count: u64, millis: u64) -> String {
+    let tenths = (count.saturating_mul(10_000) + millis / 2) / millis;
+    if tenths == 0 && count > 0 {
+        return "under 0.1".to_owned();
+    }
+    match (tenths / 10, tenths % 10) {
+        (whole @ 0..10, tenth @ 1..) => format!("{whole}.{tenth}"),
+        (whole, tenth) => HumanCount(whole + u64::from(tenth >= 5)).to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +110,19 @@ mod tests {
             line(&none, &none, Duration::from_secs(5)),
             "0 requests/s, 0 B/s in, 0 B/s out"
         );
+    }
+
+    #[test]
+    fn a_small_rate_is_not_none() {
+        let told = [
+            (0, 10_000),
+            (1, 60_000),
+            (8, 10_000),
+            (99, 10_000),
+            (1_234_567, 1_000),
+        ]
+        .map(|(count, millis)| each_second(count, millis));
+        assert_eq!(told, ["0", "under 0.1", "0.8", "9.9", "1,234,567"]);
     }
 
     #[test]
