@@ -21,16 +21,25 @@ use coracle_wire::{Code, ContentFormat, Message, OptionNumber, Status};
 
 /// Requests that are counted, and those before, after which tables have their size.
 const COUNTED: u16 = 1_000;
-const WARM_UP: u16 = 1_000;
+const WARM_UP: u16 = 30_000;
+
+/// What is remembered of messages: so little that it is full, and forgotten from its front, before requests are counted.
+const SEEN_BYTES: usize = 64 * 1024;
 
 /// Peers that ask in turn.
 const PEERS: u16 = 7;
 
-/// How often the engine's log of remembered messages may grow while requests are counted.
+/// How often tables may grow while requests are counted.
 const GROWTH: usize = 8;
 
 /// The most bytes that the future of such a handler takes.
 const SMALL: usize = 512;
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.seen_bytes = SEEN_BYTES;
+    config
+}
 
 /// A confirmable GET of `/sensors/temp` with a token of two bytes, under this message ID.
 fn request(id: u16) -> [u8; 19] {
@@ -106,7 +115,7 @@ fn answer_to(id: u16) -> [u8; 14] {
 #[test]
 fn engine_and_router_take_one_small_allocation_together() {
     let router = router();
-    let mut engine = Engine::new(Config::default(), [7; 32]);
+    let mut engine = Engine::new(config(), [7; 32]);
     let mut run = |ids: std::ops::Range<u16>| {
         for id in ids {
             let now = Instant::from_micros(u64::from(id) * 1_000);
@@ -160,6 +169,7 @@ fn serve(router: Router) -> SocketAddr {
             .unwrap();
         runtime.block_on(async {
             let endpoint = Endpoint::bind("coap://127.0.0.1:0").unwrap();
+            let endpoint = endpoint.with_config(config());
             tell.send(*endpoint.local_addrs().first().unwrap()).unwrap();
             endpoint.serve(router).await.unwrap();
         });
