@@ -202,8 +202,9 @@ pub struct Config {
     /// proved its address has 16 at most, and is asked to prove it for more.
     pub max_observers_per_peer: usize,
     /// Bytes of the requests of observers, which are kept to be run again, and of states on their way to them, beyond the
-    /// first 128 of each; 32 MiB. Requests have half of it; where that is short, one is answered without Observe
-    /// (RFC 7641 §4.1). A state that finds no room is asked for again for each of its observers.
+    /// first 128 of each; 32 MiB. Requests have half of it, and those of one peer an eighth of that, 2 MiB; where that is
+    /// short, one is answered without Observe (RFC 7641 §4.1), unless it renews an observation by the same request. States
+    /// have the other half; one that finds no room is asked for again for each of its observers.
     pub observation_bytes: usize,
     /// Requests of ours that are under way at once, observations included; 65,536.
     pub max_requests: usize,
@@ -277,9 +278,10 @@ impl Config {
 impl Config {
     /// The settings of one of `shards` endpoints that share what these bounds allow: each has its part of the bounds
     /// of all peers together. The bounds of one peer stay, as a peer is with one of them, but are at most half of what
-    /// the share has room for; and the share has room for one peer's bodies. The eighth of
-    /// [`seen_bytes`](Self::seen_bytes) that one peer may have is an eighth of the share: with 8 shards, a 64th of the
-    /// whole, or 512 KiB by default.
+    /// the share has room for; and the share has room for one peer's bodies, and for a state of
+    /// [`max_body`](Self::max_body) that is shown to observers. The eighths of [`seen_bytes`](Self::seen_bytes) and of the
+    /// requests' half of [`observation_bytes`](Self::observation_bytes) that one peer may have are eighths of the share:
+    /// with 8 shards a 64th of the whole, by default 512 KiB and 256 KiB.
     #[must_use]
     pub fn share_of(&self, shards: usize) -> Config {
         if shards <= 1 {
@@ -298,7 +300,8 @@ impl Config {
             max_exchanges_per_peer: self.max_exchanges_per_peer.min(max_exchanges.div_ceil(2)),
             max_observers,
             max_observers_per_peer: self.max_observers_per_peer.min(max_observers.div_ceil(2)),
-            observation_bytes: part(self.observation_bytes),
+            observation_bytes: part(self.observation_bytes)
+                .max(self.max_body.saturating_mul(2).min(self.observation_bytes)),
             max_requests: part(self.max_requests),
             ..self.clone()
         }
@@ -345,6 +348,8 @@ mod tests {
         assert_eq!(share.max_observers_per_peer, share.max_observers / 2);
         assert_eq!(share.assembly_bytes, whole.assembly_bytes_per_peer);
         assert_eq!(share.max_body, whole.max_body);
+        assert_eq!(whole.share_of(8).observation_bytes, whole.observation_bytes / 8);
+        assert_eq!(share.observation_bytes, 2 * whole.max_body);
 
         for alone in [whole.share_of(1), whole.share_of(0)] {
             assert_eq!(alone.seen_bytes, whole.seen_bytes);

@@ -19,7 +19,7 @@ mod outcome;
 mod refusing;
 mod requesting;
 
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 
 use coracle_wire::{CodeKind, Message, MessageType};
 
@@ -273,7 +273,7 @@ impl Endpoint {
         now: Instant,
         ask: &Ask,
         stream: Option<Key>,
-        registration: Option<Box<Kept>>,
+        registration: Option<Arc<Kept>>,
     ) -> Option<Key> {
         let key = self
             .server

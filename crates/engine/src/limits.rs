@@ -88,6 +88,18 @@ pub(crate) const SHOWN_FOR: Duration = Duration::from_secs(1);
 /// number of observers, and is there however much others have taken.
 pub(crate) const OBSERVED_FREE: usize = 128;
 
+/// One peer may take one part in this many of what there is for requests of observers.
+pub(crate) const OBSERVED_SHARE_OF_PEER: usize = 8;
+
+/// Peers' shares are counted at one place for this many bytes of the budget of observations,
+pub(crate) const OBSERVED_BYTES_PER_PLACE: usize = 8 * 1024;
+
+/// at this many places at least
+pub(crate) const OBSERVED_PLACES_AT_LEAST: usize = 16;
+
+/// and at most.
+pub(crate) const OBSERVED_PLACES_AT_MOST: usize = 1024;
+
 /// How long the application may take to show a state before it is asked for it again.
 pub(crate) const REFRESH_WITHIN: Duration = Duration::from_secs(300);
 

@@ -368,57 +368,98 @@ fn is_registered(sent: &[Heard]) -> bool {
     sent[0].message().options.observe().is_some()
 }
 
+/// Whether a FETCH of this peer with this body becomes an observation.
+fn fetched(subject: &mut Subject, port: u16, id: u16, body: &[u8]) -> bool {
+    subject.path = peer(port);
+    is_registered(&subject.serve_with(&fetch(id, body), showing(b"0")))
+}
+
 /// RFC 7641 §4.1: where there is no room for another observation, a request is answered without Observe.
 #[test]
 fn the_bytes_of_requests_of_observers_are_bounded() {
     let mut config = closed_network();
-    config.observation_bytes = 10_000;
+    config.observation_bytes = 16_000;
     let mut subject = Subject::with(config);
-    let register = |subject: &mut Subject, id: u16, len: usize| {
-        let mut body = vec![b'q'; len];
-        body.extend_from_slice(&id.to_be_bytes());
-        is_registered(&subject.serve_with(&fetch(id, &body), showing(b"0")))
-    };
-    let registered: Vec<_> = (1..=8).map(|id| register(&mut subject, id, 1000)).collect();
-    assert_eq!(registered, [true, true, true, true, true, false, false, false]);
-    assert!(register(&mut subject, 9, 100), "a short one always has room");
-    assert_eq!(subject.endpoint.observers(), 6);
+    let unlike = |id: u16, len: usize| [&vec![b'q'; len][..], &id.to_be_bytes()].concat();
+    // An eighth of the half is 1,000, beyond the first 128 of each.
+    assert!(fetched(&mut subject, 1, 1, &unlike(1, 1100)));
+    assert!(
+        !fetched(&mut subject, 1, 2, &unlike(2, 1100)),
+        "one peer has an eighth"
+    );
+    assert!(
+        fetched(&mut subject, 1, 3, &unlike(3, 100)),
+        "a short one always has room"
+    );
+    let registered = (10..100).filter(|port| fetched(&mut subject, *port, 1, &unlike(*port, 1100)));
+    assert_eq!(registered.count(), 7);
+    assert_eq!(subject.endpoint.observers(), 9);
+
     // A request that is worked on holds its part as well.
     let cancel = |id: u16| {
         let options = [(OptionNumber::OBSERVE, &[1][..])];
-        datagram(
-            Confirmable,
-            Method::FETCH,
-            100 + id,
-            &id.to_be_bytes(),
-            &options,
-            b"",
-        )
+        let token = id.to_be_bytes();
+        datagram(Confirmable, Method::FETCH, 100 + id, &token, &options, b"")
     };
+    subject.path = peer(1);
     subject.serve(&cancel(1), b"");
-    let slow = subject.receive(&fetch(20, &[b's'; 1000])).unwrap().0;
-    assert!(!register(&mut subject, 21, 1000));
-    show(
-        &mut subject,
-        slow,
-        ResponseRef::new(Status::CONTENT, Options::empty(), b""),
-    );
+    let slow = subject.receive(&fetch(20, &[b's'; 1100])).unwrap().0;
+    assert!(!fetched(&mut subject, 1, 21, &unlike(21, 1100)));
+    let plain = ResponseRef::new(Status::CONTENT, Options::empty(), b"");
+    show(&mut subject, slow, plain);
     assert!(!is_registered(&subject.sent()));
-    assert!(register(&mut subject, 22, 1000));
+    assert!(fetched(&mut subject, 1, 22, &unlike(22, 1100)));
+
     // What a registration without room would renew ends, as its answer tells.
-    subject.serve(&cancel(22), b"");
-    assert!(register(&mut subject, 23, 100) && register(&mut subject, 24, 1000));
-    let again = datagram(
-        Confirmable,
-        Method::FETCH,
-        123,
-        &23_u16.to_be_bytes(),
-        &[(OptionNumber::OBSERVE, b"")],
-        &[b'l'; 1000],
-    );
+    let token = 3_u16.to_be_bytes();
+    let options = [(OptionNumber::OBSERVE, &b""[..])];
+    let longer = datagram(Confirmable, Method::FETCH, 123, &token, &options, &[b'l'; 1100]);
     let before = subject.endpoint.observers();
-    assert!(!is_registered(&subject.serve_with(&again, showing(b"0"))));
+    assert!(!is_registered(&subject.serve_with(&longer, showing(b"0"))));
     assert_eq!(subject.endpoint.observers(), before - 1);
+    subject.endpoint.forget_observers(subject.now, TOPIC);
+    subject.events();
+    subject.pass(Duration::from_secs(1000));
+    assert!(subject.endpoint.is_pristine());
+}
+
+/// An observation that is renewed by the same request takes no more room than before.
+#[test]
+fn an_observation_is_renewed_where_there_is_no_room_for_another() {
+    let mut config = closed_network();
+    config.observation_bytes = 16_000;
+    let mut subject = Subject::with(config);
+    let own = [b'o'; 1100];
+    for (port, id) in [(1, 1), (2, 1)] {
+        // The second joins the first while there is room for both.
+        assert!(fetched(&mut subject, port, id, &own));
+    }
+    let mut taken = (10..100_u16).filter(|port| {
+        let body = [&[b'q'; 1100][..], &port.to_be_bytes()].concat();
+        fetched(&mut subject, *port, 1, &body)
+    });
+    let others = taken.by_ref().count();
+    assert_eq!(others, 7);
+    assert!(!fetched(&mut subject, 1, 2, &[b'n'; 1100]));
+    for id in 3..10 {
+        for port in [1, 2] {
+            subject.path = peer(port);
+            let token = 1_u16.to_be_bytes();
+            let options = [(OptionNumber::OBSERVE, &b""[..])];
+            let again = datagram(Confirmable, Method::FETCH, id, &token, &options, &own);
+            assert!(
+                is_registered(&subject.serve_with(&again, showing(b"0"))),
+                "{port}"
+            );
+        }
+    }
+    assert_eq!(subject.endpoint.observers(), 2 + others);
+    // It is run again as before, and given back in the end.
+    subject.pass(Duration::from_secs(10));
+    subject.endpoint.changed(TOPIC);
+    let events = subject.events();
+    let is_own = |event: &&Event| matches!(event, Event::Refresh { request, .. } if request.payload == own);
+    assert_eq!(events.iter().filter(is_own).count(), 1);
     subject.endpoint.forget_observers(subject.now, TOPIC);
     subject.events();
     subject.pass(Duration::from_secs(1000));
@@ -429,7 +470,7 @@ fn the_bytes_of_requests_of_observers_are_bounded() {
 #[test]
 fn states_that_find_no_room_are_told_all_the_same() {
     let mut config = closed_network();
-    config.observation_bytes = 3000;
+    config.observation_bytes = 6000;
     let mut subject = Subject::with(config);
     for port in 1..=9_u16 {
         let query = [b'a' + u8::try_from(port % 3).unwrap()];
@@ -462,7 +503,7 @@ fn states_that_find_no_room_are_told_all_the_same() {
 #[test]
 fn a_state_in_blocks_takes_no_more_room_than_it_is_long() {
     let mut config = closed_network();
-    config.observation_bytes = 5000;
+    config.observation_bytes = 6000;
     let mut subject = Subject::with(config);
     for port in 1..=3 {
         register(&mut subject, port, NonConfirmable, &[]);

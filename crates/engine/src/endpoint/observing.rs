@@ -1,6 +1,7 @@
 //! The server's side of observation (RFC 7641 §4): between the exchange stage and the message layer.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use coracle_wire::{
@@ -101,7 +102,7 @@ impl Endpoint {
             exchange,
             ask,
             topic,
-            kept: *kept,
+            kept,
             response,
             after,
         };
@@ -136,16 +137,11 @@ impl Endpoint {
         ask: &Ask,
         options: Options<'_>,
         payload: &[u8],
-    ) -> Option<Box<Kept>> {
+    ) -> Option<Arc<Kept>> {
         if !asks_to_observe(ask, options) {
             return None;
         }
         let bytes = options.as_bytes().len() + payload.len();
-        let Some(charge) = self.observers.budget.for_request(bytes, ask.is_proved()) else {
-            // RFC 7641 §4.1: it is answered as if it did not ask for more, and what it would renew ends.
-            self.end_observation_of(now, ask);
-            return None;
-        };
         let mut options = OptionsBuf::from(options);
         for number in [
             OptionNumber::BLOCK1,
@@ -155,6 +151,17 @@ impl Endpoint {
         ] {
             options.remove(number);
         }
+        let budget = &self.observers.budget;
+        let Some(charge) = budget.for_request(bytes, &ask.path.peer(), ask.is_proved()) else {
+            let before = self.observer_of(ask)?;
+            let group = self.observers.group_of(before)?;
+            let same = group.share(ask, options.as_options(), payload);
+            if same.is_none() {
+                // RFC 7641 §4.1: it is answered as if it did not ask for more, and what it would renew ends.
+                self.end_observation(now, before);
+            }
+            return same;
+        };
         let request = OwnedRequest {
             method: ask.method,
             options,
@@ -162,7 +169,7 @@ impl Endpoint {
             path: ask.path,
             confirmable: ask.confirmable,
         };
-        Some(Box::new(Kept::new(request, charge)))
+        Some(Arc::new(Kept::new(request, charge)))
     }
 
     /// The new state of what was asked for by this registration is there.

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use hashbrown::HashMap;
 
 use coracle_wire::{BlockOption, Code, Message, MessageId, MessageType, Method, OptionNumber, Status, Token};
@@ -184,7 +185,7 @@ pub(crate) struct Serving {
     /// The assembly that streams the body.
     pub(crate) stream: Option<Key>,
     /// The request itself, if it asks to observe.
-    pub(crate) registration: Option<Box<Kept>>,
+    pub(crate) registration: Option<Arc<Kept>>,
 }
 
 /// The exchange that was opened last.
@@ -286,7 +287,7 @@ impl Server {
         context: &Context,
         now: Instant,
         ask: &Ask,
-        (stream, registration): (Option<Key>, Option<Box<Kept>>),
+        (stream, registration): (Option<Key>, Option<Arc<Kept>>),
     ) -> Option<Key> {
         self.settle_newest();
         let serving = Serving {

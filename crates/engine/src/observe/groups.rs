@@ -1,6 +1,7 @@
 //! Observers who share what they are told: those of one topic whose requests have the same cache key.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -48,7 +49,7 @@ impl Kept {
 pub(crate) struct Group {
     pub(crate) topic: Topic,
     /// The request of the member that was the first; those of the others differ in nothing that matters.
-    kept: Kept,
+    kept: Arc<Kept>,
     /// What the block stage needs to cut a notification, but for the peer.
     asked: Asked,
     /// The content-format of the representations sent so far; missing until one was sent.
@@ -77,7 +78,7 @@ impl Group {
         now: Instant,
         ask: &Ask,
         topic: Topic,
-        kept: Kept,
+        kept: Arc<Kept>,
         response: &ResponseRef<'_>,
     ) -> Group {
         let numbers = Numbers::new(now);
@@ -113,17 +114,28 @@ impl Group {
         request: &OwnedRequest,
         response: &ResponseRef<'_>,
     ) -> bool {
-        let mine = &self.kept.request;
         let differs = self.format.zip(format_of(response)).is_some_and(|(a, b)| a != b);
-        let ways = |path: &Path| (path.security, path.local, path.interface);
         self.topic == topic
             && self.personal == response.personal
             && !differs
-            && self.asked.block2 == ask.blocks.block2
-            && mine.method == request.method
-            && ways(&mine.path) == ways(&request.path)
-            && significant(mine.options.as_options()).eq(significant(request.options.as_options()))
-            && mine.payload == request.payload
+            && self.is_asked(ask, request.options.as_options(), &request.payload)
+    }
+
+    /// Whether it is this request that is run again for the members.
+    fn is_asked(&self, ask: &Ask, options: Options<'_>, payload: &[u8]) -> bool {
+        let mine = &self.kept.request;
+        let ways = |path: &Path| (path.security, path.local, path.interface);
+        self.asked.block2 == ask.blocks.block2
+            && mine.method == ask.method
+            && ways(&mine.path) == ways(&ask.path)
+            && significant(mine.options.as_options()).eq(significant(options))
+            && mine.payload == payload
+    }
+
+    /// What it keeps, for an observation by the same request: it is not kept twice.
+    pub(crate) fn share(&self, ask: &Ask, options: Options<'_>, payload: &[u8]) -> Option<Arc<Kept>> {
+        let same = self.is_asked(ask, options, payload);
+        same.then(|| Arc::clone(&self.kept))
     }
 
     /// What its place in the index goes by, with its topic.

@@ -26,6 +26,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
 use hashbrown::{HashMap, HashTable};
@@ -51,7 +52,7 @@ pub(crate) struct Registration<'r> {
     pub(crate) exchange: Key,
     pub(crate) ask: &'r Ask,
     pub(crate) topic: Topic,
-    pub(crate) kept: Kept,
+    pub(crate) kept: Arc<Kept>,
     pub(crate) response: &'r ResponseRef<'r>,
     /// The number of the registration that it renews.
     pub(crate) after: Option<u64>,
@@ -92,7 +93,7 @@ impl Observers {
         let most = context.config.max_observers;
         let hasher = foldhash::fast::FixedState::with_seed(context.random_u64());
         Observers {
-            budget: Budget::new(context.config.observation_bytes),
+            budget: Budget::new(context.config.observation_bytes, context.random_u64()),
             members: Members::new(most, context.random_u64()),
             groups: Slab::new(most),
             index: HashTable::new(),
