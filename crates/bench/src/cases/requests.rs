@@ -21,12 +21,7 @@ const MANY: u32 = 10_000;
 /// difference is how many peers it knows.
 const WINDOW: u32 = 64;
 
-/// Requests before a turn of our server. More than it remembers by default (32 MiB, some 57 bytes each), so that
-/// forgetting is measured with the rest.
-const WARM_UP: u64 = 700_000;
-const WARM_UP_QUICK: u64 = 20_000;
-
-/// The same for the raw responder, which remembers nothing, and for servers of others, after every peer was heard once.
+/// Before a turn of the raw responder, which remembers nothing, and for servers of others, after every peer was heard once.
 const WARM_UP_OTHERS: Duration = Duration::from_millis(300);
 
 /// On one machine an answer that is not there by then is lost, and a server that says nothing for so long is dead.
@@ -143,8 +138,7 @@ async fn turn(subject: Subject, peers: u32, measure: &Measure) -> io::Result<Tur
     plan.awake = true;
     let mut load = Load::start(plan)?;
     if subject == Subject::Coracle {
-        let warm_up = if measure.quick { WARM_UP_QUICK } else { WARM_UP };
-        load.run(Until::Answered(warm_up)).await?;
+        load.run(Until::Answered(super::warm_up(measure))).await?;
     } else {
         load.run(Until::Answered(peers.into())).await?;
         load.run(Until::Passed(WARM_UP_OTHERS)).await?;
