@@ -1,48 +1,52 @@
-//! What can be wrong with a datagram, where, and what the receiver does about it.
+//! What can be wrong with a datagram or a frame, where, and what the receiver does about it.
 
 use core::fmt;
 
 use crate::code::Code;
+use crate::frame::Framing;
 use crate::message::{MessageId, MessageType};
 use crate::options::{OptionsError, OptionsErrorKind};
 
-/// Why a datagram is not a message.
+/// Why a datagram or a frame is not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageError {
     /// What is wrong.
     pub kind: MessageErrorKind,
-    /// Where it is wrong, in bytes from the start of the datagram; for options, where the option begins.
+    /// Where it is wrong, in bytes from the start of the message; for options, where the option begins.
     pub offset: usize,
     /// Which option is wrong, counted from 1; `None` if the fault is not in an option.
     pub option: Option<usize>,
     /// What could be read of the header; `None` if it is cut off or of another version.
     pub header: Option<HeaderStart>,
+    /// How the message lay on its connection; `None` if it was a datagram.
+    pub framing: Option<Framing>,
 }
 
 /// The part of the header that tells how to reject a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeaderStart {
-    /// The message's type.
+    /// The message's type; Non-confirmable in a frame, which has none.
     pub message_type: MessageType,
     /// The message's code.
     pub code: Code,
-    /// The Message ID that a Reset would repeat.
+    /// The Message ID that a Reset would repeat; 0 in a frame, which has none.
     pub message_id: MessageId,
 }
 
-/// What can be wrong with a datagram.
+/// What can be wrong with a datagram or a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MessageErrorKind {
-    /// Fewer than 4 bytes (RFC 7252 §3).
+    /// The message ends within its header: a datagram of fewer than 4 bytes (RFC 7252 §3), or a frame before its
+    /// code (RFC 8323 §3.2).
     TruncatedHeader,
     /// A version other than 1 (RFC 7252 §3).
     Version(u8),
     /// The token length is the reserved value 15 (RFC 8974 §2.1).
     TokenLength(u8),
-    /// The datagram ends within the token or its length.
+    /// The message ends within the token or its length.
     TruncatedToken,
-    /// The datagram ends within an option (RFC 7252 §3.1).
+    /// The message ends within an option (RFC 7252 §3.1).
     TruncatedOption,
     /// An option's delta is 15 (RFC 7252 §3.1).
     OptionDelta15,
@@ -59,6 +63,15 @@ pub enum MessageErrorKind {
     /// The type does not go with the code: an Acknowledgement with a request, a Reset that is not Empty, a
     /// Non-confirmable message that is Empty (RFC 7252 §4.3 table 1).
     TypeCodeMismatch,
+    /// Len is not 0 on a WebSocket (RFC 8323 §4.2).
+    WebSocketLength(u8),
+    /// The length of a frame is not that of its options and payload (RFC 8323 §3.2).
+    FrameLength {
+        /// What the header says, in bytes.
+        announced: u64,
+        /// What follows the token, in bytes.
+        found: usize,
+    },
 }
 
 /// What the receiver of a malformed message does.
@@ -69,6 +82,8 @@ pub enum Reaction {
     Ignore,
     /// Send a Reset with this Message ID.
     Reset(MessageId),
+    /// End the connection with an Abort (RFC 8323 §5.6).
+    Abort,
 }
 
 impl MessageError {
@@ -76,10 +91,12 @@ impl MessageError {
     ///
     /// A Confirmable message is rejected by a Reset (RFC 7252 §4.2). Acknowledgements and Resets must be
     /// ignored (RFC 7252 §4.2), other versions too (RFC 7252 §3). For a Non-confirmable message a Reset is
-    /// optional (RFC 7252 §4.3); it is ignored, so that garbage from a forged address draws no answer.
+    /// optional (RFC 7252 §4.3); it is ignored, so that garbage from a forged address draws no answer. A connection
+    /// is ended by an Abort (RFC 8323 §5.6).
     #[must_use]
     pub fn reaction(&self) -> Reaction {
         match self.header {
+            _ if self.framing.is_some() => Reaction::Abort,
             Some(HeaderStart {
                 message_type: MessageType::Confirmable,
                 message_id,
@@ -99,7 +116,14 @@ impl MessageError {
             offset,
             option: None,
             header,
+            framing: None,
         }
+    }
+
+    /// The same error of a frame.
+    pub(crate) const fn of(mut self, framing: Framing) -> Self {
+        self.framing = Some(framing);
+        self
     }
 
     pub(crate) fn in_options(error: OptionsError, start: usize, header: HeaderStart) -> Self {
@@ -114,6 +138,7 @@ impl MessageError {
             offset: start + error.offset,
             option: Some(error.ordinal),
             header: Some(header),
+            framing: None,
         }
     }
 }
@@ -143,10 +168,10 @@ impl fmt::Display for MessageError {
 impl fmt::Display for MessageErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TruncatedHeader => f.write_str("the datagram ends within the header (RFC 7252 §3)"),
+            Self::TruncatedHeader => f.write_str("the message ends within the header (RFC 7252 §3)"),
             Self::Version(version) => write!(f, "version {version} is not 1 (RFC 7252 §3)"),
             Self::TokenLength(len) => write!(f, "token length {len} is reserved (RFC 8974 §2.1)"),
-            Self::TruncatedToken => f.write_str("the datagram ends within the token (RFC 7252 §3)"),
+            Self::TruncatedToken => f.write_str("the message ends within the token (RFC 7252 §3)"),
             Self::TruncatedOption => OptionsErrorKind::TruncatedOption.fmt(f),
             Self::OptionDelta15 => OptionsErrorKind::OptionDelta15.fmt(f),
             Self::OptionLength15 => OptionsErrorKind::OptionLength15.fmt(f),
@@ -160,6 +185,11 @@ impl fmt::Display for MessageErrorKind {
                 )
             }
             Self::TypeCodeMismatch => f.write_str("type and code do not go together (RFC 7252 §4.3)"),
+            Self::WebSocketLength(len) => write!(f, "Len is {len} and not 0 on a WebSocket (RFC 8323 §4.2)"),
+            Self::FrameLength { announced, found } => write!(
+                f,
+                "the header announces {announced} bytes of options and payload, not {found} (RFC 8323 §3.2)"
+            ),
         }
     }
 }

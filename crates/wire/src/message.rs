@@ -25,7 +25,7 @@ pub(crate) const VERSION: u8 = 1;
 const HEADER_LEN: usize = 4;
 
 /// The token length that is reserved (RFC 8974 §2.1).
-const RESERVED_TOKEN_LENGTH: u8 = 15;
+pub(crate) const RESERVED_TOKEN_LENGTH: u8 = 15;
 
 /// How a message is transmitted (RFC 7252 §4.2, §4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,22 +124,8 @@ impl<'a> Message<'a> {
         if header.code.is_empty() {
             return read_empty(header, token_length, reader);
         }
-        let token = read_token(&mut reader, token_length, header)?;
-        let start = datagram.len() - reader.rest().len();
-        let (options, rest) =
-            Options::split(reader.rest()).map_err(|error| MessageError::in_options(error, start, header))?;
-        let payload = match rest.split_first() {
-            None => rest,
-            Some((_marker, payload)) if !payload.is_empty() => payload,
-            Some(_) => {
-                let kind = MessageErrorKind::MarkerWithoutPayload;
-                return Err(MessageError::in_header(
-                    kind,
-                    datagram.len() - rest.len(),
-                    Some(header),
-                ));
-            }
-        };
+        let token = read_token(&mut reader, token_length, HEADER_LEN, header)?;
+        let (options, payload) = read_rest(&reader, datagram.len(), header)?;
         let HeaderStart {
             message_type,
             code,
@@ -178,12 +164,20 @@ impl<'a> Message<'a> {
             len if extend_nibble(len).is_some() => 2,
             _ => return usize::MAX,
         };
-        let marker = usize::from(!self.payload.is_empty());
-        HEADER_LEN
-            .saturating_add(extension + marker)
-            .saturating_add(self.token.len())
-            .saturating_add(self.options.as_bytes().len())
-            .saturating_add(self.payload.len())
+        self.rest_len().saturating_add(HEADER_LEN + extension)
+    }
+
+    /// The length of the token, the options and the payload.
+    #[inline]
+    pub(crate) const fn rest_len(&self) -> usize {
+        self.content_len().saturating_add(self.token.len())
+    }
+
+    /// The length of the options and of the payload with its marker.
+    #[inline]
+    pub(crate) const fn content_len(&self) -> usize {
+        let marker = if self.payload.is_empty() { 0 } else { 1 };
+        (self.options.as_bytes().len() + marker).saturating_add(self.payload.len())
     }
 
     /// Writes the message to the start of a buffer and says how many bytes it takes.
@@ -209,7 +203,13 @@ impl<'a> Message<'a> {
             Extension::One(byte) => rest = put(rest, &[byte])?,
             Extension::Two(bytes) => rest = put(rest, &bytes)?,
         }
-        rest = put(rest, self.token)?;
+        self.fill_rest(rest)
+    }
+
+    /// Writes the token, the options and the payload, for which there is room.
+    #[inline]
+    pub(crate) fn fill_rest(&self, buf: &mut [u8]) -> Option<()> {
+        let mut rest = put(buf, self.token)?;
         rest = put(rest, self.options.as_bytes())?;
         if !self.payload.is_empty() {
             rest = put(rest, &[PAYLOAD_MARKER])?;
@@ -230,13 +230,20 @@ impl<'a> Message<'a> {
             Extension::One(byte) => bytes.push(byte),
             Extension::Two(extension) => bytes.extend_from_slice(&extension),
         }
+        self.append_rest(bytes);
+        Some(bytes.len() - start)
+    }
+
+    /// Appends the token, the options and the payload.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(crate) fn append_rest(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(self.token);
         bytes.extend_from_slice(self.options.as_bytes());
         if !self.payload.is_empty() {
             bytes.push(PAYLOAD_MARKER);
             bytes.extend_from_slice(self.payload);
         }
-        Some(bytes.len() - start)
     }
 
     #[inline]
@@ -249,7 +256,7 @@ impl<'a> Message<'a> {
 
 /// Copies bytes to the start of a buffer; what is left of it.
 #[inline]
-fn put<'b>(buf: &'b mut [u8], bytes: &[u8]) -> Option<&'b mut [u8]> {
+pub(crate) fn put<'b>(buf: &'b mut [u8], bytes: &[u8]) -> Option<&'b mut [u8]> {
     let (head, rest) = buf.split_at_mut_checked(bytes.len())?;
     head.copy_from_slice(bytes);
     Some(rest)
@@ -268,7 +275,7 @@ impl fmt::Display for Message<'_> {
             self.token.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
         }
         for option in self.options {
-            write!(f, " [{option}]")?;
+            write!(f, " [{}]", option.of(self.code))?;
         }
         if !self.payload.is_empty() {
             write!(f, " payload={} bytes", self.payload.len())?;
@@ -334,11 +341,12 @@ fn read_empty(
     Ok(Message::empty(header.message_type, header.message_id))
 }
 
-/// The token, whose length may be extended (RFC 8974 §2.1).
+/// The token, whose length may be extended (RFC 8974 §2.1); `start` is where the header ends.
 #[inline]
-fn read_token<'a>(
+pub(crate) fn read_token<'a>(
     reader: &mut Reader<'a>,
     token_length: u8,
+    start: usize,
     header: HeaderStart,
 ) -> Result<&'a [u8], MessageError> {
     if token_length == RESERVED_TOKEN_LENGTH {
@@ -350,7 +358,28 @@ fn read_token<'a>(
         .and_then(|len| reader.take(usize::try_from(len).ok()?))
         .ok_or(MessageError::in_header(
             MessageErrorKind::TruncatedToken,
-            HEADER_LEN,
+            start,
             Some(header),
         ))
+}
+
+/// The options and the payload, which are all that is left of a message of `len` bytes (RFC 7252 §3).
+#[inline]
+pub(crate) fn read_rest<'a>(
+    reader: &Reader<'a>,
+    len: usize,
+    header: HeaderStart,
+) -> Result<(Options<'a>, &'a [u8]), MessageError> {
+    let start = len - reader.rest().len();
+    let (options, rest) =
+        Options::split(reader.rest()).map_err(|error| MessageError::in_options(error, start, header))?;
+    match rest.split_first() {
+        None => Ok((options, rest)),
+        Some((_marker, payload)) if !payload.is_empty() => Ok((options, payload)),
+        Some(_) => Err(MessageError::in_header(
+            MessageErrorKind::MarkerWithoutPayload,
+            len - rest.len(),
+            Some(header),
+        )),
+    }
 }

@@ -330,10 +330,10 @@ impl fmt::Display for OptionValueError {
 
 impl core::error::Error for OptionValueError {}
 
-const ONCE: bool = false;
-const REPEATABLE: bool = true;
+pub(crate) const ONCE: bool = false;
+pub(crate) const REPEATABLE: bool = true;
 
-const fn define(
+pub(crate) const fn define(
     number: OptionNumber,
     name: &'static str,
     format: OptionFormat,

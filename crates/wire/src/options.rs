@@ -4,9 +4,10 @@ use core::fmt;
 use core::iter::FusedIterator;
 
 use crate::block::{BlockError, BlockOption};
+use crate::code::Code;
 use crate::content_format::ContentFormat;
 use crate::cursor::{Extension, Reader, Scratch, extend_nibble};
-use crate::number::{OptionFormat, OptionNumber};
+use crate::number::{OptionDefinition, OptionFormat, OptionNumber};
 use crate::uint::decode_uint;
 
 /// The longest value that the option format can express, in bytes (RFC 7252 §3.1).
@@ -255,26 +256,49 @@ pub struct OptionRef<'a> {
     pub value: &'a [u8],
 }
 
+impl<'a> OptionRef<'a> {
+    /// Shows the option as one of a message with this code: signaling messages have options of their own
+    /// (RFC 8323 §5.2).
+    pub fn of(self, code: Code) -> impl fmt::Display + 'a {
+        OptionOf { option: self, code }
+    }
+}
+
 impl fmt::Display for OptionRef<'_> {
     /// Name and value by the registered format: `Uri-Path: "temp"`, `Block2: 3/1/64`,
     /// `Content-Format: 50 (application/json)`. What is opaque, unregistered or malformed: `ETag: 0x0a1b`.
+    ///
+    /// It is taken for an option of a request or a response; see [`OptionRef::of`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.number.name() {
-            Some(name) => f.write_str(name)?,
-            None => write!(f, "Option {}", self.number.0)?,
-        }
-        match self
-            .number
-            .definition()
-            .filter(|definition| definition.check(self.value).is_ok())
-        {
-            Some(definition) => self.fmt_value(definition.format, f),
-            None => self.fmt_hex(f),
-        }
+        self.fmt_as(self.number.definition(), f)
+    }
+}
+
+/// An option of a message with this code.
+struct OptionOf<'a> {
+    option: OptionRef<'a>,
+    code: Code,
+}
+
+impl fmt::Display for OptionOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let definition = self.option.number.definition_in(self.code);
+        self.option.fmt_as(definition, f)
     }
 }
 
 impl OptionRef<'_> {
+    fn fmt_as(&self, definition: Option<&OptionDefinition>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match definition {
+            Some(definition) => f.write_str(definition.name)?,
+            None => write!(f, "Option {}", self.number.0)?,
+        }
+        match definition.filter(|definition| definition.check(self.value).is_ok()) {
+            Some(definition) => self.fmt_value(definition.format, f),
+            None => self.fmt_hex(f),
+        }
+    }
+
     /// The value has a permitted length, and is UTF-8 if it is a string.
     fn fmt_value(&self, format: OptionFormat, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (format, core::str::from_utf8(self.value), decode_uint(self.value)) {

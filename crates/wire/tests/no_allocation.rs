@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use coracle_wire::{
-    BlockOption, Message, MessageId, MessageType, MessageWriter, Method, OptionNumber, Token, Uri,
-    check_option,
+    BlockOption, Csm, Framing, Message, MessageId, MessageType, MessageWriter, Method, OptionNumber, Token,
+    Uri, check_option, frame_len,
 };
 
 thread_local! {
@@ -71,6 +71,13 @@ fn reading_and_writing_allocate_nothing() {
             .finish()
             .unwrap();
         assert!(Message::parse(black_box(b"\x40\x01\x12\x34\xf0")).is_err());
+
+        let frame = b"\x81\xe1T\x22\x10\x00\x20\x21\x28\xff!";
+        assert_eq!(frame_len(black_box(&frame[..3])), Ok(Some(11)));
+        let message = Message::parse_frame(Framing::Tcp, black_box(frame)).unwrap();
+        assert_eq!(Csm::read(message.options).unwrap().max_message_size, Some(4096));
+        let len = message.encode_frame(Framing::Tcp, &mut buf).unwrap();
+        assert_eq!(buf.get(..len), Some(&frame[..]));
         assert!(Uri::parse(black_box("coap://[fe80::1%25eth0]:61616/a/b?c=d")).is_ok());
     });
     assert_eq!(count, 0);

@@ -2,14 +2,16 @@
 #![cfg(feature = "alloc")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
+#[path = "fuzzed/frame.rs"]
+mod frame;
 #[path = "fuzzed/message.rs"]
 mod message;
 #[path = "fuzzed/uri.rs"]
 mod uri;
 
 use coracle_wire::{
-    BlockOption, Code, CodeKind, Host, Message, MessageId, MessageType, OptionNumber, Options, OptionsBuf,
-    Scheme, Uri, decode_uint, encode_uint,
+    BlockOption, Code, CodeKind, Framing, Host, Message, MessageId, MessageType, OptionNumber, Options,
+    OptionsBuf, Scheme, Uri, decode_uint, encode_uint,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -79,6 +81,30 @@ fn datagram() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
+/// Frames of every class of code, one after the other; signaling messages have the options of their registry often.
+fn stream() -> impl Strategy<Value = (Vec<Vec<u8>>, Vec<u8>)> {
+    let signal = (0xe1..=0xe5_u8, vec((1..10_u16, vec(any::<u8>(), 0..6)), 0..4));
+    let other = (any::<u8>(), pairs());
+    let token = prop_oneof![8 => vec(any::<u8>(), 0..14), 1 => vec(any::<u8>(), 0..300)];
+    let payload = prop_oneof![8 => vec(any::<u8>(), 0..20), 1 => vec(any::<u8>(), 0..300)];
+    let frame = (prop_oneof![signal, other], token, payload).prop_map(|((code, pairs), token, payload)| {
+        let options = build(&pairs);
+        let message = Message {
+            message_type: MessageType::NonConfirmable,
+            code: Code::from_byte(code),
+            message_id: MessageId(0),
+            token: &token,
+            options: options.as_options(),
+            payload: &payload,
+        };
+        let mut bytes = Vec::new();
+        message.append_frame(Framing::Tcp, &mut bytes).unwrap();
+        assert_eq!(Message::parse_frame(Framing::Tcp, &bytes), Ok(message));
+        bytes
+    });
+    (vec(frame, 0..5), vec(any::<u8>(), 0..3))
+}
+
 fn segment() -> impl Strategy<Value = String> {
     prop_oneof!["[a-z]{0,6}", "\\PC{0,20}", "[./%?&#\\[\\]@: ]{0,5}"].prop_filter("expressible", |text| {
         text != "." && text != ".." && text.len() <= 255
@@ -129,6 +155,39 @@ proptest! {
     #[test]
     fn messages_cut_off_are_judged(datagram in datagram(), at in any::<prop::sample::Index>()) {
         message::run(&datagram[..at.index(datagram.len())]);
+    }
+
+    #[test]
+    fn a_stream_is_the_same_messages_however_it_is_cut(
+        (frames, rest) in stream(), cuts in vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        let mut bytes = frames.concat();
+        let whole = frame::received([bytes.as_slice()]);
+        prop_assert_eq!(&whole.frames, &frames);
+        prop_assert!(whole.rest.is_empty());
+        bytes.extend(rest);
+        let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+        ends.push(bytes.len());
+        ends.sort_unstable();
+        let mut start = 0;
+        let parts: Vec<&[u8]> = ends.iter().map(|end| &bytes[std::mem::replace(&mut start, *end)..*end]).collect();
+        prop_assert!(frame::received(parts).frames.starts_with(&frames));
+        frame::run(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_of_a_connection_are_judged(bytes in vec(any::<u8>(), 0..80)) {
+        frame::run(&bytes);
+    }
+
+    #[test]
+    fn streams_with_a_wrong_byte_are_judged(
+        (frames, rest) in stream(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+    ) {
+        let mut bytes = [frames.concat(), rest, vec![0]].concat();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        frame::run(&bytes);
     }
 
     #[test]

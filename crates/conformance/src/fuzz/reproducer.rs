@@ -112,7 +112,7 @@ mod tests {
 # CON 0.01 GET mid=0x0001 [Uri-Path: \"a\"]
 40010001b161
 
-# malformed: at byte 0: the datagram ends within the header (RFC 7252 §3)
+# malformed: at byte 0: the message ends within the header (RFC 7252 §3)
 -
 
 # malformed: at byte 0: version 2 is not 1 (RFC 7252 §3)
