@@ -1,7 +1,7 @@
-//! UDP for CoAP: datagrams in batches, each with the way it came.
+//! Sockets for CoAP: datagrams in batches, each with the way it came, and connections ([`stream`]).
 //!
-//! [`UdpSocket`] is the whole crate: it fills a [`RecvBatch`], empties a [`SendBatch`] and names the destinations
-//! that failed. It knows no CoAP. What it adds to a plain socket:
+//! [`UdpSocket`] fills a [`RecvBatch`], empties a [`SendBatch`] and names the destinations that failed. It knows no
+//! CoAP. What it adds to a plain socket:
 //!
 //! - the address and the interface that each datagram came to, and answers that leave from that address;
 //! - groups ([`UdpSocket::join`], [`interfaces`]), and whether a datagram came to one;
@@ -21,6 +21,7 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
 mod shards;
+pub mod stream;
 mod udp;
 
 #[cfg(not(target_os = "linux"))]

@@ -1,0 +1,201 @@
+//! Connections that are made: several addresses at once, the first that answers wins (RFC 8305).
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::limits::{ATTEMPT_DELAY, NAMED_FAILURES};
+use super::link::Link;
+
+/// What is wanted of a connection.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    /// How long it may take in all until the connection can be used.
+    pub timeout: Duration,
+}
+
+impl Default for ConnectOptions {
+    /// Plain TCP, within 10 s.
+    fn default() -> ConnectOptions {
+        ConnectOptions {
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Connects to the first of `targets` that answers. They are the addresses of one host, in order of preference; those of
+/// the two families take turns, each has 250 ms before the next is tried beside it, and one that fails makes room at
+/// once (RFC 8305 §4, §5).
+///
+/// # Errors
+/// No address answers, which the error tells for each, or time is over.
+pub async fn connect(targets: &[SocketAddr], options: &ConnectOptions) -> io::Result<Link> {
+    let made = timeout(options.timeout, establish(targets)).await;
+    made.unwrap_or_else(|_| {
+        let text = format!(
+            "no connection with {} within {:?}",
+            names(targets),
+            options.timeout
+        );
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
+    })
+}
+
+async fn establish(targets: &[SocketAddr]) -> io::Result<Link> {
+    let stream = race(targets, TcpStream::connect).await?;
+    Link::tcp(stream)
+}
+
+/// Lets attempts run against each other; the first that succeeds wins and ends the others.
+async fn race<T, F>(targets: &[SocketAddr], attempt: impl Fn(SocketAddr) -> F) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
+    let mut waiting = interleaved(targets).into_iter();
+    let mut running = FuturesUnordered::new();
+    let mut failures = Vec::new();
+    loop {
+        if let Some(target) = waiting.next() {
+            let attempt = attempt(target);
+            running.push(async move { attempt.await.map_err(|error| (target, error)) });
+        }
+        let finished = if waiting.len() == 0 {
+            running.next().await
+        } else {
+            match timeout(ATTEMPT_DELAY, running.next()).await {
+                Ok(finished) => finished,
+                Err(_) => continue,
+            }
+        };
+        match finished {
+            Some(Ok(made)) => return Ok(made),
+            Some(Err(failure)) => failures.push(failure),
+            None => return Err(failed(&failures)),
+        }
+    }
+}
+
+/// The addresses in the order of the attempts: the families take turns, that of the first address begins (RFC 8305 §4).
+fn interleaved(targets: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_family = targets.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = targets
+        .iter()
+        .copied()
+        .partition(|target| target.is_ipv6() == first_family);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut order = Vec::with_capacity(targets.len());
+    while first.len() + second.len() > 0 {
+        order.extend(first.next());
+        order.extend(second.next());
+    }
+    order
+}
+
+fn failed(failures: &[(SocketAddr, io::Error)]) -> io::Error {
+    let Some((_, last)) = failures.last() else {
+        return io::Error::new(io::ErrorKind::InvalidInput, "no address to connect to");
+    };
+    let mut told: Vec<String> = failures
+        .iter()
+        .take(NAMED_FAILURES)
+        .map(|(target, error)| format!("{target}: {error}"))
+        .collect();
+    if failures.len() > told.len() {
+        told.push(format!("and {} more addresses", failures.len() - told.len()));
+    }
+    io::Error::new(last.kind(), told.join("; "))
+}
+
+fn names(targets: &[SocketAddr]) -> String {
+    let named: Vec<String> = targets
+        .iter()
+        .take(NAMED_FAILURES)
+        .map(SocketAddr::to_string)
+        .collect();
+    named.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    fn v4(last: u8) -> SocketAddr {
+        ([192, 0, 2, last], 5683).into()
+    }
+
+    fn v6(last: u16) -> SocketAddr {
+        ([0x2001, 0xdb8, 0, 0, 0, 0, 0, last], 5683).into()
+    }
+
+    #[test]
+    fn the_families_take_turns_and_that_of_the_first_address_begins() {
+        let order = interleaved(&[v6(1), v6(2), v6(3), v4(1), v4(2)]);
+        assert_eq!(order, [v6(1), v4(1), v6(2), v4(2), v6(3)]);
+        assert_eq!(interleaved(&[v4(1), v4(2), v6(1)]), [v4(1), v6(1), v4(2)]);
+        assert_eq!(interleaved(&[]), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_does_not_answer_delays_by_a_quarter_of_a_second() {
+        let begun = Instant::now();
+        let attempt = |target: SocketAddr| async move {
+            if target == v6(1) {
+                pending::<()>().await;
+            }
+            Ok(target)
+        };
+        assert_eq!(race(&[v6(1), v4(1), v4(2)], attempt).await.unwrap(), v4(1));
+        assert_eq!(begun.elapsed(), Duration::from_millis(250));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_refuses_makes_room_at_once() {
+        let begun = Instant::now();
+        let attempt = |target: SocketAddr| async move {
+            if target == v4(3) {
+                return Ok(target);
+            }
+            Err(io::ErrorKind::ConnectionRefused.into())
+        };
+        assert_eq!(race(&[v4(1), v4(2), v4(3)], attempt).await.unwrap(), v4(3));
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_address_still_wins_if_later_ones_are_slower() {
+        let attempt = |target: SocketAddr| async move {
+            let slow = if target == v6(1) { 400 } else { 10_000 };
+            // tidy: the clock of the test is not the real one.
+            sleep(Duration::from_millis(slow)).await;
+            Ok(target)
+        };
+        let begun = Instant::now();
+        assert_eq!(race(&[v6(1), v4(1)], attempt).await.unwrap(), v6(1));
+        assert_eq!(begun.elapsed(), Duration::from_millis(400));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn if_all_fail_the_error_names_them() {
+        let attempt = |_| async { Err::<(), _>(io::ErrorKind::ConnectionRefused.into()) };
+        let error = race(&[v4(1), v4(2)], attempt).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(
+            error.to_string(),
+            "192.0.2.1:5683: connection refused; 192.0.2.2:5683: connection refused"
+        );
+        let many: Vec<SocketAddr> = (0..9).map(v4).collect();
+        let error = race(&many, attempt).await.unwrap_err();
+        assert!(error.to_string().ends_with("; and 5 more addresses"), "{error}");
+        let error = race(&[], attempt).await.unwrap_err();
+        assert_eq!(error.to_string(), "no address to connect to");
+    }
+}
