@@ -148,6 +148,83 @@ fn every_scheme_has_its_port() {
 }
 
 #[test]
+fn uris_of_reliable_transports_become_options_as_others_do() {
+    // RFC 8323 figures 15 and 16; Uri-Host is there as RFC 7252 §6.4 step 5 has it, which RFC 8323 §8.6 keeps.
+    let expected = options(&[
+        (OptionNumber::URI_HOST, "example.org"),
+        (OptionNumber::URI_PATH, "sensors"),
+        (OptionNumber::URI_PATH, "temperature"),
+        (OptionNumber::URI_QUERY, "u=Cel"),
+    ]);
+    for uri in [
+        "coap+ws://example.org/sensors/temperature?u=Cel",
+        "coaps+ws://example.org:443/sensors/temperature?u=Cel",
+        "coap+tcp://EXAMPLE.org:/sensors/./temperature?u=Cel",
+        "COAPS+TCP://example.org/sensors/temper%61ture?u=Cel",
+    ] {
+        let parsed = Uri::parse(uri).unwrap();
+        assert_eq!(parsed.to_options().unwrap(), expected, "{uri}");
+        let port = parsed.scheme.default_port();
+        let destination = SocketAddr::new([192, 0, 2, 1].into(), port);
+        assert_eq!(parsed.to_options_via(destination).unwrap(), expected, "{uri}");
+    }
+    let bytes = expected.as_options().as_bytes();
+    assert_eq!(bytes, b"\x3bexample.org\x87sensors\x0btemperature\x45u=Cel");
+}
+
+#[test]
+fn the_port_of_a_connection_is_its_default() {
+    // RFC 8323 §8.6 step 7.
+    let port = |uri: &str, destination: &str| {
+        let options = Uri::parse(uri)
+            .unwrap()
+            .to_options_via(destination.parse().unwrap())
+            .unwrap();
+        assert!(!options.contains(OptionNumber::URI_HOST), "{uri}");
+        options.get_uint(OptionNumber::URI_PORT)
+    };
+    assert_eq!(port("coap+tcp://192.0.2.1/", "192.0.2.1:5683"), None);
+    assert_eq!(port("coaps+tcp://192.0.2.1/", "192.0.2.1:5684"), None);
+    assert_eq!(port("coap+ws://[::1]/", "[::1]:80"), None);
+    assert_eq!(port("coaps+ws://[::1]/", "[::1]:443"), None);
+    assert_eq!(port("coap+ws://[::1]:8080/", "[::1]:8080"), None);
+    assert_eq!(port("coap+ws://192.0.2.1/", "192.0.2.1:5683"), Some(80));
+    assert_eq!(port("coaps+tcp://192.0.2.1:443/", "192.0.2.1:5684"), Some(443));
+}
+
+#[test]
+fn requests_of_a_connection_become_uris() {
+    // RFC 8323 §8.5, §8.7: the host is the address, the SNI or the Host header, unless Uri-Host says another.
+    let compose = |scheme, port, values: &[(OptionNumber, &str)]| {
+        let mut options = options(values);
+        options.push_str(OptionNumber::URI_PATH, "a").unwrap();
+        let host = Host::Name("example.org");
+        Uri::from_options(scheme, host, port, options.as_options()).unwrap()
+    };
+    let cases = [
+        (Scheme::CoapTcp, 5683, "coap+tcp://example.org/a"),
+        (Scheme::CoapTcp, 5684, "coap+tcp://example.org:5684/a"),
+        (Scheme::CoapsTcp, 5684, "coaps+tcp://example.org/a"),
+        (Scheme::CoapWs, 80, "coap+ws://example.org/a"),
+        (Scheme::CoapWs, 5683, "coap+ws://example.org:5683/a"),
+        (Scheme::CoapsWs, 443, "coaps+ws://example.org/a"),
+        (Scheme::CoapsWs, 80, "coaps+ws://example.org:80/a"),
+    ];
+    for (scheme, port, expected) in cases {
+        assert_eq!(compose(scheme, port, &[]), expected);
+        assert_eq!(Uri::parse(expected).unwrap().to_string(), expected);
+    }
+    let other = [
+        (OptionNumber::URI_HOST, "other.example"),
+        (OptionNumber::URI_PORT, "\x01\x02"),
+    ];
+    assert_eq!(
+        compose(Scheme::CoapsTcp, 5684, &other),
+        "coaps+tcp://other.example:258/a"
+    );
+}
+
+#[test]
 fn addresses_and_zones_are_read() {
     let host = |uri| Uri::parse(uri).map(|parsed| parsed.host);
     assert_eq!(host("coap://192.0.2.1"), Ok(Host::Ipv4([192, 0, 2, 1].into())));
