@@ -9,7 +9,10 @@ use serde_json::value::RawValue;
 use crate::console::{Painter, Style};
 use crate::error::CliError;
 use crate::show::payload::{self, Kind};
-use crate::wire::{BlockOption, ContentFormat, OptionFormat, OptionNumber, OptionRef, Options, decode_uint};
+use crate::wire::{
+    BlockOption, Code, CodeKind, ContentFormat, OptionDefinition, OptionFormat, OptionNumber, OptionRef,
+    Options, decode_uint,
+};
 
 /// One step of indentation.
 const INDENT: &str = "  ";
@@ -172,30 +175,35 @@ pub(crate) struct OptionJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'static str>,
     critical: bool,
-    r#unsafe: bool,
+    /// Of signaling options there is nothing to say about that (RFC 8323 §5.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#unsafe: Option<bool>,
     /// By the option's format: text, a number, `null` of an empty option; what is opaque in hexadecimal.
     value: serde_json::Value,
     hex: String,
 }
 
-/// All options as JSON.
-pub(crate) fn options(options: Options<'_>) -> Vec<OptionJson> {
+/// All options of a message of this code as JSON.
+pub(crate) fn options(code: Code, options: Options<'_>) -> Vec<OptionJson> {
+    let is_signal = matches!(code.kind(), CodeKind::Signal(_));
     options
         .iter()
-        .map(|option| OptionJson {
-            number: option.number.0,
-            name: option.number.name(),
-            critical: option.number.is_critical(),
-            r#unsafe: option.number.is_unsafe(),
-            value: option_value(option),
-            hex: crate::hex::digits(option.value),
+        .map(|option| {
+            let definition = option.number.definition_in(code);
+            OptionJson {
+                number: option.number.0,
+                name: definition.map(|definition| definition.name),
+                critical: option.number.is_critical(),
+                r#unsafe: (!is_signal).then_some(option.number.is_unsafe()),
+                value: option_value(option, definition),
+                hex: crate::hex::digits(option.value),
+            }
         })
         .collect()
 }
 
-fn option_value(option: OptionRef<'_>) -> serde_json::Value {
+fn option_value(option: OptionRef<'_>, definition: Option<&OptionDefinition>) -> serde_json::Value {
     let hex = || serde_json::Value::from(format!("0x{}", crate::hex::digits(option.value)));
-    let definition = option.number.definition();
     let Some(definition) = definition.filter(|definition| definition.check(option.value).is_ok()) else {
         return hex();
     };

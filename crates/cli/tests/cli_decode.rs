@@ -1,6 +1,10 @@
 //! `coracle decode` as scripts see it: output, messages and exit status.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -105,9 +109,10 @@ fn a_malformed_message_is_told_in_json() {
 
 #[test]
 fn nothing_to_decode_is_a_mistake_of_usage() {
-    let inputs: [(&[&str], &[u8]); 4] = [
+    let inputs: [(&[&str], &[u8]); 5] = [
         (&["decode"], b""),
         (&["decode"], b"\n"),
+        (&["decode", "--transport", "tcp"], b"# nothing\n"),
         (&["decode", "-b"], b""),
         (&["decode", ""], b""),
     ];
@@ -137,6 +142,119 @@ fn each_line_is_a_message() {
     let output = coracle(&["decode"], input);
     let shown = format!("\n\n{RESPONSE_SHOWN}");
     assert!(text(&output.stdout).ends_with(&shown), "{output:?}");
+}
+
+/// CSM, Ping, GET /temp, and its answer (RFC 8323 §3.2), as three segments brought them.
+const STREAM: &[u8] = b"30e1 2110 20\n01e2 4251\n0120 b474 656d 7031 4520 ff21 21\n";
+
+#[test]
+fn a_stream_is_split_into_its_frames_wherever_its_lines_end() {
+    let output = coracle(&["decode", "--transport", "tcp"], STREAM);
+    let expected = "\
+Frame       5 bytes at byte 0
+Code        7.01 CSM
+Token       none
+Options     2
+      2  Max-Message-Size     elective          16
+      4  Block-Wise-Transfer  elective
+Payload     none
+
+Frame       3 bytes at byte 5
+Code        7.02 Ping
+Token       42 (1 byte)
+Options     none
+Payload     none
+
+Frame       8 bytes at byte 8
+Code        0.01 GET
+Token       20 (1 byte)
+Options     1
+     11  Uri-Path  critical, unsafe  \"temp\"
+Payload     none
+
+Frame       6 bytes at byte 16
+Code        2.05 Content
+Token       20 (1 byte)
+Options     none
+Payload     2 bytes
+!!
+";
+    assert_eq!(text(&output.stdout), expected);
+    assert_eq!((text(&output.stderr), output.status.code()), ("", Some(0)));
+    // The same as bytes.
+    let bytes = b"\x30\xe1\x21\x10\x20\x01\xe2\x42\x51\x01\x20\xb4temp\x31\x45\x20\xff!!";
+    let output = coracle(&["decode", "--transport", "tcp", "-"], bytes);
+    assert_eq!(text(&output.stdout), expected);
+}
+
+#[test]
+fn frames_are_told_in_json() {
+    let output = coracle(&["decode", "--json", "--transport", "tcp"], STREAM);
+    let lines: Vec<&str> = text(&output.stdout).lines().collect();
+    let csm = concat!(
+        r#"{"transport":"tcp","start":0,"length":5,"code":"7.01","name":"CSM","token":"","options":["#,
+        r#"{"number":2,"name":"Max-Message-Size","critical":false,"value":16,"hex":"10"},"#,
+        r#"{"number":4,"name":"Block-Wise-Transfer","critical":false,"value":null,"hex":""}]}"#,
+    );
+    assert_eq!(lines.len(), 4, "{output:?}");
+    assert_eq!(lines[0], csm);
+    assert!(lines[3].starts_with(r#"{"transport":"tcp","start":16,"length":6,"code":"2.05","#));
+    let output = coracle(&["decode", "--json", "--transport", "ws", "01e342"], b"");
+    let pong = r#"{"transport":"ws","length":3,"code":"7.03","name":"Pong","token":"42","options":[]}"#;
+    assert_eq!(text(&output.stdout).trim_end(), pong);
+}
+
+#[test]
+fn a_malformed_frame_is_told_and_those_after_it_are_shown() {
+    let stream = "10 45 ff 00 00 51 01 20 b4 74";
+    let output = coracle(&["decode", "--transport", "tcp", stream], b"");
+    let expected = "\
+Frame at byte 0, 2.05 Content
+0000  10 45 ff                                          .E.
+            ^^ byte 2
+at byte 2: no payload after the payload marker (RFC 7252 §3)
+A receiver ends the connection with an Abort (RFC 8323 §5.6).
+
+Frame       2 bytes at byte 3
+Code        0.00 Empty
+Token       none
+Options     none
+Payload     none
+
+Frame at byte 5, 0.01 GET
+0000  51 01 20 b4 74                                    Q. .t
+                     ^^ byte 5
+at byte 5: the header announces 5 bytes of options and payload, not 2 (RFC 8323 §3.2)
+A receiver waits for the rest of it.
+";
+    assert_eq!(text(&output.stdout), expected);
+    assert_eq!((text(&output.stderr), output.status.code()), ("", Some(1)));
+    let output = coracle(&["decode", "--json", "--transport", "tcp", stream], b"");
+    let errors = [
+        concat!(
+            r#"{"error":"at byte 2: no payload after the payload marker (RFC 7252 §3)","offset":2,"#,
+            r#""transport":"tcp","start":0,"length":3,"code":"2.05","reaction":"abort"}"#
+        ),
+        concat!(
+            r#"{"error":"at byte 5: the header announces 5 bytes of options and payload, not 2 (RFC 8323 §3.2)","#,
+            r#""offset":5,"transport":"tcp","start":5,"length":5,"code":"0.01","reaction":"wait"}"#
+        ),
+    ];
+    let lines: Vec<&str> = text(&output.stdout).lines().collect();
+    assert_eq!((lines[0], lines[2]), (errors[0], errors[1]));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn where_the_next_frame_begins_is_unknown_after_token_length_15() {
+    let output = coracle(&["decode", "--transport", "tcp", "0000 0f01 0000"], b"");
+    let expected = "
+Frame at byte 2, 0.01 GET
+0000  0f 01 00 00                                       ....
+      ^^ byte 0
+";
+    assert!(text(&output.stdout).contains(expected), "{output:?}");
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]

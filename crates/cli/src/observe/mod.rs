@@ -210,11 +210,12 @@ struct StateJson {
 impl StateJson {
     fn new(response: &Response, now: SystemTime) -> StateJson {
         let options = response.options().as_options();
+        let code = Code::from(response.status());
         StateJson {
             time: timestamp::to_the_millisecond(now),
-            code: Code::from(response.status()).to_string(),
+            code: code.to_string(),
             observe: options.observe(),
-            options: json::options(options),
+            options: json::options(code, options),
             payload: PayloadJson::new(response.content_format(), response.payload()),
         }
     }

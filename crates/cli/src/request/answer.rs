@@ -150,7 +150,7 @@ impl<'a> AnswerJson<'a> {
             from: response.remote().to_string(),
             code: code.to_string(),
             name: code.name(),
-            options: json::options(response.options().as_options()),
+            options: json::options(code, response.options().as_options()),
             payload: PayloadJson::new(response.content_format(), response.payload()),
         }
     }

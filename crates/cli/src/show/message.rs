@@ -6,7 +6,8 @@ use super::payload;
 use crate::console::{Painter, Style};
 use crate::hex;
 use crate::wire::{
-    Code, ContentFormat, Message, MessageType, OptionNumber, OptionRef, Options, check_option,
+    Code, CodeKind, ContentFormat, Framing, Message, MessageType, OptionNumber, OptionRef, Options,
+    check_option,
 };
 
 /// A code with its name: `2.05 Content`.
@@ -29,25 +30,39 @@ pub(crate) fn message_type(message_type: MessageType) -> String {
     format!("{message_type} ({name})")
 }
 
-/// All of a message, field by field.
-pub(crate) fn describe(message: &Message<'_>, painter: Painter) -> String {
+/// A line of what a message says.
+pub(crate) fn field(out: &mut String, name: &str, value: &str, painter: Painter) {
+    let name = painter.paint(Style::Dim, &format!("{name:<11}"));
+    let _ = writeln!(out, "{name} {value}");
+}
+
+/// All of a message, field by field. In a frame it has neither a type nor an ID.
+pub(crate) fn describe(message: &Message<'_>, framing: Option<Framing>, painter: Painter) -> String {
     let mut out = String::new();
-    let mut field = |name: &str, value: &str| {
-        let name = painter.paint(Style::Dim, &format!("{name:<11}"));
-        let _ = writeln!(out, "{name} {value}");
-    };
-    field("Type", &message_type(message.message_type));
+    let mut field = |name: &str, value: &str| field(&mut out, name, value, painter);
+    if framing.is_none() {
+        field("Type", &message_type(message.message_type));
+    }
     field("Code", &painter.paint(Style::Strong, &code(message.code)));
-    let id = message.message_id;
-    field("Message ID", &format!("{id} ({})", id.0));
+    if framing.is_none() {
+        let id = message.message_id;
+        field("Message ID", &format!("{id} ({})", id.0));
+    }
     field("Token", &token(message.token));
     field("Options", &count(message.options));
-    out.push_str(&options(message.options, painter));
-    let format = message.options.content_format();
-    let payload = describe_payload(format, message.payload, painter);
-    let name = painter.paint(Style::Dim, "Payload    ");
-    let _ = writeln!(out, "{name} {payload}");
+    out.push_str(&options(message.code, message.options, painter));
+    let payload = describe_payload(content_format(message), message.payload, painter);
+    self::field(&mut out, "Payload", &payload, painter);
     out
+}
+
+/// The format of the payload, if the message says it. Signaling messages have other options, and their payload is text
+/// (RFC 8323 §5.1).
+pub(crate) fn content_format(message: &Message<'_>) -> Option<ContentFormat> {
+    match message.code.kind() {
+        CodeKind::Signal(_) => None,
+        _ => message.options.content_format(),
+    }
 }
 
 /// A request or response in the manner of curl: what it is, its options, and how much it carries; each line begins
@@ -87,37 +102,42 @@ fn count(options: Options<'_>) -> String {
     }
 }
 
-/// Number, name, properties and value of each option, a line each.
-fn options(options: Options<'_>, painter: Painter) -> String {
-    let width = options.iter().map(|option| name(option.number).len()).max();
+/// Number, name, properties and value of each option of a message of this code, a line each.
+fn options(code: Code, options: Options<'_>, painter: Painter) -> String {
+    let width = options.iter().map(|option| name(code, option.number).len()).max();
     let width = width.unwrap_or_default();
     let mut out = String::new();
     let mut previous = None;
     for option in options {
-        let name = painter.paint(Style::Name, &format!("{:<width$}", name(option.number)));
-        let properties = painter.paint(Style::Dim, &format!("{:<16}", properties(option.number)));
-        let line = format!("{:>7}  {name}  {properties}  {}", option.number.0, value(option));
+        let number = option.number;
+        let name = painter.paint(Style::Name, &format!("{:<width$}", name(code, number)));
+        let properties = painter.paint(Style::Dim, &format!("{:<16}", properties(code, number)));
+        let line = format!("{:>7}  {name}  {properties}  {}", number.0, value(code, option));
         let _ = write!(out, "{}", line.trim_end());
-        if let Some(fault) = fault(option, previous) {
+        if let Some(fault) = fault(code, option, previous) {
             let _ = write!(out, "  {}", painter.paint(Style::Bad, &fault));
         }
         out.push('\n');
-        previous = Some(option.number);
+        previous = Some(number);
     }
     out
 }
 
-fn name(number: OptionNumber) -> &'static str {
-    number.name().unwrap_or("(unregistered)")
+fn name(code: Code, number: OptionNumber) -> &'static str {
+    let definition = number.definition_in(code);
+    definition.map_or("(unregistered)", |definition| definition.name)
 }
 
-fn properties(number: OptionNumber) -> String {
+fn properties(code: Code, number: OptionNumber) -> String {
     let critical = if number.is_critical() {
         "critical"
     } else {
         "elective"
     };
-    if number.is_unsafe() {
+    // Signaling messages are neither forwarded nor cached (RFC 8323 §5.2).
+    if matches!(code.kind(), CodeKind::Signal(_)) {
+        critical.to_owned()
+    } else if number.is_unsafe() {
         format!("{critical}, unsafe")
     } else if number.is_no_cache_key() {
         format!("{critical}, no key")
@@ -127,24 +147,28 @@ fn properties(number: OptionNumber) -> String {
 }
 
 /// The value alone, as the option's format says.
-fn value(option: OptionRef<'_>) -> String {
-    let whole = option.to_string();
+fn value(code: Code, option: OptionRef<'_>) -> String {
+    let whole = option.of(code).to_string();
     match whole.split_once(": ") {
         Some((_name, value)) => value.to_owned(),
         None => String::new(),
     }
 }
 
-/// What a receiver dislikes about the option (RFC 7252 §5.4.3, §5.4.5).
-fn fault(option: OptionRef<'_>, previous: Option<OptionNumber>) -> Option<String> {
-    if let Err(error) = check_option(option.number, option.value) {
-        return Some(error.to_string());
+/// What a receiver dislikes about the option (RFC 7252 §5.4.3, §5.4.5, RFC 8323 §5.2).
+fn fault(code: Code, option: OptionRef<'_>, previous: Option<OptionNumber>) -> Option<String> {
+    let fault = match code.kind() {
+        CodeKind::Signal(signal) => signal.check_option(option).err().map(|error| error.to_string()),
+        _ => check_option(option.number, option.value)
+            .err()
+            .map(|error| error.to_string()),
+    };
+    if fault.is_some() {
+        return fault;
     }
     let repeated = previous == Some(option.number);
-    let once = option
-        .number
-        .definition()
-        .is_some_and(|definition| !definition.repeatable);
+    let definition = option.number.definition_in(code);
+    let once = definition.is_some_and(|definition| !definition.repeatable);
     (repeated && once).then(|| "must not be repeated (RFC 7252 §5.4.5)".to_owned())
 }
 
@@ -168,7 +192,7 @@ mod tests {
     use super::*;
 
     fn described(bytes: &[u8]) -> String {
-        describe(&Message::parse(bytes).unwrap(), Painter::PLAIN)
+        describe(&Message::parse(bytes).unwrap(), None, Painter::PLAIN)
     }
 
     #[test]
@@ -224,6 +248,39 @@ Payload     2 bytes
 0000  00 ff                                             ..
 ";
         assert_eq!(described(bytes), expected);
+    }
+
+    #[test]
+    fn signaling_messages_have_options_of_their_own() {
+        let described = |bytes: &[u8]| {
+            let message = Message::parse_frame(Framing::Tcp, bytes).unwrap();
+            describe(&message, Some(Framing::Tcp), Painter::PLAIN)
+        };
+        let expected = "\
+Code        7.01 CSM
+Token       none
+Options     6
+      2  Max-Message-Size       elective          1152
+      2  Max-Message-Size       elective          8  must not be repeated (RFC 7252 §5.4.5)
+      4  Block-Wise-Transfer    elective
+      6  Extended-Token-Length  elective          0x00000008  \
+Extended-Token-Length (option 6 of 7.01 CSM) has 0 to 3 bytes, not 4 (RFC 7252 §5.4.3)
+     11  (unregistered)         critical          0x61  \
+option 11 of 7.01 CSM is critical and not understood (RFC 8323 §5.2)
+     12  (unregistered)         elective          0x32
+Payload     none
+";
+        let csm = b"\xd0\x02\xe1\x22\x04\x80\x01\x08\x20\x24\x00\x00\x00\x08\x51a\x11\x32";
+        assert_eq!(described(csm), expected);
+        let expected = "\
+Code        7.05 Abort
+Token       none
+Options     1
+      2  Bad-CSM-Option  elective          9
+Payload     3 bytes
+no!
+";
+        assert_eq!(described(b"\x60\xe5\x21\x09\xffno!"), expected);
     }
 
     #[test]

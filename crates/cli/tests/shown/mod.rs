@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 use crate::console::{ColorChoice, Console, Painter};
-use crate::wire::{ContentFormat, Message};
+use crate::wire::{ContentFormat, Framing, Message};
 use crate::{hex, json, show};
 
 /// One of each kind that the program knows, and some that it does not.
@@ -21,19 +21,27 @@ const FORMATS: [Option<u16>; 12] = [
     Some(65000),
 ];
 
-/// The first byte chooses the content format of the others; all of them are a datagram and a text as well.
+/// The first byte chooses the content format of the others; all of them are a datagram, a message of a WebSocket and a
+/// text as well.
 pub(crate) fn run(bytes: &[u8]) {
     if let Some((first, payload)) = bytes.split_first() {
         let format = FORMATS.get(usize::from(*first) % FORMATS.len());
         shows(format.copied().flatten().map(ContentFormat), payload);
     }
     if let Ok(message) = Message::parse(bytes) {
-        steers_no_terminal(&show::message::describe(&message, Painter::PLAIN));
+        shows_message(&message, None);
         let shown = show::message::outline('<', "2.05", message.options, message.payload, Painter::PLAIN);
         steers_no_terminal(&shown);
-        is_one_line_of_json(&json::options(message.options));
+    }
+    if let Ok(message) = Message::parse_frame(Framing::WebSocket, bytes) {
+        shows_message(&message, Some(Framing::WebSocket));
     }
     dumps(bytes);
+}
+
+fn shows_message(message: &Message<'_>, framing: Option<Framing>) {
+    steers_no_terminal(&show::message::describe(message, framing, Painter::PLAIN));
+    is_one_line_of_json(&json::options(message.code, message.options));
 }
 
 fn shows(format: Option<ContentFormat>, payload: &[u8]) {
