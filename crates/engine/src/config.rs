@@ -8,6 +8,8 @@ use core::time::Duration;
 
 use coracle_wire::{Method, OptionNumber, Options};
 
+use crate::connection::ConnectionParameters;
+
 /// Transmission parameters (RFC 7252 §4.8).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -218,6 +220,8 @@ pub struct Config {
     pub known_options: Vec<OptionNumber>,
     /// Decides how bodies of requests are taken; `None` collects up to `max_body`.
     pub body_policy: Option<Arc<dyn BodyPolicy>>,
+    /// Settings of connections over reliable transports.
+    pub connections: ConnectionParameters,
 }
 
 impl Default for Config {
@@ -247,6 +251,7 @@ impl Default for Config {
             notification_interval: Duration::from_secs(3),
             known_options: Vec::new(),
             body_policy: None,
+            connections: ConnectionParameters::default(),
         }
     }
 }
@@ -270,6 +275,7 @@ impl Config {
             observation_bytes: 4096,
             max_requests: 4,
             max_queue_per_peer: 4,
+            connections: ConnectionParameters::constrained(),
             ..Config::default()
         }
     }
@@ -303,6 +309,7 @@ impl Config {
             observation_bytes: part(self.observation_bytes)
                 .max(self.max_body.saturating_mul(2).min(self.observation_bytes)),
             max_requests: part(self.max_requests),
+            connections: self.connections.share_of(shards),
             ..self.clone()
         }
     }
@@ -312,6 +319,7 @@ impl Config {
         self.transmission = self.transmission.bounded();
         // RFC 7959 §2.2: 7 is reserved on datagrams.
         self.block_szx = self.block_szx.min(6);
+        self.connections = self.connections.bounded();
         self
     }
 }

@@ -9,9 +9,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
 use crate::amplification::Amplification;
+use crate::block::size::Sizes;
 use crate::config::Config;
+use crate::connection::Connections;
 use crate::limits;
-use crate::path::Path;
+use crate::path::{ConnectionId, Path};
+use crate::slab::Key;
 use crate::stats::{DropReason, Stats};
 use crate::tables::GiveBack;
 use crate::time::Instant;
@@ -21,6 +24,7 @@ use crate::values::{Event, Transmit};
 pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) out: Outbox,
+    pub(crate) connections: Connections,
     pub(crate) timers: Timers,
     pub(crate) stats: Stats,
     pub(crate) events: VecDeque<Event>,
@@ -33,6 +37,7 @@ impl Context {
         let config = config.bounded();
         Context {
             amplification: Amplification::new(&config, &mut stream(seed, 1)),
+            connections: Connections::new(&config.connections),
             config,
             out: Outbox::default(),
             timers: Timers::default(),
@@ -42,12 +47,33 @@ impl Context {
         }
     }
 
-    /// Puts a message on its way. One that is longer than a datagram is counted and dropped: `false`.
+    /// How long bodies may be in datagrams or on a connection, beside `beside` bytes of token and options.
+    #[inline]
+    pub(crate) fn sizes(&self, connection: Option<ConnectionId>, beside: usize) -> Sizes {
+        match connection {
+            None => Sizes::of_datagrams(self.config.block_szx),
+            Some(connection) => self.connections.sizes(connection, beside),
+        }
+    }
+
+    /// Puts a message on its way. One that is longer than a datagram, or than the peer takes, is counted and dropped:
+    /// `false`.
     pub(crate) fn transmit(&mut self, path: Path, message: &Message<'_>) -> bool {
-        let fits = self.out.push_message(path, message);
+        let fits = match path.connection {
+            None => self.out.push_message(path, message),
+            Some(connection) => self.send_on(connection, message, None),
+        };
         if !fits {
             self.stats.drop_for(DropReason::Oversize);
         }
+        fits
+    }
+
+    /// Puts a message on a connection; who waits for its arrival is told by `mark`. `false`: the connection is over, or the
+    /// message is longer than the peer takes.
+    pub(crate) fn send_on(&mut self, id: ConnectionId, message: &Message<'_>, mark: Option<Key>) -> bool {
+        let fits = self.connections.push(id, message, mark);
+        self.stats.frames_out += u64::from(fits);
         fits
     }
 

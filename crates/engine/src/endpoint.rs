@@ -14,10 +14,12 @@
 //! `outcome.rs`, which does the same for what timers and acknowledgements bring. Requests of ours begin and end in
 //! `requesting.rs`.
 
+mod connecting;
 mod observing;
 mod outcome;
 mod refusing;
 mod requesting;
+mod stream;
 
 use alloc::sync::Arc;
 
@@ -116,7 +118,7 @@ impl Endpoint {
             Ok(message) => message,
             Err(error) => return self.reject(&path, &error),
         };
-        let reading = self.read(&message);
+        let reading = self.read(&path, &message);
         // 2 message
         let allowance = self.context.allowance(now, &path, &reading, datagram.len());
         let messages = &mut self.messages;
@@ -312,7 +314,8 @@ impl Endpoint {
         if !self.client.is_group(key) {
             self.context.proved(now, path);
         }
-        let admitted = asking::admit(status, message, self.client.sent_options(key));
+        let known = (self.client.sent_options(key), path.is_reliable());
+        let admitted = asking::admit(status, message, known);
         if confirmable {
             // RFC 7252 §5.4.1: a response with a critical option that is not understood is rejected.
             let (peers, id) = (&mut self.messages, message.message_id);
@@ -419,7 +422,8 @@ impl Endpoint {
 
     fn continue_with(&mut self, now: Instant, ask: &mut Ask) {
         let Some(block1) = ask.blocks.block1 else { return };
-        let mut reply = assembly::continuation(&self.context, block1);
+        let sizes = self.context.sizes(ask.path.connection, 0);
+        let mut reply = assembly::continuation(sizes, block1);
         answer(&mut self.context, &mut self.messages, now, ask, &mut reply);
     }
 
@@ -504,6 +508,7 @@ impl Endpoint {
             && self.messages.is_quiet()
             && self.observers.is_quiet()
             && self.context.out.is_empty()
+            && self.context.connections.is_quiet()
     }
 
     /// Nothing at all is kept of past exchanges: what tests call back to zero.
@@ -516,5 +521,6 @@ impl Endpoint {
             && self.observers.is_empty()
             && self.messages.is_empty()
             && self.context.timers.is_empty()
+            && self.context.connections.is_empty()
     }
 }

@@ -8,6 +8,7 @@ extern crate alloc;
 mod amplification;
 mod block;
 mod config;
+mod connection;
 mod context;
 mod endpoint;
 mod exchange;
@@ -24,12 +25,13 @@ mod timers;
 mod values;
 
 pub use config::{Body, BodyPolicy, Config, TransmissionParameters};
+pub use connection::{ConnectionParameters, MissingCsm};
 pub use endpoint::Endpoint;
-pub use path::{Path, Peer, SecurityId};
+pub use path::{ConnectionId, Path, Peer, SecurityId};
 pub use stats::{DropReason, Stats};
 pub use time::Instant;
 pub use timers::{Deadline, Reason};
 pub use values::{
-    BodyPart, Event, ExchangeError, ExchangeId, OwnedRequest, Received, Request, RequestError, RequestRef,
-    RespondError, Response, ResponseRef, StreamedBody, Topic, Transmit, Window,
+    BodyPart, CloseReason, Event, ExchangeError, ExchangeId, OwnedRequest, Received, Request, RequestError,
+    RequestRef, RespondError, Response, ResponseRef, StreamedBody, Topic, Transmit, Window,
 };

@@ -150,6 +150,41 @@ pub(crate) const MAX_ECHO: usize = 40;
 /// How many servers' Echo values wait at once for the next request to them (RFC 9175 §2.3).
 pub(crate) const MAX_ECHOES: usize = 1024;
 
+/// The start of a frame, without token, in bytes: length, its extension, the code, and the extension of the token's length
+/// (RFC 8323 §3.2), and the payload marker.
+pub(crate) const FRAME_OVERHEAD: usize = 1 + 4 + 1 + 2 + 1;
+
+/// Options of one message that the engine adds itself on a connection, in bytes: Observe, Block1, Block2, Size, a short ETag
+/// and Request-Tag. With those that most messages have beside them, 1,024 bytes of body fit into the 1,152 of a base
+/// message (RFC 8323 §5.3.1).
+pub(crate) const ADDED_ON_CONNECTION: usize = 4 + 5 + 5 + 7 + 6 + 7;
+
+/// A connection on which so many bytes wait to be written is not read from, so that who does not read its answers is
+/// not given more of them.
+pub(crate) const QUEUED_BEFORE_READING: usize = 64 * 1024;
+
+/// Buffers that wait for the next connection that has something to write.
+pub(crate) const SPARE_BUFFERS: usize = 4;
+
+/// A queue that has no mark any more keeps room for this many.
+pub(crate) const MARKS_KEPT: usize = 16;
+
+/// Of a message that has begun to come, this many bytes have to come within [`FRAME_PROGRESS_WITHIN`]: who sends a byte a
+/// minute holds a connection and a buffer for nothing.
+pub(crate) const FRAME_PROGRESS: usize = 1024;
+
+/// See [`FRAME_PROGRESS`].
+pub(crate) const FRAME_PROGRESS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Pings of one peer that wait for what came before them (RFC 8323 §5.4.1); others are answered at once, without Custody.
+pub(crate) const CUSTODY_PINGS: usize = 4;
+
+/// How long they wait at most.
+pub(crate) const CUSTODY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Pings of the application on one connection that wait for their Pong.
+pub(crate) const PINGS_PER_CONNECTION: usize = 64;
+
 /// Options of one message that the engine adds itself, in bytes: Observe, Block1, Block2, Size, ETag, and of requests
 /// Echo and Request-Tag.
 pub(crate) const ADDED_OPTIONS: usize = 96;

@@ -2,12 +2,19 @@
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU64;
+
+use crate::slab::Key;
 
 /// Names a security association (a DTLS session, an OSCORE context) among all of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SecurityId(pub u64);
+pub struct SecurityId(pub NonZeroU64);
 
-/// The way a datagram came or goes.
+/// Names a connection of an [`Endpoint`](crate::Endpoint) over a reliable transport (RFC 8323). Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub(crate) Key);
+
+/// The way a message came or goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Path {
     /// The other side's address; a group's address on the way out to a group.
@@ -20,6 +27,8 @@ pub struct Path {
     pub multicast: bool,
     /// What protects the datagram; `None` is the NoSec mode of RFC 7252 §9.
     pub security: Option<SecurityId>,
+    /// The connection that it is a message of; `None` is a datagram.
+    pub connection: Option<ConnectionId>,
 }
 
 impl Path {
@@ -36,7 +45,23 @@ impl Path {
             interface: 0,
             multicast,
             security: None,
+            connection: None,
         }
+    }
+
+    /// The same on a connection.
+    #[must_use]
+    pub(crate) const fn on(self, connection: ConnectionId) -> Path {
+        Path {
+            connection: Some(connection),
+            ..self
+        }
+    }
+
+    /// What is sent arrives, once and in order, or the connection ends (RFC 8323 §3.1).
+    #[must_use]
+    pub const fn is_reliable(&self) -> bool {
+        self.connection.is_some()
     }
 
     /// The peer at the other end.
@@ -45,6 +70,7 @@ impl Path {
         Peer {
             address: self.remote,
             identity: self.security,
+            connection: self.connection,
         }
     }
 
@@ -61,15 +87,29 @@ impl Path {
     }
 }
 
-/// The other end of an exchange: its address and what it has proved itself to be.
+/// The other end of an exchange: its address, what it has proved itself to be, and the connection to it if there is one.
 ///
-/// The key of all message, token, block and observe state (RFC 7252 §4.1, §5.3.2).
+/// The key of all message, token, block and observe state (RFC 7252 §4.1, §5.3.2; RFC 8323 §3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// The address.
     pub address: SocketAddr,
     /// The security association, if there is one.
     pub identity: Option<SecurityId>,
+    /// The connection, if it is no peer of datagrams.
+    pub connection: Option<ConnectionId>,
+}
+
+impl Peer {
+    /// Who sends datagrams from `address` without protection.
+    #[must_use]
+    pub const fn at(address: SocketAddr) -> Peer {
+        Peer {
+            address,
+            identity: None,
+            connection: None,
+        }
+    }
 }
 
 impl fmt::Display for Peer {

@@ -42,13 +42,18 @@ pub enum DropReason {
     StaleNotification,
     /// An answer that is not sent: to a group, or not wanted (RFC 7252 §8.2, RFC 7967 §2).
     Suppressed,
-    /// A message that is longer than a datagram is taken or sent (RFC 7252 §4.6).
+    /// A message that is longer than a datagram is taken or sent (RFC 7252 §4.6), or than Max-Message-Size (RFC 8323
+    /// §5.3.1).
     Oversize,
+    /// A connection that we abort: garbage, no CSM, a peer that does not answer (RFC 8323 §5.6).
+    Aborted,
+    /// A connection that the peer aborts (RFC 8323 §5.6).
+    AbortedByPeer,
 }
 
 impl DropReason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [DropReason; 18] = [
+    pub const ALL: [DropReason; 20] = [
         DropReason::Version,
         DropReason::Format,
         DropReason::ReservedClass,
@@ -67,6 +72,8 @@ impl DropReason {
         DropReason::StaleNotification,
         DropReason::Suppressed,
         DropReason::Oversize,
+        DropReason::Aborted,
+        DropReason::AbortedByPeer,
     ];
 
     /// A short name with the section that asks for it, for people and exporters.
@@ -90,7 +97,9 @@ impl DropReason {
             DropReason::Busy => "busy (RFC 7252 §5.9.3.4)",
             DropReason::StaleNotification => "stale notification (RFC 7641 §3.4)",
             DropReason::Suppressed => "suppressed (RFC 7252 §8.2, RFC 7967 §2)",
-            DropReason::Oversize => "oversize (RFC 7252 §4.6)",
+            DropReason::Oversize => "oversize (RFC 7252 §4.6, RFC 8323 §5.3.1)",
+            DropReason::Aborted => "connection aborted (RFC 8323 §5.6)",
+            DropReason::AbortedByPeer => "connection aborted by the peer (RFC 8323 §5.6)",
         }
     }
 }
@@ -99,6 +108,12 @@ impl DropReason {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
+    /// Connections that began.
+    pub connections: u64,
+    /// Messages taken in on connections.
+    pub frames_in: u64,
+    /// Messages put on connections.
+    pub frames_out: u64,
     /// Datagrams taken in.
     pub datagrams_in: u64,
     /// Datagrams given out.
@@ -165,6 +180,9 @@ impl AddAssign<&Stats> for Stats {
     fn add_assign(&mut self, other: &Stats) {
         // No counter is left out: this names them all.
         let Stats {
+            connections,
+            frames_in,
+            frames_out,
             datagrams_in,
             datagrams_out,
             bytes_in,
@@ -183,6 +201,9 @@ impl AddAssign<&Stats> for Stats {
             dropped,
         } = self;
         let plain = [
+            (connections, other.connections),
+            (frames_in, other.frames_in),
+            (frames_out, other.frames_out),
             (datagrams_in, other.datagrams_in),
             (datagrams_out, other.datagrams_out),
             (bytes_in, other.bytes_in),

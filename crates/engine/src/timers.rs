@@ -33,6 +33,8 @@ pub enum Reason {
     Blockwise,
     /// A message ID is forgotten (RFC 7252 §4.8.2).
     Deduplication,
+    /// A connection is looked after: its CSM is awaited, it is pinged, or it ends (RFC 8323 §5).
+    Connection,
 }
 
 /// When [`Endpoint::handle_timeout`](crate::Endpoint::handle_timeout) wants to be called, and why.
@@ -56,6 +58,7 @@ pub(crate) enum TimerKey {
     Refresh(Key),
     Assembly(Key),
     Body(Key),
+    Connection(Key),
 }
 
 impl TimerKey {
@@ -68,6 +71,7 @@ impl TimerKey {
             TimerKey::Stale(_) => Reason::Staleness,
             TimerKey::Notify(_) | TimerKey::Group(_) | TimerKey::Refresh(_) => Reason::Notification,
             TimerKey::Assembly(_) | TimerKey::Body(_) => Reason::Blockwise,
+            TimerKey::Connection(_) => Reason::Connection,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What crosses the boundary: requests, responses, events and errors.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -7,7 +8,7 @@ use core::time::Duration;
 use coracle_wire::{Method, Options, OptionsBuf, Status};
 
 use crate::config::TransmissionParameters;
-use crate::path::Path;
+use crate::path::{ConnectionId, Path};
 use crate::slab::Key;
 use crate::time::Instant;
 
@@ -382,11 +383,58 @@ pub enum Event {
         /// The exchange.
         id: ExchangeId,
     },
+    /// A connection may be used: its peer has told its capabilities, or is not waited for.
+    Opened {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// The peer wants a connection to end (RFC 8323 §5.5): what runs on it is finished, no more requests are taken. It
+    /// may be replaced by another one.
+    Released {
+        /// Which.
+        connection: ConnectionId,
+        /// For how long the peer is to be left alone, if it says so.
+        hold_off: Option<Duration>,
+        /// Where it would rather be connected to, as `host` or `host:port`. It is as trustworthy as the peer (RFC 8323
+        /// §10.1).
+        alternative: Option<String>,
+    },
+    /// A connection ends: write what waits, close it, and tell by
+    /// [`Endpoint::disconnected`](crate::Endpoint::disconnected).
+    Closing {
+        /// Which.
+        connection: ConnectionId,
+        /// Why.
+        reason: CloseReason,
+    },
     /// The last observer of a topic is gone.
     TopicIdle {
         /// The topic.
         topic: Topic,
     },
+}
+
+/// Why a connection ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// One side released it, and nothing is left to do (RFC 8323 §5.5).
+    Released,
+    /// We abort it, and tell the peer why (RFC 8323 §5.6).
+    Aborted(String),
+    /// The peer aborts it, with these words (RFC 8323 §5.6).
+    AbortedByPeer(String),
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CloseReason::Released => f.write_str("released"),
+            CloseReason::Aborted(text) => write!(f, "aborted: {text}"),
+            CloseReason::AbortedByPeer(text) if text.is_empty() => f.write_str("the peer aborted it"),
+            CloseReason::AbortedByPeer(text) => write!(f, "the peer aborted it: {text:?}"),
+        }
+    }
 }
 
 /// Why a request of ours ended without an answer.
@@ -416,6 +464,11 @@ pub enum ExchangeError {
     BodyTooLong {
         /// The bound.
         limit: usize,
+    },
+    /// The connection is gone, and whether the request was executed is unknown, unless nothing of it had left.
+    Disconnected {
+        /// At least a part of it had left.
+        sent: bool,
     },
     /// In place of a further part of the body came another answer.
     BodyEnded {
@@ -448,6 +501,12 @@ impl fmt::Display for ExchangeError {
             ExchangeError::BodyChanged => f.write_str("the body kept changing while it was transferred"),
             ExchangeError::QueueFull => f.write_str("too many messages wait for this peer"),
             ExchangeError::BodyTooLong { limit } => write!(f, "the answer is longer than {limit} bytes"),
+            ExchangeError::Disconnected { sent: true } => {
+                f.write_str("the connection broke: whether the request was executed is unknown")
+            }
+            ExchangeError::Disconnected { sent: false } => {
+                f.write_str("the connection broke before the request was sent")
+            }
             ExchangeError::BodyEnded { status } => {
                 write!(f, "the body broke off: its next block was answered {status}")
             }
@@ -464,8 +523,10 @@ pub enum RequestError {
     /// As many requests as the endpoint's bound are under way, or wait for this peer.
     TooMany,
     /// Options (and a payload that is not cut) are longer than a datagram of
-    /// [`MAX_DATAGRAM`](crate::limits::MAX_DATAGRAM).
+    /// [`MAX_DATAGRAM`](crate::limits::MAX_DATAGRAM), or than the peer takes (RFC 8323 §5.3.1).
     TooLong,
+    /// There is no such connection, it is not open yet, or it is about to end.
+    NotConnected,
     /// A body that is longer than one block cannot go to a group (RFC 7959 §2.8).
     BodyToGroup,
     /// A body that comes in parts goes once: not to a group, and not with an observation, which is renewed.
@@ -483,7 +544,8 @@ impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             RequestError::TooMany => "too many requests are under way",
-            RequestError::TooLong => "the options do not fit into a datagram",
+            RequestError::TooLong => "the options do not fit into a message",
+            RequestError::NotConnected => "there is no connection",
             RequestError::BodyToGroup => "a request to a group cannot be cut into blocks (RFC 7959 §2.8)",
             RequestError::StreamedBody => "a body that comes in parts cannot go to a group or be observed",
             RequestError::TooManyRequests { wait } => {

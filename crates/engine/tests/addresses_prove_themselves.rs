@@ -97,7 +97,7 @@ fn a_proof_that_is_given_again_is_kept_longer() {
 #[test]
 fn a_security_association_and_an_answer_to_a_request_of_ours_prove_it_too() {
     let mut subject = Subject::new();
-    subject.path.security = Some(SecurityId(7));
+    subject.path.security = std::num::NonZeroU64::new(7).map(SecurityId);
     assert_eq!(ask(&mut subject, 1, None), (1024, None));
     subject.path.security = None;
     for id in 2..9 {

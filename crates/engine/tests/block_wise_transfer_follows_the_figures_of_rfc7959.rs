@@ -242,7 +242,7 @@ fn as_server() {
 #[test]
 fn as_client() {
     plays_the_client(None);
-    plays_the_client(Some(SecurityId(3)));
+    plays_the_client(std::num::NonZeroU64::new(3).map(SecurityId));
 }
 
 fn plays_the_client(security: Option<SecurityId>) {

@@ -232,10 +232,7 @@ mod tests {
     use std::net::SocketAddr;
 
     fn peer(port: u16) -> Peer {
-        Peer {
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-            identity: None,
-        }
+        Peer::at(SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
     #[test]
@@ -258,13 +255,7 @@ mod tests {
         for host in 0..=2_u8 {
             for port in 0..=u16::MAX {
                 let address = SocketAddr::from(([127, 0, 0, host], port));
-                let _ = limit.admit(
-                    Peer {
-                        address,
-                        identity: None,
-                    },
-                    now,
-                );
+                let _ = limit.admit(Peer::at(address), now);
             }
         }
         for stripe in &limit.counts.stripes {
@@ -275,10 +266,7 @@ mod tests {
     }
 
     fn at(address: &str) -> Peer {
-        Peer {
-            address: address.parse().unwrap(),
-            identity: None,
-        }
+        Peer::at(address.parse().unwrap())
     }
 
     #[test]

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use coracle_wire::{BlockOption, ContentFormat, OptionNumber, Options, OptionsBuf, Status};
 
 use crate::block::is_full;
+use crate::block::size::Sizes;
 use crate::config::Body;
 use crate::context::Context;
 use crate::exchange::admission::Refusal;
@@ -366,9 +367,9 @@ impl Assemblies {
 }
 
 /// What is sent for more blocks (RFC 7959 §2.9.1), with the block size that the server prefers (§2.3).
-pub(crate) fn continuation(context: &Context, block: BlockOption) -> Reply<'static> {
+pub(crate) fn continuation(sizes: Sizes, block: BlockOption) -> Reply<'static> {
     let mut reply = Reply::new(Status::CONTINUE, &[]);
-    let szx = block.szx().min(context.config.block_szx);
+    let szx = block.szx().min(sizes.taken);
     // The number stays that of the request's block; only the size may shrink.
     let echo = BlockOption::new(block.num(), true, szx).unwrap_or(block);
     reply.set(OptionNumber::BLOCK1, &echo.encode());

@@ -5,9 +5,10 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use hashbrown::HashMap;
 
-use coracle_wire::{BlockOption, Method, OptionNumber, OptionsBuf, Status};
+use coracle_wire::{BlockOption, Method, OptionNumber, Options, OptionsBuf, Status};
 
 use crate::amplification::{Echo, Room};
+use crate::block::size::Sizes;
 use crate::block::slicing::{Limit, Source, Uncut, cut};
 use crate::context::Context;
 use crate::exchange::admission::Refusal;
@@ -53,6 +54,8 @@ pub(crate) struct Asked {
     pub(crate) sends: bool,
     /// How much of an answer is paid for.
     pub(crate) room: Option<Room>,
+    /// The length of the token that goes beside it, in bytes.
+    pub(crate) token: usize,
 }
 
 /// Not even the smallest part of an answer is paid for (RFC 9175 §2.4).
@@ -79,7 +82,13 @@ impl Asked {
             sized: ask.blocks.size2,
             sends,
             room,
+            token: ask.token.as_bytes().len(),
         }
+    }
+
+    /// How long the answer may be that has these options.
+    fn sizes(&self, context: &Context, options: Options<'_>) -> Sizes {
+        context.sizes(self.peer.connection, self.token + options.as_bytes().len())
     }
 
     fn limit<'e>(&self, echo: &'e dyn Fn() -> Echo) -> Option<Limit<'e>> {
@@ -136,7 +145,9 @@ impl Bodies {
         window: Option<Window>,
     ) -> bool {
         let in_blocks = ask.blocks.block1.is_some() || ask.blocks.block2.is_some() || window.is_some();
-        let is_short = reply.payload.len() <= 16 << context.config.block_szx;
+        let beside = ask.token.as_bytes().len() + reply.options().as_bytes().len();
+        let sizes = context.sizes(ask.path.connection, beside);
+        let is_short = reply.payload.len() <= sizes.whole;
         let is_paid = || ask.room().is_none_or(|room| reply.len() <= room.bytes);
         self.index.is_empty() && !in_blocks && is_short && is_paid()
     }
@@ -157,9 +168,14 @@ impl Bodies {
             tags: window.is_none(),
             sized: asked.sized,
         };
-        let szx = asked.block2.map_or(context.config.block_szx, |block| {
-            block.szx().min(context.config.block_szx)
-        });
+        let sizes = asked.sizes(context, reply.options());
+        let (whole, size) = match asked.block2 {
+            Some(block) => {
+                let size = sizes.block.at_most(block.szx());
+                (size.bytes(), size)
+            }
+            None => (sizes.whole, sizes.block),
+        };
         let offset = asked.block2.map_or(0, BlockOption::offset);
         let wanted = asked.block2.is_some() && reply.status.is_success();
         if offset == 0 {
@@ -167,11 +183,11 @@ impl Bodies {
             self.forget(context, asked);
         }
         let fits = !reply.status.is_success() || asked.room.is_none_or(|room| reply.len() <= room.bytes);
-        if !wanted && body.total <= 16 << szx && (fits || body.total == 0) {
+        if !wanted && body.total <= whole as u64 && (fits || body.total == 0) {
             return if fits { Ok(()) } else { Err(TooDear) };
         }
         let echo: &dyn Fn() -> Echo = &|| context.amplification.echo(now, asked.peer.address);
-        match cut(reply, body, (offset, szx), asked.limit(echo)) {
+        match cut(reply, body, (offset, size), asked.limit(echo)) {
             Ok(block) if window.is_none() && block.more() => {
                 self.keep(context, now, asked, reply, body.bytes)
             }
@@ -201,8 +217,9 @@ impl Bodies {
         context
             .timers
             .arm(TimerKey::Body(key), now + context.config.block_lifetime);
-        let szx = block2.szx().min(context.config.block_szx);
-        let mut reply = Reply::with_options(stored.status, stored.options.as_options(), &[]);
+        let options = stored.options.as_options();
+        let size = asked.sizes(context, options).block.at_most(block2.szx());
+        let mut reply = Reply::with_options(stored.status, options, &[]);
         let body = Source {
             bytes: &stored.body,
             at: 0,
@@ -212,7 +229,7 @@ impl Bodies {
         };
         let echo: &dyn Fn() -> Echo = &|| context.amplification.echo(now, asked.peer.address);
         Some(
-            match cut(&mut reply, body, (block2.offset(), szx), asked.limit(echo)) {
+            match cut(&mut reply, body, (block2.offset(), size), asked.limit(echo)) {
                 Ok(_) => Ok(reply),
                 Err(Uncut::TooDear) => Err(TooDear),
                 Err(_) => Ok(Reply::new(Status::BAD_REQUEST, NO_SUCH_BLOCK.as_bytes())),

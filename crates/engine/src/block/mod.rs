@@ -2,6 +2,7 @@
 
 pub(crate) mod assembly;
 pub(crate) mod bodies;
+pub(crate) mod size;
 mod slicing;
 pub(crate) mod transfer;
 
@@ -91,13 +92,17 @@ pub(crate) fn payload_key(
 
 /// A block at a byte offset, which is a multiple of its size. `None`: the number does not fit into 20 bits.
 pub(crate) fn block_at(offset: u64, more: bool, szx: u8) -> Option<BlockOption> {
-    let num = u32::try_from(offset >> (szx + 4)).ok()?;
+    // BERT counts in blocks of 1,024 bytes (RFC 8323 §6).
+    let num = u32::try_from(offset >> (szx.min(6) + 4)).ok()?;
     BlockOption::new(num, more, szx).ok()
 }
 
-/// Whether the content of a block agrees with what it says: all blocks but the last are full (RFC 7959 §2.2).
+/// Whether the content of a block agrees with what it says: all blocks but the last are full (RFC 7959 §2.2), and of BERT
+/// are so many of them (RFC 8323 §6).
 pub(crate) fn is_full(block: BlockOption, len: usize) -> bool {
-    if block.more() {
+    if block.is_bert() {
+        !block.more() || (len > 0 && len.is_multiple_of(block.size()))
+    } else if block.more() {
         len == block.size()
     } else {
         len <= block.size()

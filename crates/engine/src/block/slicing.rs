@@ -4,6 +4,7 @@ use coracle_wire::{BlockOption, OptionNumber, Status};
 
 use crate::amplification::Echo;
 use crate::block::block_at;
+use crate::block::size::BlockSize;
 use crate::exchange::reply::Reply;
 
 /// A body, or what is at hand of it.
@@ -21,6 +22,18 @@ pub(super) struct Source<'b> {
 }
 
 impl<'b> Source<'b> {
+    /// Where the block at `offset` ends. One of BERT need not be as long as it may be where less of the body is at hand.
+    fn end_of(&self, offset: u64, size: BlockSize) -> u64 {
+        let end = self.total.min(offset + size.bytes() as u64);
+        let at_hand = self.at + self.bytes.len() as u64;
+        if size.szx() < BlockOption::SZX_BERT || at_hand >= end {
+            return end;
+        }
+        let unit = BlockSize::of(BlockOption::SZX_BERT).bytes() as u64;
+        let blocks = at_hand.saturating_sub(offset) / unit;
+        offset + blocks.max(1) * unit
+    }
+
     /// The bytes from `from` to `to` of the body.
     fn part(&self, from: u64, to: u64) -> Option<&'b [u8]> {
         let start = usize::try_from(from.checked_sub(self.at)?).ok()?;
@@ -51,16 +64,16 @@ pub(super) enum Uncut {
     TooDear,
 }
 
-/// Puts the block of at most 2^(`szx` + 4) bytes at `offset` of the body into the reply. Where that does not fit into the
+/// Puts the block at `offset` of the body into the reply. Where that does not fit into the
 /// room there is, the block is smaller and comes with an Echo option, so that a client that answers it has larger ones.
 pub(super) fn cut<'a>(
     reply: &mut Reply<'a>,
     body: Source<'a>,
-    (offset, szx): (u64, u8),
+    (offset, size): (u64, BlockSize),
     limit: Option<Limit<'_>>,
 ) -> Result<BlockOption, Uncut> {
     let uncut = limit.map(|limit| (limit, reply.clone()));
-    let block = slice(reply, body, offset, szx)?;
+    let block = slice(reply, body, offset, size)?;
     if body.tags && (block.more() || block.num() > 0) {
         tag(reply, body.bytes);
     }
@@ -68,7 +81,7 @@ pub(super) fn cut<'a>(
     match uncut {
         Some((limit, uncut)) if reply.len() > limit.bytes => {
             *reply = uncut.clone();
-            squeeze(reply, body, (offset, szx), limit).inspect_err(|_| *reply = uncut)
+            squeeze(reply, body, (offset, size.szx()), limit).inspect_err(|_| *reply = uncut)
         }
         _ => Ok(block),
     }
@@ -106,7 +119,8 @@ fn squeeze<'a>(
         reply.remove(OptionNumber::ECHO);
         found = largest(reply);
     }
-    let block = slice(reply, body, offset, found.ok_or(Uncut::TooDear)?).map_err(|_| Uncut::TooDear)?;
+    let size = BlockSize::of(found.ok_or(Uncut::TooDear)?);
+    let block = slice(reply, body, offset, size).map_err(|_| Uncut::TooDear)?;
     mark(reply, block, body);
     if reply.len() > limit.bytes {
         reply.remove(OptionNumber::SIZE2);
@@ -115,15 +129,20 @@ fn squeeze<'a>(
 }
 
 /// Takes the payload of a block out of a body.
-fn slice<'a>(reply: &mut Reply<'a>, body: Source<'a>, offset: u64, szx: u8) -> Result<BlockOption, Uncut> {
+fn slice<'a>(
+    reply: &mut Reply<'a>,
+    body: Source<'a>,
+    offset: u64,
+    size: BlockSize,
+) -> Result<BlockOption, Uncut> {
     if offset > 0 && offset >= body.total {
         return Err(Uncut::Beyond);
     }
-    let end = body.total.min(offset + (16 << szx));
+    let end = body.end_of(offset, size);
     reply.payload = body.part(offset, end).ok_or(Uncut::Missing)?;
     // A body whose last block has no number is refused with its first, not after a gigabyte.
-    let last = block_at(body.total.saturating_sub(1), false, szx);
-    let block = block_at(offset, end < body.total, szx).zip(last);
+    let last = size.at(body.total.saturating_sub(1), false);
+    let block = size.at(offset, end < body.total).zip(last);
     block.map(|(block, _)| block).ok_or(Uncut::TooLong)
 }
 
@@ -209,7 +228,7 @@ mod tests {
                 bytes,
                 echo: Some(echo),
             };
-            let cut = cut(&mut reply, source, (0, 6), Some(limit));
+            let cut = cut(&mut reply, source, (0, BlockSize::of(6)), Some(limit));
             cut.map(|block| {
                 assert!(reply.len() <= bytes, "{} of {bytes}", reply.len());
                 assert_eq!(reply.payload.len(), 300.min(block.size()));

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use coracle_wire::{BlockOption, Message, OptionNumber, Options, OptionsBuf, Status};
 
+use crate::block::size::BlockSize;
 use crate::block::{block_at, is_full};
 use crate::exchange::admission::Blocks;
 use crate::limits::BODY_WANTED_BELOW;
@@ -14,7 +15,7 @@ use crate::values::ExchangeError;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Upload {
     offset: u64,
-    szx: u8,
+    size: BlockSize,
     /// Where the bytes that are there begin in the body.
     base: u64,
     /// No bytes follow those that are there.
@@ -39,18 +40,18 @@ pub(crate) enum Uploaded {
 
 impl Upload {
     /// A body that is there as a whole, of `total` bytes.
-    pub(crate) fn new(szx: u8, total: usize) -> Upload {
+    pub(crate) fn new(size: BlockSize, total: usize) -> Upload {
         Upload {
             ended: true,
-            ..Upload::streamed(szx, Some(total as u64))
+            ..Upload::streamed(size, Some(total as u64))
         }
     }
 
     /// A body that comes in parts, of which none is there yet.
-    pub(crate) fn streamed(szx: u8, total: Option<u64>) -> Upload {
+    pub(crate) fn streamed(size: BlockSize, total: Option<u64>) -> Upload {
         Upload {
             offset: 0,
-            szx,
+            size,
             base: 0,
             ended: false,
             total,
@@ -69,7 +70,7 @@ impl Upload {
     pub(crate) fn block<'a>(&self, body: &'a [u8]) -> Option<(&'a [u8], BlockOption)> {
         let rest = self.rest(body)?;
         let part = rest.get(..rest.len().min(self.size()))?;
-        Some((part, block_at(self.offset, !self.is_last(body), self.szx)?))
+        Some((part, self.size.at(self.offset, !self.is_last(body))?))
     }
 
     /// Whether the bytes of the block under way are there.
@@ -124,7 +125,7 @@ impl Upload {
     }
 
     fn size(&self) -> usize {
-        16 << self.szx
+        self.size.bytes()
     }
 
     fn is_last(&self, body: &[u8]) -> bool {
@@ -144,17 +145,18 @@ impl Upload {
             Some(block)
                 if status == Status::REQUEST_ENTITY_TOO_LARGE
                     && self.offset == 0
-                    && block.szx() < self.szx =>
+                    && block.szx() < self.size.szx() =>
             {
-                self.szx = block.szx();
+                self.size = self.size.at_most(block.szx());
                 Uploaded::Next
             }
             Some(block) if status.is_success() && !is_last => {
-                if u64::from(block.num()) != self.offset / self.size() as u64 {
+                let sent = self.size.at(self.offset, true);
+                if sent.is_none_or(|sent| sent.num() != block.num()) {
                     return Uploaded::Broken;
                 }
                 self.offset += self.size() as u64;
-                self.szx = self.szx.min(block.szx());
+                self.size = self.size.at_most(block.szx());
                 Uploaded::Next
             }
             // A success that does not say which block it is about would pass for one of the whole body.
@@ -308,7 +310,7 @@ mod tests {
     #[test]
     fn a_smaller_size_is_taken_over() {
         let body = [0; 512];
-        let mut upload = Upload::new(3, 512);
+        let mut upload = Upload::new(BlockSize::of(3), 512);
         assert_eq!(
             upload.block(&body).map(|(part, block)| (part.len(), block.num())),
             Some((128, 0))
@@ -325,7 +327,7 @@ mod tests {
 
     #[test]
     fn too_large_with_a_smaller_size_begins_again() {
-        let mut upload = Upload::new(6, 4096);
+        let mut upload = Upload::new(BlockSize::of(6), 4096);
         let smaller = echo(0, 2);
         assert_eq!(
             upload.respond(Status::REQUEST_ENTITY_TOO_LARGE, smaller, &[0; 4096]),
@@ -340,7 +342,7 @@ mod tests {
 
     #[test]
     fn continue_after_the_last_block_breaks_the_rules() {
-        let mut upload = Upload::new(6, 1024);
+        let mut upload = Upload::new(BlockSize::of(6), 1024);
         assert_eq!(
             upload.respond(Status::CONTINUE, echo(0, 6), &[0; 1024]),
             Uploaded::Broken
@@ -353,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_success_before_the_last_block_has_to_say_which_block_it_is_about() {
-        let mut upload = Upload::new(6, 4096);
+        let mut upload = Upload::new(BlockSize::of(6), 4096);
         assert_eq!(
             upload.respond(Status::CHANGED, None, &[0; 4096]),
             Uploaded::Broken
@@ -362,13 +364,13 @@ mod tests {
             upload.respond(Status::FORBIDDEN, None, &[0; 4096]),
             Uploaded::Final
         );
-        let mut upload = Upload::new(6, 1024);
+        let mut upload = Upload::new(BlockSize::of(6), 1024);
         assert_eq!(upload.respond(Status::CHANGED, None, &[0; 1024]), Uploaded::Final);
     }
 
     #[test]
     fn an_answer_to_another_block_breaks_the_rules() {
-        let mut upload = Upload::new(6, 4096);
+        let mut upload = Upload::new(BlockSize::of(6), 4096);
         assert_eq!(
             upload.respond(Status::CONTINUE, echo(1, 6), &[0; 4096]),
             Uploaded::Broken
@@ -377,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_body_that_comes_in_parts_is_cut_at_blocks_whatever_the_parts_are() {
-        let (mut upload, mut body) = (Upload::streamed(0, None), Vec::new());
+        let (mut upload, mut body) = (Upload::streamed(BlockSize::of(0), None), Vec::new());
         assert!(!upload.is_ready(&body));
         assert!(upload.wants_more(&body));
         assert!(!upload.wants_more(&body), "it is asked once for each part");
@@ -410,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_body_that_ends_at_a_block_without_having_said_so_has_an_empty_last_one() {
-        let (mut upload, mut body) = (Upload::streamed(0, None), Vec::new());
+        let (mut upload, mut body) = (Upload::streamed(BlockSize::of(0), None), Vec::new());
         upload.supply(&mut body, &[b'x'; 16], true);
         assert_eq!(
             upload.respond(Status::CONTINUE, echo(0, 0), &body),
@@ -420,7 +422,7 @@ mod tests {
         let (part, block) = upload.block(&body).unwrap();
         assert_eq!((part.len(), block.num(), block.more()), (0, 1, false));
         // The same if the end comes before the answer to the block.
-        let (mut upload, mut body) = (Upload::streamed(0, None), Vec::new());
+        let (mut upload, mut body) = (Upload::streamed(BlockSize::of(0), None), Vec::new());
         upload.supply(&mut body, &[b'x'; 16], true);
         upload.supply(&mut body, b"", false);
         assert!(upload.block(&body).unwrap().1.more());

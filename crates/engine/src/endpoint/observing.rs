@@ -253,7 +253,7 @@ impl Endpoint {
             }
         }
         let (member, group) = self.observers.get(key)?;
-        let (path, asked) = (group.way_to(peer), group.asked_by(peer));
+        let (path, asked) = (group.way_to(peer), group.asked_by(peer, &member.token));
         if let Some(before) = member.outgoing {
             self.messages.cancel(&mut self.context, now, before);
         }
@@ -325,7 +325,7 @@ impl Endpoint {
             self.messages.cancel(&mut self.context, now, before);
         }
         // 4 block
-        let asked = group.asked_by(peer);
+        let asked = group.asked_by(peer, &member.token);
         let _ = self
             .bodies
             .outbound(&mut self.context, now, &asked, &mut reply, window);
@@ -401,6 +401,25 @@ impl Endpoint {
         match rejected {
             Some((key, _)) => self.end_observation(now, key),
             None => self.context.stats.drop_for(DropReason::UnmatchedAcknowledgement),
+        }
+    }
+
+    /// Whether a peer observes anything.
+    pub(super) fn observes(&self, peer: &Peer) -> bool {
+        let state = self
+            .messages
+            .find_peer(peer)
+            .and_then(|peer| self.messages.peer(peer));
+        state.is_some_and(|state| state.observers.is_some())
+    }
+
+    /// A peer is gone, and with it all that it observes.
+    pub(super) fn end_observations_of(&mut self, now: Instant, peer: &Peer) {
+        let Some(peer) = self.messages.find_peer(peer) else {
+            return;
+        };
+        for key in self.observers_of(peer).map(|(key, _)| key).collect::<Vec<_>>() {
+            self.end_observation(now, key);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::endpoint::Endpoint;
 use crate::exchange::server::Ask;
 use crate::limits;
 use crate::message::{Owner, TimedOut};
-use crate::path::{Path, Peer};
+use crate::path::{ConnectionId, Path, Peer};
 use crate::slab::Key;
 use crate::stats::DropReason;
 use crate::time::Instant;
@@ -41,6 +41,7 @@ impl Endpoint {
                 TimerKey::Group(key) => self.observers.group_due(&mut self.context, now, key),
                 TimerKey::Assembly(key) => self.assembly_over(now, key),
                 TimerKey::Body(key) => self.bodies.remove(&mut self.context, key),
+                TimerKey::Connection(key) => self.connection_due(now, ConnectionId(key)),
             }
         }
     }
@@ -63,10 +64,7 @@ impl Endpoint {
             self.messages.cancel(&mut self.context, now, key);
             self.lost(now, owner, ExchangeError::Unreachable);
         }
-        let peer = Peer {
-            address: remote,
-            identity: None,
-        };
+        let peer = Peer::at(remote);
         self.end_unconfirmed(now, &peer);
     }
 
@@ -153,6 +151,15 @@ impl Endpoint {
                 id: ExchangeId::server(exchange),
             });
         }
+    }
+
+    /// Nobody waits for an exchange any more: the application is told, and the body it streams is forgotten.
+    pub(super) fn close_exchange_of(&mut self, key: Key) {
+        let stream = self.server.exchanges.get(key).and_then(|serving| serving.stream);
+        if let Some(stream) = stream {
+            self.assemblies.remove(&mut self.context, stream);
+        }
+        self.end(key);
     }
 
     /// Forgets an exchange that was answered, and the body it streams.

@@ -14,9 +14,10 @@ use crate::values::{Received, ResponseRef};
 
 impl Endpoint {
     /// Reads the options of a request; of another message nothing.
-    pub(super) fn read<'d>(&self, message: &Message<'d>) -> Reading<'d> {
+    pub(super) fn read<'d>(&self, path: &Path, message: &Message<'d>) -> Reading<'d> {
         match message.code.kind() {
             CodeKind::Request(method) => {
+                let method = (method, path.is_reliable());
                 Reading::of(&self.context.config, &self.cache_hasher, method, message.options)
             }
             _ => Reading::default(),

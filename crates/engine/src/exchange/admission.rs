@@ -100,10 +100,12 @@ pub(crate) struct Reading<'o> {
 }
 
 impl<'o> Reading<'o> {
+    ///
+    /// `bert`: blocks of BERT may come (RFC 8323 §6).
     pub(crate) fn of(
         config: &Config,
         hasher: &foldhash::fast::FixedState,
-        method: Method,
+        (method, bert): (Method, bool),
         options: Options<'o>,
     ) -> Reading<'o> {
         let mut reading = Reading {
@@ -123,8 +125,8 @@ impl<'o> Reading<'o> {
             match number {
                 OptionNumber::OBSERVE => reading.observes = true,
                 OptionNumber::ECHO if !again => reading.echo = Some(option.value),
-                OptionNumber::BLOCK1 if !again => reading.block1 = reading.block(option.value),
-                OptionNumber::BLOCK2 if !again => reading.block2 = reading.block(option.value),
+                OptionNumber::BLOCK1 if !again => reading.block1 = reading.block(option.value, bert),
+                OptionNumber::BLOCK2 if !again => reading.block2 = reading.block(option.value, bert),
                 OptionNumber::SIZE2 => reading.size2 = true,
                 // A longer value is no No-Response: the option is elective (RFC 7252 §5.4.3, RFC 7967 §2).
                 OptionNumber::NO_RESPONSE if !again && option.value.len() <= 1 => {
@@ -138,8 +140,10 @@ impl<'o> Reading<'o> {
         reading
     }
 
-    fn block(&mut self, value: &[u8]) -> Option<BlockOption> {
-        let block = BlockOption::decode(value).and_then(datagram_block).ok();
+    fn block(&mut self, value: &[u8], bert: bool) -> Option<BlockOption> {
+        let block = BlockOption::decode(value)
+            .and_then(|block| checked(block, bert))
+            .ok();
         self.has_bad_block |= block.is_none();
         block
     }
@@ -232,10 +236,11 @@ fn is_misunderstood(option: OptionRef<'_>, again: bool, known: impl Fn(OptionNum
     (repeats || !understood(number) || check_option(number, option.value).is_err()) && !known(number)
 }
 
-/// The Block options, where SZX 7 is not allowed: it is for reliable transports (RFC 7959 §2.2, RFC 8323 §6).
-pub(crate) fn blocks(options: Options<'_>) -> Result<Blocks, BlockError> {
-    let block1 = options.block1().transpose()?.map(datagram_block).transpose()?;
-    let block2 = options.block2().transpose()?.map(datagram_block).transpose()?;
+/// The Block options; `bert`: SZX 7 is allowed.
+pub(crate) fn blocks(options: Options<'_>, bert: bool) -> Result<Blocks, BlockError> {
+    let check = |block| checked(block, bert);
+    let block1 = options.block1().transpose()?.map(check).transpose()?;
+    let block2 = options.block2().transpose()?.map(check).transpose()?;
     let size2 = options.contains(OptionNumber::SIZE2);
     Ok(Blocks {
         block1,
@@ -244,8 +249,9 @@ pub(crate) fn blocks(options: Options<'_>) -> Result<Blocks, BlockError> {
     })
 }
 
-fn datagram_block(block: BlockOption) -> Result<BlockOption, BlockError> {
-    if block.is_bert() {
+/// SZX 7 is for reliable transports (RFC 7959 §2.2, RFC 8323 §6).
+fn checked(block: BlockOption, bert: bool) -> Result<BlockOption, BlockError> {
+    if block.is_bert() && !bert {
         Err(BlockError::SzxTooLarge(block.szx()))
     } else {
         Ok(block)

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use coracle_wire::{Message, Method, OptionNumber, Options, OptionsBuf, Status, Token};
 
+use crate::block::size::BlockSize;
 use crate::block::transfer::{Download, Downloaded, Upload, Uploaded};
 use crate::config::TransmissionParameters;
 use crate::context::Context;
@@ -235,7 +236,7 @@ pub(crate) struct Inbound<'m> {
 pub(crate) fn admit(
     status: Status,
     message: &Message<'_>,
-    sent: Options<'_>,
+    (sent, bert): (Options<'_>, bool),
 ) -> Result<Blocks, ExchangeError> {
     let options = message.options;
     let misplaced = of_requests(options, |number| !status.is_success() && sent.contains(number));
@@ -243,7 +244,7 @@ pub(crate) fn admit(
     if let Some(number) = critical {
         return Err(ExchangeError::CriticalOption(number.0));
     }
-    blocks(options).map_err(|_| ExchangeError::BlockOption)
+    blocks(options, bert).map_err(|_| ExchangeError::BlockOption)
 }
 
 impl Asking {
@@ -272,6 +273,8 @@ impl Asking {
         }
         match (&mut self.observation, message.options.observe()) {
             (Some(observation), Some(sequence)) if status.is_success() => {
+                // RFC 8323 §7.1: what comes in order has no use for the number.
+                let sequence = (!self.path.is_reliable()).then_some(sequence);
                 if !observation.advance(now, sequence, message.options) {
                     context.stats.drop_for(DropReason::StaleNotification);
                     return Outcome::Nothing;
@@ -286,6 +289,9 @@ impl Asking {
         }
         if self.streams_answer && !status.is_success() {
             return Outcome::done(status, message);
+        }
+        if message.payload.len() > self.max_body {
+            return Outcome::Failed(ExchangeError::BodyTooLong { limit: self.max_body });
         }
         match Download::begin(message, status, blocks, (self.start(), self.max_body)) {
             None => Outcome::done(status, message),
@@ -347,7 +353,7 @@ impl Asking {
             && let Some(block) = blocks.block1.filter(|block| block.size() < total)
         {
             // RFC 7959 §2.9.3: a hint to try again in blocks.
-            self.upload = Some(Upload::new(block.szx(), total));
+            self.upload = Some(Upload::new(BlockSize::of(block.szx()), total));
             return Some(Outcome::Next);
         }
         match self

@@ -83,22 +83,20 @@ impl Client {
         if request.streamed.is_some() && (path.multicast || observes) {
             return Err(RequestError::StreamedBody);
         }
-        let block = 16 << context.config.block_szx;
-        let in_blocks = request.payload.len() > block && !request.options.contains(OptionNumber::BLOCK1);
+        let sizes = self.sizes(context, path, &request)?;
+        let in_blocks =
+            request.payload.len() > sizes.whole && !request.options.contains(OptionNumber::BLOCK1);
         if in_blocks && path.multicast {
             return Err(RequestError::BodyToGroup);
         }
-        let room = limits::MAX_DATAGRAM - limits::MAX_PAYLOAD - limits::ADDED_OPTIONS - 16;
-        let whole = !in_blocks && request.payload.len() > limits::MAX_PAYLOAD;
-        if request.options.as_bytes().len() > room || whole {
+        if !in_blocks && request.payload.len() > sizes.whole.max(limits::MAX_PAYLOAD) {
             return Err(RequestError::TooLong);
         }
         let streams_answer = request.streams_answer && !path.multicast && !observes;
-        let szx = context.config.block_szx;
         let asking = Asking {
             path: *path,
             method: request.method,
-            options: with_block_size(szx, &request),
+            options: with_block_size(sizes.taken, &request),
             payload: Vec::from(request.payload),
             confirmable: request.confirmable && !path.multicast,
             parameters: request
@@ -114,8 +112,8 @@ impl Client {
             fetch: None,
             outgoing: None,
             upload: match request.streamed {
-                Some(body) => Some(Upload::streamed(szx, body.total)),
-                None => in_blocks.then(|| Upload::new(szx, request.payload.len())),
+                Some(body) => Some(Upload::streamed(sizes.block, body.total)),
+                None => in_blocks.then(|| Upload::new(sizes.block, request.payload.len())),
             },
             operation: None,
             download: None,
@@ -130,6 +128,7 @@ impl Client {
         let (token, deadline) = (asking.token, asking.deadline);
         let key = self.table.insert(asking).map_err(|_| RequestError::TooMany)?;
         self.tokens.insert(token, key);
+        context.connections.begins(now, path.connection);
         if let Some(at) = deadline {
             context.timers.arm(TimerKey::Request(key), at);
         }
@@ -535,6 +534,7 @@ impl Client {
         key: Key,
     ) -> Option<Asking> {
         let asking = self.table.remove(key)?;
+        context.connections.ends(now, asking.path.connection);
         self.tokens.remove(&asking.token);
         if let Some(fetch) = asking.fetch {
             self.tokens.remove(&fetch);

@@ -10,3 +10,4 @@ pub(crate) mod reply;
 mod restraint;
 pub(crate) mod server;
 mod streams;
+mod ways;

@@ -85,10 +85,7 @@ mod tests {
     use core::net::SocketAddr;
 
     fn peer(port: u16) -> Peer {
-        Peer {
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-            identity: None,
-        }
+        Peer::at(SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
     fn begin(operations: &mut Operations, port: u16, path: &str) -> (Operation, Option<Vec<u8>>) {

@@ -3,6 +3,7 @@
 use coracle_wire::{Message, MessageId, MessageType};
 
 use crate::amplification::Allowance;
+use crate::connection::signaling;
 use crate::context::Context;
 use crate::exchange::client::Client;
 use crate::message::{MessageLayer, Owner, Sending};
@@ -12,7 +13,8 @@ use crate::time::Instant;
 use crate::values::{Event, ExchangeError, ExchangeId, RequestError};
 
 impl Client {
-    /// Sends an empty confirmable message, which the peer rejects if it lives (RFC 7252 §4.3).
+    /// Sends an empty confirmable message, which the peer rejects if it lives (RFC 7252 §4.3), or on a connection a Ping
+    /// (RFC 8323 §5.4).
     pub(crate) fn ping(
         &mut self,
         context: &mut Context,
@@ -21,6 +23,12 @@ impl Client {
         path: &Path,
     ) -> Result<Key, RequestError> {
         let key = self.pings.insert(None).map_err(|_| RequestError::TooMany)?;
+        if let Some(connection) = path.connection {
+            let sent = signaling::ping(context, connection, key);
+            return sent.map(|()| key).inspect_err(|_| {
+                self.pings.remove(key);
+            });
+        }
         let sending = Sending {
             path: *path,
             confirmable: true,

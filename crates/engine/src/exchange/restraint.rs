@@ -86,10 +86,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn peer(port: u16) -> Peer {
-        Peer {
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-            identity: None,
-        }
+        Peer::at(SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use hashbrown::HashMap;
 
 use coracle_wire::{BlockOption, Code, Message, MessageId, MessageType, Method, OptionNumber, Status, Token};
@@ -82,11 +83,13 @@ impl Ask {
         allowance: Allowance,
         reading: &Reading<'_>,
     ) -> Ask {
+        // On a connection what came is acknowledged by the transport (RFC 8323 §3.1).
+        let reliable = path.is_reliable();
         Ask {
             path: *path,
             token: PeerToken::new(message.token),
             method,
-            confirmable: message.message_type == MessageType::Confirmable,
+            confirmable: reliable || message.message_type == MessageType::Confirmable,
             blocks: Blocks::default(),
             cache_key: reading.cache_key,
             payload_key: None,
@@ -94,7 +97,7 @@ impl Ask {
             allowance,
             no_response: reading.no_response,
             id: message.message_id,
-            acknowledged: false,
+            acknowledged: reliable,
             apart: false,
             seen,
         }
@@ -141,9 +144,14 @@ impl Ask {
         reply
     }
 
+    /// Its message waits for an acknowledgement.
+    fn waits(&self) -> bool {
+        self.confirmable && !self.acknowledged
+    }
+
     /// Acknowledges a message by itself, unless that has been done.
     pub(crate) fn acknowledge(&mut self, context: &mut Context, messages: &mut MessageLayer) {
-        if self.confirmable && !self.acknowledged {
+        if self.waits() {
             self.acknowledged = true;
             if !self.apart {
                 self.allowance.spend(&mut context.stats, EMPTY_MESSAGE);
@@ -227,8 +235,7 @@ impl Server {
 
     /// Whether this peer has as many requests worked on as one may: no peer takes all the room.
     pub(crate) fn is_peer_full(&mut self, context: &Context, peer: &Peer) -> bool {
-        self.settle_newest();
-        self.per_peer.get(peer).copied().unwrap_or(0) >= context.config.max_exchanges_per_peer
+        self.count_of(peer) >= context.config.max_exchanges_per_peer
     }
 
     /// Whether one more request can be worked on.
@@ -281,6 +288,21 @@ impl Server {
         self.exchanges.discard(key)
     }
 
+    /// The requests of a peer that are worked on.
+    pub(crate) fn of_peer(&mut self, peer: &Peer) -> Vec<Key> {
+        if self.count_of(peer) == 0 {
+            return Vec::new();
+        }
+        let theirs = self.exchanges.iter().filter(|(_, serving)| serving.peer == *peer);
+        theirs.map(|(key, _)| key).collect()
+    }
+
+    /// How many there are.
+    pub(crate) fn count_of(&mut self, peer: &Peer) -> usize {
+        self.settle_newest();
+        self.per_peer.get(peer).copied().unwrap_or(0)
+    }
+
     /// Takes a request on. `None`: as many as allowed are worked on.
     pub(crate) fn open(
         &mut self,
@@ -303,7 +325,7 @@ impl Server {
         self.newest = Some(Newest {
             key,
             id: ask.id,
-            acknowledge_at: ask.confirmable.then(|| now + context.config.acknowledge_after),
+            acknowledge_at: ask.waits().then(|| now + context.config.acknowledge_after),
         });
         Some(key)
     }
@@ -318,7 +340,7 @@ impl Server {
     ) -> Option<Ask> {
         self.settle_newest();
         let before = self.exchanges.get_mut(key)?.ask.replace(ask.clone());
-        if ask.confirmable {
+        if ask.waits() {
             let at = now + context.config.acknowledge_after;
             self.acknowledgements.push_back((at, key, ask.id));
         }

@@ -15,6 +15,7 @@ mod notifying;
 mod pacing;
 mod peers;
 mod record;
+mod reliable;
 mod seen;
 mod sending;
 mod shares;
@@ -319,8 +320,11 @@ impl MessageLayer {
         true
     }
 
-    /// Rejects a message with a reset, now and for each duplicate to come.
+    /// Rejects a message with a reset, now and for each duplicate to come. A connection has none.
     pub(crate) fn reset(&mut self, context: &mut Context, path: &Path, id: MessageId, seen: Option<Note>) {
+        if path.is_reliable() {
+            return;
+        }
         self.reply(context, path, seen, &Message::empty(MessageType::Reset, id));
     }
 
@@ -471,10 +475,7 @@ impl MessageLayer {
     /// The messages that are under way to `remote`: first those that wait for their turn, so that none of them is
     /// sent when the ones before it are given up.
     pub(crate) fn towards(&self, remote: SocketAddr) -> Vec<(Key, Owner)> {
-        let peer = Peer {
-            address: remote,
-            identity: None,
-        };
+        let peer = Peer::at(remote);
         let state = self.peers.find(&peer).and_then(|key| self.peers.get(key));
         let messages = state.into_iter().flat_map(PeerState::messages);
         let mut found: Vec<_> = messages

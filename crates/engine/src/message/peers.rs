@@ -292,10 +292,7 @@ mod tests {
     const LIFETIME: Duration = Duration::from_secs(247);
 
     fn peer(port: u16) -> Peer {
-        Peer {
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-            identity: None,
-        }
+        Peer::at(SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
     #[test]

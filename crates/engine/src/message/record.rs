@@ -56,7 +56,7 @@ impl Record {
         record.put(path.remote.port().to_le_bytes());
         if let Some(security) = path.security {
             shape |= SECURED;
-            record.put(security.0.to_le_bytes());
+            record.put(security.0.get().to_le_bytes());
         }
         match path.local {
             Some(IpAddr::V4(local)) => {

@@ -44,6 +44,9 @@ impl MessageLayer {
         sending: Sending,
         message: &Message<'_>,
     ) -> Result<Key, Full> {
+        if let Some(connection) = sending.path.connection {
+            return self.send_on(context, connection, sending, message);
+        }
         let datagram = encode(message).ok_or(Full)?;
         self.enqueue(context, now, sending, datagram)
     }
@@ -56,6 +59,9 @@ impl MessageLayer {
         mut sending: Sending,
         message: &Message<'_>,
     ) -> Result<Option<Key>, Full> {
+        if let Some(connection) = sending.path.connection {
+            return self.respond_on(context, connection, sending, message);
+        }
         let is_kept = sending.confirmable || sending.owner != Owner::Response;
         let peer = sending.path.peer();
         let at_once = (!is_kept).then(|| self.free_id(context, now, &peer)).flatten();

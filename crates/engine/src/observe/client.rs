@@ -43,16 +43,18 @@ impl Observation {
         })
     }
 
-    /// Takes a notification; `false` when it is older than the last one (RFC 7641 §3.4).
+    /// Takes a notification; `false` when it is older than the last one (RFC 7641 §3.4). Those of a connection come in order
+    /// and have no number (RFC 8323 §7.1).
     ///
     /// What comes first after a renewal counts whatever its number: a server that started anew may count from elsewhere.
     /// What comes after that is in order again, even if it is the answer to the renewal: a notification overtook it.
-    pub(crate) fn advance(&mut self, now: Instant, sequence: u32, options: Options<'_>) -> bool {
+    pub(crate) fn advance(&mut self, now: Instant, sequence: Option<u32>, options: Options<'_>) -> bool {
         let renewing = self.freshness == Freshness::Renewing;
-        if !renewing && !is_newer(self.sequence, sequence) && now - self.at <= REORDER_WINDOW {
+        let is_newer = sequence.is_none_or(|sequence| is_newer(self.sequence, sequence));
+        if !renewing && !is_newer && now - self.at <= REORDER_WINDOW {
             return false;
         }
-        self.sequence = sequence;
+        self.sequence = sequence.unwrap_or(self.sequence);
         self.at = now;
         self.freshness = Freshness::Fresh;
         self.max_age = Duration::from_secs(u64::from(options.max_age()));
@@ -85,9 +87,9 @@ mod tests {
         options.set_uint(OptionNumber::OBSERVE, 9);
         let options = options.as_options();
         let mut observation = Observation::begin(Instant::ZERO, options).unwrap();
-        assert!(!observation.advance(Instant::ZERO + REORDER_WINDOW, 8, options));
+        assert!(!observation.advance(Instant::ZERO + REORDER_WINDOW, Some(8), options));
         let after = Instant::ZERO + REORDER_WINDOW + Duration::from_micros(1);
-        assert!(observation.advance(after, 8, options));
+        assert!(observation.advance(after, Some(8), options));
     }
 
     #[test]
@@ -96,12 +98,12 @@ mod tests {
         options.set_uint(OptionNumber::OBSERVE, 9);
         let options = options.as_options();
         let mut observation = Observation::begin(Instant::ZERO, options).unwrap();
-        assert!(!observation.advance(Instant::ZERO, 2, options));
+        assert!(!observation.advance(Instant::ZERO, Some(2), options));
         observation.freshness = Freshness::Renewing;
-        assert!(observation.advance(Instant::ZERO, 2, options));
+        assert!(observation.advance(Instant::ZERO, Some(2), options));
         assert_eq!(observation.freshness, Freshness::Fresh);
-        assert!(!observation.advance(Instant::ZERO, 1, options));
-        assert!(observation.advance(Instant::ZERO, 3, options));
+        assert!(!observation.advance(Instant::ZERO, Some(1), options));
+        assert!(observation.advance(Instant::ZERO, Some(3), options));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use coracle_wire::{Code, ContentFormat, OptionNumber, Options, OptionsBuf, Statu
 use crate::block::bodies::Asked;
 use crate::context::Context;
 use crate::exchange::reply::Reply;
-use crate::exchange::server::Ask;
+use crate::exchange::server::{Ask, PeerToken};
 use crate::limits::{QUIET_AT_LEAST, QUIET_AT_MOST, SHOWN_FOR};
 use crate::observe::budget::Charge;
 use crate::observe::members::Places;
@@ -156,19 +156,28 @@ impl Group {
         Path {
             remote: peer.address,
             security: peer.identity,
+            connection: peer.connection,
             ..self.kept.request.path.back()
         }
     }
 
     /// What the block stage needs to cut a notification to this member.
-    pub(crate) fn asked_by(&self, peer: Peer) -> Asked {
-        Asked { peer, ..self.asked }
+    pub(crate) fn asked_by(&self, peer: Peer, token: &PeerToken) -> Asked {
+        Asked {
+            peer,
+            token: token.as_bytes().len(),
+            ..self.asked
+        }
     }
 
     /// The registration of a member as it is run again.
     pub(crate) fn request_of(&self, peer: Peer) -> OwnedRequest {
         let mut request = self.kept.request.clone();
-        request.path.remote = peer.address;
+        request.path = Path {
+            multicast: request.path.multicast,
+            local: request.path.local,
+            ..self.way_to(peer)
+        };
         request
     }
 

@@ -6,7 +6,7 @@ use core::hash::BuildHasher;
 use coracle_wire::MessageId;
 
 use crate::context::Context;
-use crate::exchange::server::PeerToken;
+use crate::exchange::server::{Ask, PeerToken};
 use crate::limits::UNCONFIRMED_NOTIFICATIONS;
 use crate::slab::{Key, Slab};
 use crate::time::Instant;
@@ -31,7 +31,7 @@ pub(crate) struct Member {
     pub(crate) outgoing: Option<Key>,
     /// Non-confirmable notifications since the last sign of life (RFC 7641 §7), or [`NO_SIGN_OF_LIFE`].
     pub(crate) unconfirmed: u8,
-    confirmable: bool,
+    confirms: Confirms,
     /// No other notification followed the last one: it is repeated in a confirmable message.
     pub(crate) repeats: bool,
     /// The turn among its peer's observers was kept for it.
@@ -40,6 +40,28 @@ pub(crate) struct Member {
 
 // With its place in the table and in the index it takes 139 bytes, and its peer as much again.
 const _: () = assert!(size_of::<Member>() <= 112);
+
+/// Which notifications are confirmable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Confirms {
+    /// Those that have to be (RFC 7641 §4.5).
+    No,
+    /// All, unless the application decides otherwise.
+    Yes,
+    /// All: its connection tells whether it is there. Each arrives, or the observation ends (RFC 8323 §7.2).
+    Always,
+}
+
+impl Confirms {
+    /// As the registration was.
+    pub(crate) fn like(ask: &Ask) -> Confirms {
+        match (ask.path.is_reliable(), ask.confirmable) {
+            (true, _) => Confirms::Always,
+            (false, true) => Confirms::Yes,
+            (false, false) => Confirms::No,
+        }
+    }
+}
 
 /// In place of a count of notifications: the peer has not proved its address and has acknowledged nothing.
 const NO_SIGN_OF_LIFE: u8 = u8::MAX;
@@ -114,7 +136,7 @@ impl Member {
         now: Instant,
         (group, peer, registration): (Key, Key, Key),
         token: PeerToken,
-        (number, confirmable): (u64, bool),
+        (number, confirms): (u64, Confirms),
     ) -> Member {
         Member {
             group,
@@ -129,7 +151,7 @@ impl Member {
             last_id: None,
             outgoing: None,
             unconfirmed: 0,
-            confirmable,
+            confirms,
             repeats: false,
             has_turn: false,
         }
@@ -140,7 +162,8 @@ impl Member {
         let quiet = u128::from(now.as_micros().saturating_sub(self.last_confirmed.as_micros()));
         let due = quiet >= context.config.confirmable_notification_every.as_micros()
             || self.unconfirmed >= UNCONFIRMED_NOTIFICATIONS;
-        due || self.repeats || decided.unwrap_or(self.confirmable)
+        let always = self.confirms == Confirms::Always;
+        due || self.repeats || always || decided.unwrap_or(self.confirms == Confirms::Yes)
     }
 
     /// The same of a peer that has not proved its address: it has to show first that it is there.
@@ -377,7 +400,12 @@ mod tests {
         let mut of_peer = None;
         let keys = (0..4_u8).map(|number| {
             let names = (other, other, other);
-            let member = Member::new(Instant::ZERO, names, PeerToken::new(&[number]), (0, true));
+            let member = Member::new(
+                Instant::ZERO,
+                names,
+                PeerToken::new(&[number]),
+                (0, Confirms::Yes),
+            );
             members.insert(member, &mut of_peer).unwrap()
         });
         let keys = keys.collect();

@@ -39,7 +39,7 @@ use crate::limits::{MEMBERS_IN_A_ROW, SHARE_OF_UNPROVED, TIMERS_PER_CALL};
 use crate::message::Attempt;
 use crate::observe::budget::{Budget, Charge};
 use crate::observe::groups::{Group, Kept, Line, Shown};
-use crate::observe::members::{Member, Members, Place};
+use crate::observe::members::{Confirms, Member, Members, Place};
 use crate::observe::refreshing::Asking;
 use crate::slab::{Key, Slab};
 use crate::tables::{GiveBack, give_back};
@@ -156,7 +156,8 @@ impl Observers {
         let number = group.numbers.of_registration(now, after);
         let names = (group_key, peer, exchange);
         let registered = number.and_then(|number| {
-            let member = Member::new(now, names, ask.token.clone(), (number, ask.confirmable));
+            let told = (number, Confirms::like(ask));
+            let member = Member::new(now, names, ask.token.clone(), told);
             let member = if ask.is_proved() {
                 member
             } else {

@@ -8,6 +8,8 @@
     reason = "helpers of tests"
 )]
 
+pub mod stream;
+
 use std::time::Duration;
 
 use coracle_engine::{

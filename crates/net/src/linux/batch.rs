@@ -142,6 +142,7 @@ fn path_of(name: &Name, own: Option<IpAddr>, control: &[u8]) -> Option<Path> {
         interface: 0,
         multicast: false,
         security: None,
+        connection: None,
     };
     if own.is_none()
         && let Some(info) = cmsg::packet_info(control)

@@ -1,0 +1,121 @@
+//! How long blocks are, and what goes in blocks at all: what datagrams and connections differ in.
+
+use coracle_wire::BlockOption;
+
+use crate::block::block_at;
+
+/// The length of blocks: a power of two, or with BERT some times 1,024 bytes in one message (RFC 7959 §2.2, RFC 8323 §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BlockSize {
+    szx: u8,
+    bytes: usize,
+}
+
+/// What the numbers of BERT blocks count, in bytes (RFC 8323 §6).
+const BERT_UNIT: usize = 1024;
+
+impl BlockSize {
+    /// The blocks of a size exponent; of 7 as long as one block of BERT.
+    pub(crate) const fn of(szx: u8) -> BlockSize {
+        if szx >= BlockOption::SZX_BERT {
+            return BlockSize {
+                szx: BlockOption::SZX_BERT,
+                bytes: BERT_UNIT,
+            };
+        }
+        BlockSize {
+            szx,
+            bytes: 16 << szx,
+        }
+    }
+
+    /// The largest blocks whose bytes fit into `room`: of BERT where that is possible and holds more than one block. At
+    /// least 16 bytes.
+    pub(crate) fn within(room: usize, bert: bool) -> BlockSize {
+        if bert && room >= 2 * BERT_UNIT {
+            return BlockSize {
+                szx: BlockOption::SZX_BERT,
+                bytes: room - room % BERT_UNIT,
+            };
+        }
+        let fits = |szx: &u8| 16 << szx <= room;
+        BlockSize::of((0..BlockOption::SZX_BERT).rev().find(fits).unwrap_or(0))
+    }
+
+    pub(crate) const fn szx(self) -> u8 {
+        self.szx
+    }
+
+    pub(crate) const fn bytes(self) -> usize {
+        self.bytes
+    }
+
+    /// These, or smaller ones if somebody wants them.
+    pub(crate) const fn at_most(self, szx: u8) -> BlockSize {
+        if szx < self.szx { BlockSize::of(szx) } else { self }
+    }
+
+    /// The option that tells of a block at a byte offset. `None`: its number does not fit into 20 bits.
+    pub(crate) fn at(self, offset: u64, more: bool) -> Option<BlockOption> {
+        block_at(offset, more, self.szx)
+    }
+}
+
+/// How long bodies may be on some way, which decides what is cut into blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// The longest body in one message, in bytes.
+    pub(crate) whole: usize,
+    /// The blocks that longer ones are cut into.
+    pub(crate) block: BlockSize,
+    /// The largest size exponent that is taken from the peer.
+    pub(crate) taken: u8,
+}
+
+impl Sizes {
+    /// What goes in datagrams: blocks where a body is longer than one.
+    pub(crate) const fn of_datagrams(szx: u8) -> Sizes {
+        let block = BlockSize::of(szx);
+        Sizes {
+            whole: block.bytes(),
+            block,
+            taken: szx,
+        }
+    }
+
+    /// What goes on a connection whose messages have `room` for a body.
+    pub(crate) fn of_connection(room: usize, bert: bool) -> Sizes {
+        Sizes {
+            whole: room,
+            block: BlockSize::within(room, bert),
+            taken: BlockOption::SZX_BERT,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_the_largest_that_fit() {
+        let within = |room, bert| {
+            let size = BlockSize::within(room, bert);
+            (size.szx(), size.bytes())
+        };
+        assert_eq!(within(1_048_575, true), (7, 1_047_552));
+        assert_eq!(within(2048, true), (7, 2048));
+        assert_eq!(within(2047, true), (6, 1024));
+        assert_eq!(within(1_048_575, false), (6, 1024));
+        assert_eq!(within(1023, true), (5, 512));
+        assert_eq!(within(3, true), (0, 16));
+    }
+
+    #[test]
+    fn who_wants_smaller_blocks_gets_them() {
+        let bert = BlockSize::within(8192, true);
+        assert_eq!(bert.at_most(7), bert);
+        assert_eq!(bert.at_most(6), BlockSize::of(6));
+        assert_eq!(BlockSize::of(4).at_most(6), BlockSize::of(4));
+    }
+}

@@ -1,0 +1,326 @@
+//! Connections over reliable transports (RFC 8323): what stands there in place of the message layer.
+//!
+//! ```text
+//!  connected            CSM of the peer          Release, of either side           nothing is left
+//! ──────────▶ Opening ─────────────────▶ Open ──────────────────────────▶ Releasing ───────────────▶ Closing
+//!                │                        │                                  │                         ▲
+//!                └────────────────────────┴── Abort, of either side ─────────┴─────────────────────────┘
+//! ```
+//!
+//! What is sent waits as bytes until the transport takes them. Only signaling messages and empty ones end here; the
+//! others go on to the same stages as those of datagrams.
+
+pub(crate) mod framing;
+mod parameters;
+mod queue;
+pub(crate) mod signaling;
+mod watch;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use coracle_wire::{Csm, Framing, Message, Token};
+
+use crate::block::size::Sizes;
+use crate::connection::queue::{Queue, Spare};
+use crate::limits;
+use crate::path::{ConnectionId, Path};
+use crate::slab::{Key, Slab};
+use crate::time::Instant;
+
+pub use parameters::{ConnectionParameters, MissingCsm};
+pub(crate) use watch::Due;
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// The peer has not told its capabilities yet (RFC 8323 §5.3).
+    Opening,
+    Open,
+    /// What runs is finished, nothing new begins (RFC 8323 §5.5).
+    Releasing,
+    /// Nothing is taken in any more, and what waits is the last that is written.
+    Closing,
+}
+
+/// What the peer has told of itself (RFC 8323 §5.3), or the base values.
+#[derive(Clone, Copy, Debug)]
+struct Capabilities {
+    max_message_size: usize,
+    block_wise: bool,
+}
+
+/// Max-Message-Size before a CSM tells another (RFC 8323 §5.3.1), in bytes.
+pub(crate) const BASE_MESSAGE_SIZE: usize = Csm::BASE_MAX_MESSAGE_SIZE as usize;
+
+pub(crate) struct Connection {
+    pub(crate) path: Path,
+    pub(crate) framing: Framing,
+    pub(crate) stage: Stage,
+    /// The application was told that it may use it.
+    pub(crate) is_opened: bool,
+    /// When it is looked at next.
+    watched: Option<Instant>,
+    /// When this stage began.
+    pub(crate) since: Instant,
+    peer: Capabilities,
+    queue: Queue,
+    /// It stands in the line of those that have something new to write.
+    in_line: bool,
+    /// When the last message came.
+    pub(crate) heard: Instant,
+    /// When the last request or response of either side came or went.
+    pub(crate) used: Instant,
+    /// A Ping went out since the last message came, at this time.
+    pub(crate) pinged: Option<Instant>,
+    /// A message has begun to come: since when so many bytes of it are there.
+    pub(crate) begun: Option<(Instant, usize)>,
+    /// The pings of the application that wait for their Pong, by their tokens.
+    pub(crate) pings: Vec<(Token, Key)>,
+    /// Tokens of Pings whose Pong waits until what came before them is done (RFC 8323 §5.4.1), and since when the first
+    /// of them does.
+    pub(crate) custody: Vec<Box<[u8]>>,
+    pub(crate) custody_since: Instant,
+    /// Requests of ours that are under way on it.
+    pub(crate) requests: u32,
+}
+
+impl Connection {
+    pub(crate) fn is_over(&self) -> bool {
+        self.stage == Stage::Closing
+    }
+
+    /// The room for a body beside `beside` bytes of token and options, those that the stages add not among them.
+    fn sizes(&self, most: usize, beside: usize) -> Sizes {
+        let longest = self.peer.max_message_size.min(most);
+        let room = longest.saturating_sub(limits::FRAME_OVERHEAD + limits::ADDED_ON_CONNECTION + beside);
+        let bert = self.peer.block_wise && self.peer.max_message_size > BASE_MESSAGE_SIZE;
+        Sizes::of_connection(room, bert)
+    }
+
+    /// A message came.
+    pub(crate) fn hears(&mut self, now: Instant) {
+        self.heard = now;
+        self.pinged = None;
+        self.begun = None;
+    }
+
+    pub(crate) fn enter(&mut self, now: Instant, stage: Stage) {
+        self.stage = stage;
+        self.since = now;
+    }
+}
+
+/// All connections.
+pub(crate) struct Connections {
+    table: Slab<Connection>,
+    /// Those that have something new to write.
+    line: VecDeque<Key>,
+    spare: Spare,
+    /// The longest message of ours.
+    max_message_size: usize,
+    /// Bytes that may wait to be written, of all connections.
+    max_queued: usize,
+    queued: usize,
+}
+
+impl Connections {
+    pub(crate) fn new(parameters: &ConnectionParameters) -> Connections {
+        Connections {
+            table: Slab::new(parameters.max_connections),
+            line: VecDeque::new(),
+            spare: Spare::default(),
+            max_message_size: parameters.max_message_size as usize,
+            max_queued: parameters.queued_bytes,
+            queued: 0,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty() && self.queued == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Nothing waits to be written.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.queued == 0
+    }
+
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.table.get(id.0)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.table.get_mut(id.0)
+    }
+
+    /// Takes a connection on. `None`: there are as many as may be.
+    pub(crate) fn insert(&mut self, now: Instant, path: Path, framing: Framing) -> Option<ConnectionId> {
+        let connection = Connection {
+            path,
+            framing,
+            stage: Stage::Opening,
+            is_opened: false,
+            watched: None,
+            since: now,
+            peer: Capabilities {
+                max_message_size: BASE_MESSAGE_SIZE,
+                block_wise: false,
+            },
+            queue: Queue::new(framing),
+            in_line: false,
+            heard: now,
+            used: now,
+            pinged: None,
+            begun: None,
+            pings: Vec::new(),
+            custody: Vec::new(),
+            custody_since: now,
+            requests: 0,
+        };
+        let id = self.table.insert(connection).ok().map(ConnectionId)?;
+        let connection = self.table.get_mut(id.0)?;
+        connection.path = path.on(id);
+        Some(id)
+    }
+
+    /// Forgets a connection; the messages that it had not taken yet.
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        let mut connection = self.table.remove(id.0)?;
+        self.queued -= connection.queue.len();
+        connection.queue.clear(&mut self.spare);
+        Some(connection)
+    }
+
+    /// How long bodies may be that go on a connection beside `beside` bytes of token and options.
+    pub(crate) fn sizes(&self, id: ConnectionId, beside: usize) -> Sizes {
+        let connection = self.get(id);
+        connection.map_or(Sizes::of_connection(0, false), |connection| {
+            connection.sizes(self.max_message_size, beside)
+        })
+    }
+
+    /// How long the messages may be that go on a connection.
+    pub(crate) fn longest(&self, id: ConnectionId) -> usize {
+        self.get(id).map_or(0, |connection| {
+            connection.peer.max_message_size.min(self.max_message_size)
+        })
+    }
+
+    /// Whether a message of so many bytes may wait to be written. What the protocol itself needs is never refused: who
+    /// does not read it is not read either.
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        self.queued.saturating_add(len) <= self.max_queued
+    }
+
+    /// Puts a message in the queue of its connection; `mark` is given back when the transport has taken it. `false`: the
+    /// connection is over, or the message longer than the peer takes.
+    pub(crate) fn push(&mut self, id: ConnectionId, message: &Message<'_>, mark: Option<Key>) -> bool {
+        let longest = self.longest(id);
+        let Some(connection) = self.table.get_mut(id.0) else {
+            return false;
+        };
+        if connection.is_over() || message.frame_len(connection.framing) > longest {
+            return false;
+        }
+        self.append(id, message, mark)
+    }
+
+    /// The same for a message that tells why it is the last.
+    pub(crate) fn append(&mut self, id: ConnectionId, message: &Message<'_>, mark: Option<Key>) -> bool {
+        let Some(connection) = self.table.get_mut(id.0) else {
+            return false;
+        };
+        let framing = connection.framing;
+        let Some(len) = connection.queue.push(framing, message, mark, &mut self.spare) else {
+            return false;
+        };
+        self.queued += len;
+        if !core::mem::replace(&mut connection.in_line, true) {
+            self.line.push_back(id.0);
+        }
+        true
+    }
+
+    /// The next connection that has something new to write.
+    pub(crate) fn next_in_line(&mut self) -> Option<ConnectionId> {
+        while let Some(key) = self.line.pop_front() {
+            if let Some(connection) = self.table.get_mut(key) {
+                connection.in_line = false;
+                return Some(ConnectionId(key));
+            }
+        }
+        None
+    }
+
+    /// What is to be written next: of a WebSocket one message, otherwise all there is.
+    pub(crate) fn output(&self, id: ConnectionId) -> &[u8] {
+        self.get(id).map_or(&[], |connection| connection.queue.front())
+    }
+
+    /// So many bytes were taken by the transport.
+    pub(crate) fn written(&mut self, id: ConnectionId, len: usize) {
+        if let Some(connection) = self.table.get_mut(id.0) {
+            self.queued -= connection.queue.written(len, &mut self.spare);
+        }
+    }
+
+    /// The next message with a mark that the transport has taken as a whole.
+    pub(crate) fn next_arrived(&mut self, id: ConnectionId) -> Option<Key> {
+        self.table.get_mut(id.0)?.queue.next_arrived()
+    }
+
+    /// The messages with a mark of which the transport has taken nothing.
+    pub(crate) fn untouched(&self, id: ConnectionId) -> impl Iterator<Item = Key> {
+        let connection = self.get(id);
+        connection
+            .into_iter()
+            .flat_map(|connection| connection.queue.untouched())
+    }
+
+    /// Messages with a mark that the transport has not taken as a whole.
+    pub(crate) fn marks(&self, id: ConnectionId) -> impl Iterator<Item = Key> {
+        let connection = self.get(id);
+        connection
+            .into_iter()
+            .flat_map(|connection| connection.queue.marks())
+    }
+
+    /// Whether requests of ours may go on it.
+    pub(crate) fn is_usable(&self, id: ConnectionId) -> bool {
+        self.get(id)
+            .is_some_and(|connection| connection.is_opened && connection.stage <= Stage::Open)
+    }
+
+    /// A request of ours begins.
+    pub(crate) fn begins(&mut self, now: Instant, id: Option<ConnectionId>) {
+        if let Some(connection) = id.and_then(|id| self.get_mut(id)) {
+            connection.requests += 1;
+            connection.used = now;
+        }
+    }
+
+    /// A request of ours is over.
+    pub(crate) fn ends(&mut self, now: Instant, id: Option<ConnectionId>) {
+        if let Some(connection) = id.and_then(|id| self.get_mut(id)) {
+            connection.requests -= 1;
+            connection.used = now;
+        }
+    }
+
+    /// Nothing more waits to be written on this one.
+    pub(crate) fn is_drained(&self, id: ConnectionId) -> bool {
+        self.get(id).is_none_or(|connection| connection.queue.is_empty())
+    }
+
+    /// Whether the peer's messages are taken in: not while it does not read ours.
+    pub(crate) fn takes_input(&self, id: ConnectionId) -> bool {
+        self.get(id).is_some_and(|connection| {
+            !connection.is_over() && connection.queue.len() < limits::QUEUED_BEFORE_READING
+        })
+    }
+}

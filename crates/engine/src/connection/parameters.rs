@@ -1,0 +1,90 @@
+//! Settings of connections.
+
+use core::time::Duration;
+
+use coracle_wire::Csm;
+
+/// What becomes of a connection whose peer does not begin with a CSM, as it has to (RFC 8323 §3.3, §5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingCsm {
+    /// It is aborted, at once when another message comes first, and otherwise after
+    /// [`open_within`](ConnectionParameters::open_within).
+    Refuse,
+    /// Its messages are taken, and ours go out after this time, with the base values: Max-Message-Size 1,152.
+    WaitFor(Duration),
+    /// It is not waited for at all: what is to go out before it comes, goes with the base values.
+    Tolerate,
+}
+
+/// Settings of connections over reliable transports (RFC 8323).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionParameters {
+    /// Connections at once; 65,536. Each takes some 300 bytes while it is idle.
+    pub max_connections: usize,
+    /// The longest message that is taken, told in our CSM as Max-Message-Size (RFC 8323 §5.3.1), and the longest that is
+    /// sent, in bytes; 1 MiB and 512 bytes: BERT blocks of 1 MiB with their options. At least 1,152.
+    pub max_message_size: u32,
+    /// What becomes of peers that do not begin with a CSM; [`MissingCsm::Refuse`].
+    pub missing_csm: MissingCsm,
+    /// How long a peer may take to send its CSM; 30 s.
+    pub open_within: Duration,
+    /// A peer that is silent for so long is sent a Ping (RFC 8323 §5.4); 5 min. `None`: never.
+    pub ping_after: Option<Duration>,
+    /// How long it may take to answer; 60 s. Then the connection is aborted.
+    pub pong_within: Duration,
+    /// A connection on which nothing is under way and nothing is observed is released after so long (RFC 8323 §5.5);
+    /// `None`, the default: never.
+    pub idle_after: Option<Duration>,
+    /// How long a connection that is released may take to finish what runs; 30 s.
+    pub release_within: Duration,
+    /// Bytes that wait to be written, of all connections together; 128 MiB. Beyond it answers with a body are replaced by
+    /// 5.03, and notifications and requests of ours wait or are refused.
+    pub queued_bytes: usize,
+}
+
+impl Default for ConnectionParameters {
+    fn default() -> Self {
+        ConnectionParameters {
+            max_connections: 65_536,
+            max_message_size: (1 << 20) + 512,
+            missing_csm: MissingCsm::Refuse,
+            open_within: Duration::from_secs(30),
+            ping_after: Some(Duration::from_secs(300)),
+            pong_within: Duration::from_secs(60),
+            idle_after: None,
+            release_within: Duration::from_secs(30),
+            queued_bytes: 128 << 20,
+        }
+    }
+}
+
+impl ConnectionParameters {
+    /// For a microcontroller: few connections, short messages.
+    pub(crate) fn constrained() -> ConnectionParameters {
+        ConnectionParameters {
+            max_connections: 4,
+            max_message_size: 1152,
+            queued_bytes: 8192,
+            ..ConnectionParameters::default()
+        }
+    }
+
+    /// The part of one of so many endpoints.
+    pub(crate) fn share_of(&self, shards: usize) -> ConnectionParameters {
+        let least = self.queued_bytes.min(2 * self.max_message_size as usize);
+        ConnectionParameters {
+            max_connections: self.max_connections.div_ceil(shards),
+            queued_bytes: self.queued_bytes.div_ceil(shards).max(least),
+            ..*self
+        }
+    }
+
+    /// The same with values that mean something.
+    pub(crate) fn bounded(self) -> ConnectionParameters {
+        ConnectionParameters {
+            max_message_size: self.max_message_size.max(Csm::BASE_MAX_MESSAGE_SIZE),
+            ..self
+        }
+    }
+}

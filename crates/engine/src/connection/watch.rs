@@ -1,0 +1,88 @@
+//! What a connection waits for, and until when.
+
+use crate::config::Config;
+use crate::connection::{Connection, MissingCsm, Stage};
+use crate::context::{Context, earliest};
+use crate::limits;
+use crate::path::ConnectionId;
+use crate::time::Instant;
+use crate::timers::TimerKey;
+
+/// What has become due on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// The peer has not sent its CSM.
+    NoCsm,
+    /// A message that has begun to come does not go on.
+    TooSlow,
+    /// The peer has said nothing since it was sent a Ping.
+    NoPong,
+    /// The peer has said nothing for long.
+    Silent,
+    /// What came before a Ping with Custody takes too long.
+    Custody,
+    /// Nothing came or went for long.
+    Idle,
+    /// What ran when it was released takes too long.
+    Released,
+}
+
+impl Connection {
+    /// What is due next, and when.
+    fn next_due(&self, config: &Config) -> Option<(Instant, Due)> {
+        let parameters = &config.connections;
+        let opening = self.stage == Stage::Opening;
+        let csm = match parameters.missing_csm {
+            _ if !opening => None,
+            MissingCsm::Refuse => Some(parameters.open_within),
+            MissingCsm::WaitFor(time) => (!self.is_opened).then_some(time),
+            MissingCsm::Tolerate => None,
+        };
+        let silent = parameters.ping_after.filter(|_| self.stage == Stage::Open);
+        let silence = match self.pinged {
+            Some(at) => Some((at + parameters.pong_within, Due::NoPong)),
+            None => silent.map(|after| (self.heard + after, Due::Silent)),
+        };
+        let idle = parameters.idle_after.filter(|_| self.stage == Stage::Open);
+        let held = !self.custody.is_empty();
+        let releasing = self.stage == Stage::Releasing;
+        let all = [
+            csm.map(|time| (self.since + time, Due::NoCsm)),
+            self.too_slow_at().map(|at| (at, Due::TooSlow)),
+            silence,
+            held.then(|| (self.custody_since + limits::CUSTODY_WITHIN, Due::Custody)),
+            idle.map(|after| (self.used + after, Due::Idle)),
+            releasing.then(|| (self.since + parameters.release_within, Due::Released)),
+        ];
+        let all = all.into_iter().flatten();
+        all.min().filter(|_| !self.is_over())
+    }
+}
+
+impl Context {
+    /// What is due on a connection by now.
+    pub(crate) fn connection_due(&mut self, now: Instant, id: ConnectionId) -> Option<Due> {
+        let connection = self.connections.get_mut(id)?;
+        connection.watched = None;
+        let (at, due) = connection.next_due(&self.config)?;
+        (at <= now).then_some(due)
+    }
+
+    /// Sees to it that a connection is looked at when something is due. Most of what is waited for is put off with each
+    /// message that comes: the timer stays where it is then, and looks again.
+    pub(crate) fn watch(&mut self, id: ConnectionId) {
+        let connection = self.connections.get_mut(id);
+        let due = connection.and_then(|connection| Some((connection.next_due(&self.config)?.0, connection)));
+        if let Some((at, connection)) = due
+            && earliest(Some(at), connection.watched) == Some(at)
+            && connection.watched != Some(at)
+        {
+            connection.watched = Some(at);
+            self.timers.arm(TimerKey::Connection(id.0), at);
+        }
+    }
+
+    pub(crate) fn disarm(&mut self, id: ConnectionId) {
+        self.timers.disarm(TimerKey::Connection(id.0));
+    }
+}

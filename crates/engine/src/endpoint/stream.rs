@@ -1,0 +1,125 @@
+//! Connections (RFC 8323): the twin of `handle_datagram`. Frames are read and signaling is heeded here; requests and
+//! responses go on to the same stages as those of datagrams.
+//!
+//! ```text
+//!  IN   handle_stream                          OUT  respond, request
+//!   1 wire        bytes -> one message          8 wire        message -> bytes of the connection's queue
+//!   2 connection  CSM, Ping, Release, Abort     7 connection  room in the queue, Max-Message-Size
+//!   3 to 6        as in endpoint.rs             3 to 6        as in endpoint.rs
+//! ```
+
+use coracle_wire::{Framing, Message};
+
+use crate::amplification::Allowance;
+use crate::connection::framing::{Taken, next_message};
+use crate::connection::signaling::Verdict;
+use crate::endpoint::Endpoint;
+use crate::exchange::server::Ask;
+use crate::path::{ConnectionId, Path};
+use crate::time::Instant;
+use crate::values::Received;
+
+impl Endpoint {
+    /// Takes a message in that came on a connection: how many of `bytes` it took, and what it is.
+    ///
+    /// `bytes` are those that came and are not taken yet, in order; on a WebSocket they are the content of one message.
+    /// While there is no whole message among them, none is taken: call again when there are more. How many that can be
+    /// is bounded, as a message longer than Max-Message-Size ends the connection.
+    pub fn handle_stream<'d>(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        bytes: &'d [u8],
+    ) -> (usize, Received<'d>) {
+        // 1 wire
+        let (used, message) = match next_message(&mut self.context, now, id, bytes) {
+            Taken::Message(used, message) => (used, message),
+            Taken::Nothing(used) => return (used, Received::Nothing),
+            Taken::Malformed(fault) => {
+                self.abort(now, id, fault);
+                return (bytes.len(), Received::Nothing);
+            }
+        };
+        // 2 connection
+        let context = &mut self.context;
+        let Some(connection) = context.connections.get_mut(id) else {
+            return (bytes.len(), Received::Nothing);
+        };
+        let path = connection.path;
+        let verdict = connection.take(&context.config, now, &message);
+        let received = match verdict {
+            Verdict::Request => self.request_on(now, &path, &message),
+            Verdict::Response => {
+                self.inbound_response(now, &path, &message, None, None);
+                Received::Nothing
+            }
+            signaling => {
+                self.signaled(now, id, &message, signaling);
+                Received::Nothing
+            }
+        };
+        self.settle_connection(now, id);
+        (used, received)
+    }
+
+    /// A request that came on a connection. Its sender is where it says, as it has answered the transport.
+    fn request_on<'d>(&mut self, now: Instant, path: &Path, message: &Message<'d>) -> Received<'d> {
+        let reading = self.read(path, message);
+        let Some(method) = reading.method else {
+            return Received::Nothing;
+        };
+        let mut ask = Ask::new(path, (method, message), None, Allowance::UNLIMITED, &reading);
+        self.inbound_request(now, &mut ask, message, (true, &reading))
+    }
+
+    /// A connection over a reliable transport is there, `path` says between whom. Our CSM is the first to be written on it.
+    /// `None`: there are as many as may be.
+    pub fn connected(&mut self, now: Instant, path: Path, framing: Framing) -> Option<ConnectionId> {
+        self.open_connection(now, path, framing)
+    }
+
+    /// The way to the peer of a connection, for requests and pings of ours. `None`: it is gone.
+    #[must_use]
+    pub fn connection_path(&self, id: ConnectionId) -> Option<Path> {
+        self.context.connections.get(id).map(|connection| connection.path)
+    }
+
+    /// Whether bytes of a connection are to be read: not while too much waits to be written on it, so that who does not
+    /// read answers is held back, and nobody else.
+    #[must_use]
+    pub fn takes_input(&self, id: ConnectionId) -> bool {
+        self.context.connections.takes_input(id)
+    }
+
+    /// The next connection that has something new to write.
+    pub fn poll_stream(&mut self) -> Option<ConnectionId> {
+        self.context.connections.next_in_line()
+    }
+
+    /// What is to be written next: of a WebSocket the content of one binary message, otherwise all there is. Empty:
+    /// nothing.
+    #[must_use]
+    pub fn stream_output(&self, id: ConnectionId) -> &[u8] {
+        self.context.connections.output(id)
+    }
+
+    /// The transport has taken so many bytes of [`stream_output`](Self::stream_output).
+    pub fn stream_written(&mut self, now: Instant, id: ConnectionId, len: usize) {
+        self.context.stats.bytes_out += len as u64;
+        self.context.connections.written(id, len);
+        while let Some(key) = self.context.connections.next_arrived(id) {
+            if let Some(owner) = self.messages.arrived(key) {
+                self.acknowledged(now, owner);
+            }
+        }
+        if self.context.connections.is_drained(id) {
+            self.settle_connection(now, id);
+        }
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.context.connections.len()
+    }
+}

@@ -1,0 +1,639 @@
+//! Connections over reliable transports, message by message (RFC 8323).
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::stream::{Connected, Given, csm, frame, parse};
+use common::{hex, to_hex};
+use coracle_engine::{
+    CloseReason, Config, Event, ExchangeError, MissingCsm, RequestError, RequestRef, ResponseRef, Topic,
+};
+use coracle_wire::{
+    BlockOption, Code, Csm, Custody, Method, OptionNumber, Options, OptionsBuf, Release, Signal, Status,
+};
+
+const MIB: usize = 1 << 20;
+
+fn get(path: &str, token: &[u8]) -> Vec<u8> {
+    frame(
+        Method::GET,
+        token,
+        &[(OptionNumber::URI_PATH, path.as_bytes())],
+        &[],
+    )
+}
+
+fn content(payload: &[u8]) -> ResponseRef<'_> {
+    ResponseRef::new(Status::CONTENT, Options::empty(), payload)
+}
+
+fn codes(messages: &[Vec<u8>]) -> Vec<String> {
+    messages
+        .iter()
+        .map(|message| parse(message).code.to_string())
+        .collect()
+}
+
+fn block(num: u32, more: bool, szx: u8) -> Vec<u8> {
+    BlockOption::new(num, more, szx).unwrap().encode().to_vec()
+}
+
+/// RFC 8323 §5.3: Max-Message-Size, Block-Wise-Transfer; RFC 8974 §2.2.1: Extended-Token-Length.
+#[test]
+fn the_first_message_is_a_csm() {
+    let mut connected = Connected::new();
+    let [first] = &connected.written()[..] else {
+        panic!()
+    };
+    // 1,049,088 bytes, blocks, tokens of 256 bytes.
+    assert_eq!(to_hex(first), "80e1 23100200 20 220100".replace(' ', ""));
+}
+
+#[test]
+fn a_request_is_answered_in_the_order_of_answers() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let (slow, _) = connected.request(&get("slow", b"a"));
+    let (fast, request) = connected.request(&get("fast", b"b"));
+    assert_eq!(request.path, connected.path());
+    connected
+        .endpoint
+        .respond(connected.now, fast, content(b"1"))
+        .unwrap();
+    connected.pass(Duration::from_secs(5));
+    connected
+        .endpoint
+        .respond(connected.now, slow, content(b"2"))
+        .unwrap();
+    let written = connected.written();
+    // Len 2, TKL 1, 2.05, token, marker, payload: and nothing that acknowledges.
+    assert_eq!(
+        written.iter().map(|frame| to_hex(frame)).collect::<Vec<_>>(),
+        ["214562ff31", "214561ff32"]
+    );
+}
+
+#[test]
+fn any_split_of_the_bytes_gives_the_same() {
+    let mut bytes = csm(1152);
+    for _ in 0..3 {
+        bytes.extend(get("a-rather-long-path-of-more-than-thirteen-bytes", b"token"));
+        bytes.extend(hex("00 00")); // empty messages are ignored
+    }
+    for at in 0..bytes.len() {
+        let mut connected = Connected::new();
+        let (head, tail) = bytes.split_at(at);
+        let mut given = connected.give(head);
+        given.extend(connected.give(tail));
+        assert_eq!(given.len(), 3, "split at {at}");
+    }
+    let mut connected = Connected::new();
+    let given = bytes.chunks(1).flat_map(|byte| connected.give(byte)).count();
+    assert_eq!(given, 3);
+}
+
+/// RFC 8323 §3.3: a missing CSM is a connection error.
+#[test]
+fn a_request_before_the_csm_is_refused_unless_told_otherwise() {
+    let mut connected = Connected::new();
+    assert!(connected.give(&get("a", b"")).is_empty());
+    let written = connected.written();
+    assert_eq!(codes(&written), ["7.01", "7.05"]);
+    assert!(!parse(&written[1]).payload.is_empty(), "a diagnostic");
+    assert!(matches!(
+        &connected.events[..],
+        [Event::Closing {
+            reason: CloseReason::Aborted(_),
+            ..
+        }]
+    ));
+    for policy in [MissingCsm::Tolerate, MissingCsm::WaitFor(Duration::from_secs(2))] {
+        let mut config = Config::default();
+        config.connections.missing_csm = policy;
+        let mut connected = Connected::with(config);
+        assert_eq!(connected.give(&get("a", b"")).len(), 1);
+        connected.pass(Duration::from_secs(3));
+        assert!(
+            matches!(connected.events[..], [Event::Opened { .. }]),
+            "{policy:?} {:?}",
+            connected.events
+        );
+    }
+}
+
+#[test]
+fn who_says_nothing_is_not_waited_for() {
+    let mut connected = Connected::new();
+    connected.pass(Duration::from_secs(29));
+    assert_eq!(codes(&connected.written()), ["7.01"]);
+    connected.pass(Duration::from_secs(2));
+    assert_eq!(codes(&connected.written()), ["7.05"]);
+    connected.endpoint.disconnected(connected.now, connected.id);
+    assert!(connected.endpoint.is_pristine());
+}
+
+#[test]
+fn who_sends_a_byte_a_minute_is_not_waited_for() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let bytes = frame(Method::PUT, &[], &[], &[0; 5000]);
+    for chunk in bytes.chunks(1100).take(4) {
+        connected.give(chunk);
+        connected.pass(Duration::from_secs(25));
+    }
+    assert!(connected.written().is_empty(), "some bytes at a time are enough");
+    connected.give(&bytes[4400..4401]);
+    connected.pass(Duration::from_secs(31));
+    assert_eq!(codes(&connected.written()), ["7.05"]);
+}
+
+/// RFC 8323 §5.2, §5.6.
+#[test]
+fn what_a_csm_must_not_say_is_named_in_the_abort() {
+    for (options, bad) in [
+        (&[(OptionNumber(9), &b"x"[..])][..], Some(9)),
+        (&[(Csm::MAX_MESSAGE_SIZE, &[10][..])][..], Some(2)),
+        (&[(OptionNumber(400), &b"elective"[..])][..], None),
+    ] {
+        let mut connected = Connected::new();
+        connected.give(&frame(Signal::CSM, &[], options, &[]));
+        let written = connected.written();
+        let Some(number) = bad else {
+            assert_eq!(codes(&written), ["7.01"]);
+            continue;
+        };
+        assert_eq!(codes(&written), ["7.01", "7.05"]);
+        assert_eq!(parse(&written[1]).options.get_uint(OptionNumber(2)), Some(number));
+    }
+}
+
+#[test]
+fn garbage_ends_the_connection_and_nothing_after_it_is_taken() {
+    for garbage in ["0f", "f0 ffffffff", "10 01 f0", "10 01 ff", "00 20", "00 c0"] {
+        let mut connected = Connected::opened(Config::default(), 1152);
+        let mut bytes = hex(garbage);
+        bytes.extend(get("a", b""));
+        assert!(connected.give(&bytes).is_empty(), "{garbage}");
+        assert_eq!(codes(&connected.written()), ["7.05"], "{garbage}");
+        assert!(connected.give(&get("a", b"")).is_empty());
+        assert!(connected.written().is_empty());
+    }
+}
+
+/// RFC 8323 §5.4.
+#[test]
+fn a_ping_is_answered_with_its_token() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    connected.give(&hex("01e242"));
+    assert_eq!(connected.written(), [hex("01e342")]);
+}
+
+/// RFC 8323 §5.4.1.
+#[test]
+fn a_ping_with_custody_waits_for_what_came_before_it() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let (id, _) = connected.request(&get("a", b"a"));
+    let ping = frame(Signal::PING, b"p", &[(Custody::CUSTODY, &[])], &[]);
+    connected.give(&ping);
+    assert!(connected.written().is_empty());
+    connected
+        .endpoint
+        .respond(connected.now, id, content(b""))
+        .unwrap();
+    let written = connected.written();
+    assert_eq!(codes(&written), ["2.05", "7.03"]);
+    assert!(parse(&written[1]).options.contains(Custody::CUSTODY));
+    // One that takes too long is answered without.
+    connected.request(&get("a", b"a"));
+    connected.give(&ping);
+    connected.pass(Duration::from_secs(31));
+    let written = connected.written();
+    assert_eq!(codes(&written), ["7.03"]);
+    assert!(!parse(&written[0]).options.contains(Custody::CUSTODY));
+}
+
+#[test]
+fn a_silent_peer_is_pinged_and_then_given_up() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    connected.pass(Duration::from_secs(301));
+    let written = connected.written();
+    assert_eq!(codes(&written), ["7.02"]);
+    let pong = frame(Signal::PONG, parse(&written[0]).token, &[], &[]);
+    connected.give(&pong);
+    connected.pass(Duration::from_secs(299));
+    assert!(connected.written().is_empty());
+    connected.pass(Duration::from_secs(62));
+    assert_eq!(codes(&connected.written()), ["7.02", "7.05"]);
+}
+
+/// RFC 8323 §5.5.
+#[test]
+fn a_released_connection_finishes_what_runs() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let (id, _) = connected.request(&get("a", b"a"));
+    let release = Release::new(Some(60)).to_options();
+    let release: Vec<_> = release
+        .iter()
+        .map(|option| (option.number, option.value))
+        .collect();
+    connected.give(&frame(Signal::RELEASE, &[], &release, &[]));
+    assert!(matches!(
+        connected.events[..],
+        [Event::Released {
+            hold_off: Some(Duration { .. }),
+            ..
+        }]
+    ));
+    let request = RequestRef::new(Method::GET, Options::empty());
+    let refused = connected
+        .endpoint
+        .request(connected.now, &connected.path(), request);
+    assert_eq!(refused, Err(RequestError::NotConnected));
+    connected
+        .endpoint
+        .respond(connected.now, id, content(b""))
+        .unwrap();
+    assert_eq!(codes(&connected.written()), ["2.05"]);
+    assert!(matches!(
+        connected.events[..],
+        [
+            _,
+            Event::Closing {
+                reason: CloseReason::Released,
+                ..
+            }
+        ]
+    ));
+}
+
+#[test]
+fn our_release_waits_for_our_requests() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let path = connected.path();
+    let request = RequestRef::new(Method::GET, Options::empty());
+    connected.endpoint.request(connected.now, &path, request).unwrap();
+    connected.endpoint.release(connected.now, connected.id);
+    let written = connected.written();
+    assert_eq!(codes(&written), ["0.01", "7.04"]);
+    assert!(connected.events.is_empty());
+    let token = parse(&written[0]).token.to_vec();
+    connected.give(&frame(Status::CONTENT, &token, &[], b"x"));
+    assert!(matches!(
+        connected.events[..],
+        [
+            Event::Response { .. },
+            Event::Closing {
+                reason: CloseReason::Released,
+                ..
+            }
+        ]
+    ));
+}
+
+#[test]
+fn a_connection_that_breaks_ends_its_requests_and_observations() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let path = connected.path();
+    let request = RequestRef::new(Method::GET, Options::empty());
+    let left = connected.endpoint.request(connected.now, &path, request).unwrap();
+    connected.written();
+    let waits = connected.endpoint.request(connected.now, &path, request).unwrap();
+    let observe: &[(OptionNumber, &[u8])] = &[(OptionNumber::OBSERVE, &[]), (OptionNumber::URI_PATH, b"o")];
+    let (observed, _) = connected.request(&frame(Method::GET, b"o", observe, &[]));
+    let response = content(b"1").with_observe(Some(Topic(7)));
+    connected
+        .endpoint
+        .respond(connected.now, observed, response)
+        .unwrap();
+    let (pending, _) = connected.request(&get("a", b"a"));
+    assert_eq!(connected.endpoint.observers(), 1);
+    connected.endpoint.disconnected(connected.now, connected.id);
+    connected.poll();
+    let failed = |event: &Event| match event {
+        Event::Failed { id, error } => Some((*id, *error)),
+        _ => None,
+    };
+    let failed: Vec<_> = connected.events.iter().filter_map(failed).collect();
+    assert_eq!(
+        failed,
+        [
+            (left, ExchangeError::Disconnected { sent: true }),
+            (waits, ExchangeError::Disconnected { sent: false })
+        ]
+    );
+    let ended = |event: &&Event| matches!(event, Event::Ended { id } if *id == pending);
+    assert_eq!(connected.events.iter().filter(ended).count(), 1);
+    assert_eq!(
+        (connected.endpoint.observers(), connected.endpoint.connections()),
+        (0, 0)
+    );
+    assert!(
+        connected
+            .endpoint
+            .respond(connected.now, pending, content(b""))
+            .is_err()
+    );
+}
+
+#[test]
+fn notifications_follow_each_other_as_fast_as_they_are_read() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let observe: &[(OptionNumber, &[u8])] = &[(OptionNumber::OBSERVE, &[]), (OptionNumber::URI_PATH, b"o")];
+    let (id, _) = connected.request(&frame(Method::GET, b"o", observe, &[]));
+    let response = content(b"0")
+        .with_observe(Some(Topic(7)))
+        .with_confirmable(Some(false));
+    connected.endpoint.respond(connected.now, id, response).unwrap();
+    assert_eq!(codes(&connected.written()), ["2.05"]);
+    let mut told = Vec::new();
+    for state in [&b"1"[..], b"2", b"3"] {
+        connected.endpoint.changed(Topic(7));
+        connected.poll();
+        // The state is asked for when the one before was taken by the transport.
+        while let Some(place) = connected
+            .events
+            .iter()
+            .position(|event| matches!(event, Event::Refresh { .. }))
+        {
+            let Event::Refresh { id, .. } = connected.events.remove(place) else {
+                panic!()
+            };
+            let response = content(state)
+                .with_observe(Some(Topic(7)))
+                .with_confirmable(Some(false));
+            connected.endpoint.respond(connected.now, id, response).unwrap();
+        }
+        told.extend(connected.written());
+    }
+    let payloads: Vec<_> = told.iter().map(|frame| parse(frame).payload).collect();
+    assert_eq!(payloads, [b"1", b"2", b"3"], "no pause between them");
+    // RFC 8323 §7.4.
+    let cancel: &[(OptionNumber, &[u8])] = &[(OptionNumber::OBSERVE, &[1]), (OptionNumber::URI_PATH, b"o")];
+    connected.give(&frame(Method::GET, b"o", cancel, &[]));
+    assert_eq!(connected.endpoint.observers(), 0);
+}
+
+/// RFC 8323 §6.1.
+#[test]
+fn an_answer_that_is_longer_than_the_peer_takes_comes_in_blocks() {
+    let body: Vec<u8> = (0..100_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+    for (most, szx, blocks) in [(1152, 6, 98), (600, 5, 196), (6000, 7, 20), (200_000, 0, 1)] {
+        let mut connected = Connected::opened(Config::default(), most);
+        let (id, _) = connected.request(&get("large", b"t"));
+        connected
+            .endpoint
+            .respond(connected.now, id, content(&body))
+            .unwrap();
+        let mut had = Vec::new();
+        let mut count = 0;
+        loop {
+            let written = connected.written();
+            let [frame_of_it] = &written[..] else {
+                panic!("{}", written.len())
+            };
+            assert!(
+                frame_of_it.len() <= most as usize,
+                "{} of {most}",
+                frame_of_it.len()
+            );
+            let message = parse(frame_of_it);
+            had.extend_from_slice(message.payload);
+            count += 1;
+            let Some(block2) = message.options.block2().map(Result::unwrap) else {
+                break;
+            };
+            assert_eq!(block2.szx(), szx);
+            if !block2.more() {
+                break;
+            }
+            let next = block(u32::try_from(had.len() / block2.size()).unwrap(), false, szx);
+            let options: &[(OptionNumber, &[u8])] =
+                &[(OptionNumber::URI_PATH, b"large"), (OptionNumber::BLOCK2, &next)];
+            connected.give(&frame(Method::GET, b"t", options, &[]));
+        }
+        assert_eq!((had == body, count), (true, blocks), "{most}");
+    }
+}
+
+/// RFC 8323 §6.2.
+#[test]
+fn a_body_in_blocks_of_bert_is_assembled() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let body: Vec<u8> = (0..30_259_u32).map(|number| number.to_le_bytes()[1]).collect();
+    let part = |num: u32, from: usize, to: usize, more| {
+        let option = block(num, more, 7);
+        let options: &[(OptionNumber, &[u8])] = &[
+            (OptionNumber::URI_PATH, b"options"),
+            (OptionNumber::BLOCK1, &option),
+        ];
+        frame(Method::PUT, b"t", options, &body[from..to])
+    };
+    assert!(connected.give(&part(0, 0, 8192, true)).is_empty());
+    assert!(connected.give(&part(8, 8192, 24_576, true)).is_empty());
+    let written = connected.written();
+    assert_eq!(codes(&written), ["2.31", "2.31"]);
+    let echoed = parse(&written[1]).options.block1().unwrap().unwrap();
+    assert_eq!(echoed.to_string(), "8/1/BERT");
+    let (_, request) = connected.request(&part(24, 24_576, 30_259, false));
+    assert!(request.payload == body);
+}
+
+#[test]
+fn a_body_of_ours_goes_as_the_peer_takes_it() {
+    let body = vec![7; MIB];
+    for (most, messages) in [(2_000_000, 1), (1152, 1024), (10_000, 114), (1_049_088, 1)] {
+        let mut connected = Connected::opened(Config::default(), most);
+        let path = connected.path();
+        let mut options = OptionsBuf::new();
+        options.push_str(OptionNumber::URI_PATH, "up").unwrap();
+        let request = RequestRef::new(Method::PUT, options.as_options()).with_payload(&body);
+        connected.endpoint.request(connected.now, &path, request).unwrap();
+        let mut had = 0;
+        for count in 1.. {
+            let written = connected.written();
+            let [sent] = &written[..] else {
+                panic!("{} after {count}", written.len())
+            };
+            assert!(sent.len() <= most as usize);
+            let message = parse(sent);
+            had += message.payload.len();
+            let block1 = message.options.block1().map(Result::unwrap);
+            let more = block1.is_some_and(|block| block.more());
+            let status = if more { Status::CONTINUE } else { Status::CHANGED };
+            let value = block1.map(|block| block.encode().to_vec());
+            let options: Vec<_> = value
+                .iter()
+                .map(|value| (OptionNumber::BLOCK1, &value[..]))
+                .collect();
+            connected.give(&frame(status, message.token, &options, &[]));
+            if !more {
+                assert_eq!((had, count), (MIB, messages), "{most}");
+                break;
+            }
+        }
+        let done = connected
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Response { .. }));
+        assert!(done);
+    }
+}
+
+#[test]
+fn who_does_not_read_is_not_read() {
+    let mut connected = Connected::opened(Config::default(), 10_000_000);
+    let mut answered = 0;
+    for _ in 0..100 {
+        if !connected.endpoint.takes_input(connected.id) {
+            break;
+        }
+        let (id, _) = connected.request(&get("a", b"a"));
+        connected
+            .endpoint
+            .respond(connected.now, id, content(&[0; 10_000]))
+            .unwrap();
+        answered += 1;
+    }
+    assert_eq!(answered, 7, "64 KiB wait");
+    assert_eq!(connected.written().len(), 7);
+    assert!(connected.endpoint.takes_input(connected.id));
+}
+
+#[test]
+fn what_waits_on_all_connections_is_bounded() {
+    let mut config = Config::default();
+    config.connections.queued_bytes = 20_000;
+    let mut connected = Connected::opened(config, 10_000_000);
+    let asked: Vec<_> = (0..3).map(|_| connected.request(&get("a", b"a")).0).collect();
+    for id in asked {
+        connected
+            .endpoint
+            .respond(connected.now, id, content(&[0; 9000]))
+            .unwrap();
+    }
+    assert_eq!(codes(&connected.written()), ["2.05", "2.05", "5.03"]);
+}
+
+#[test]
+fn requests_wait_for_the_csm_and_find_it_by_an_event() {
+    let mut connected = Connected::new();
+    let path = connected.path();
+    let request = RequestRef::new(Method::GET, Options::empty());
+    let early = connected.endpoint.request(connected.now, &path, request);
+    assert_eq!(early, Err(RequestError::NotConnected));
+    connected.give(&csm(1152));
+    assert!(matches!(connected.events[..], [Event::Opened { .. }]));
+    assert!(connected.endpoint.request(connected.now, &path, request).is_ok());
+    assert_eq!(codes(&connected.written()), ["7.01", "0.01"]);
+}
+
+#[test]
+fn a_later_csm_changes_what_it_names_only() {
+    let mut connected = Connected::opened(Config::default(), 100_000);
+    connected.give(&frame(
+        Signal::CSM,
+        &[],
+        &[(Csm::MAX_MESSAGE_SIZE, &[0x04, 0x80])],
+        &[],
+    ));
+    let (id, _) = connected.request(&get("a", b"a"));
+    connected
+        .endpoint
+        .respond(connected.now, id, content(&[0; 50_000]))
+        .unwrap();
+    let written = connected.written();
+    let block2 = parse(&written[0]).options.block2().unwrap().unwrap();
+    assert_eq!(block2.to_string(), "0/1/1024");
+}
+
+#[test]
+fn a_ping_of_ours_is_answered_or_fails_with_the_connection() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let path = connected.path();
+    let ping = connected.endpoint.ping(connected.now, &path).unwrap();
+    let written = connected.written();
+    assert_eq!(codes(&written), ["7.02"]);
+    let token = parse(&written[0]).token.to_vec();
+    connected.give(&frame(Signal::PONG, &token, &[], &[]));
+    assert!(matches!(connected.events[..], [Event::Pong { id }] if id == ping));
+    let lost = connected.endpoint.ping(connected.now, &path).unwrap();
+    connected.endpoint.disconnected(connected.now, connected.id);
+    connected.events.clear();
+    connected.poll();
+    assert!(matches!(connected.events[..], [Event::Failed { id, .. }] if id == lost));
+}
+
+#[test]
+fn a_streamed_body_of_bert_blocks_is_handed_on() {
+    use coracle_engine::{Body, BodyPolicy};
+    struct Streaming;
+    impl BodyPolicy for Streaming {
+        fn body(&self, _: Method, _: Options<'_>) -> Body {
+            Body::Stream
+        }
+    }
+    let mut config = Config::default();
+    config.body_policy = Some(std::sync::Arc::new(Streaming));
+    let mut connected = Connected::opened(config, 1152);
+    let part = |num, len, more| {
+        let option = block(num, more, 7);
+        frame(
+            Method::PUT,
+            b"t",
+            &[(OptionNumber::BLOCK1, &option)],
+            &vec![1; len],
+        )
+    };
+    let (id, request) = connected.request(&part(0, 4096, true));
+    assert_eq!(request.payload.len(), 4096);
+    connected.endpoint.continue_body(connected.now, id);
+    assert_eq!(codes(&connected.written()), ["2.31"]);
+    let given = connected.give(&part(4, 1000, false));
+    assert!(matches!(&given[..], [Given::Body(of, bytes, false)] if *of == id && bytes.len() == 1000));
+    connected
+        .endpoint
+        .respond(
+            connected.now,
+            id,
+            ResponseRef::new(Status::CHANGED, Options::empty(), &[]),
+        )
+        .unwrap();
+    assert_eq!(codes(&connected.written()), ["2.04"]);
+}
+
+#[test]
+fn tokens_are_those_of_one_connection() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let path = connected.path();
+    let request = RequestRef::new(Method::GET, Options::empty());
+    connected.endpoint.request(connected.now, &path, request).unwrap();
+    let token = parse(&connected.written()[0]).token.to_vec();
+    let answer = frame(Status::CONTENT, &token, &[], b"x");
+    // The same token on another connection answers nothing.
+    let other = connected
+        .endpoint
+        .connected(connected.now, common::peer(61616), coracle_wire::Framing::Tcp)
+        .unwrap();
+    let (_, _) = connected.endpoint.handle_stream(connected.now, other, &csm(1152));
+    let (_, _) = connected.endpoint.handle_stream(connected.now, other, &answer);
+    connected.poll();
+    assert!(
+        !connected
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Response { .. }))
+    );
+    connected.give(&answer);
+    assert!(
+        connected
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Response { .. }))
+    );
+    assert_eq!(Code::from(Status::CONTENT).to_string(), "2.05");
+}
