@@ -224,8 +224,8 @@ Payload     none
 Frame at byte 5, 0.01 GET
 0000  51 01 20 b4 74                                    Q. .t
                      ^^ byte 5
-at byte 5: the header announces 5 bytes of options and payload, not 2 (RFC 8323 §3.2)
-A receiver waits for the rest of it.
+at byte 5: the message is shorter than its length says (RFC 8323 §3.2)
+A receiver waits for 3 more bytes.
 ";
     assert_eq!(text(&output.stdout), expected);
     assert_eq!((text(&output.stderr), output.status.code()), ("", Some(1)));
@@ -236,7 +236,7 @@ A receiver waits for the rest of it.
             r#""transport":"tcp","start":0,"length":3,"code":"2.05","reaction":"abort"}"#
         ),
         concat!(
-            r#"{"error":"at byte 5: the header announces 5 bytes of options and payload, not 2 (RFC 8323 §3.2)","#,
+            r#"{"error":"at byte 5: the message is shorter than its length says (RFC 8323 §3.2)","#,
             r#""offset":5,"transport":"tcp","start":5,"length":5,"code":"0.01","reaction":"wait"}"#
         ),
     ];

@@ -65,13 +65,10 @@ pub enum MessageErrorKind {
     TypeCodeMismatch,
     /// Len is not 0 on a WebSocket (RFC 8323 §4.2).
     WebSocketLength(u8),
-    /// The length of a frame is not that of its options and payload (RFC 8323 §3.2).
-    FrameLength {
-        /// What the header says, in bytes.
-        announced: u64,
-        /// What follows the token, in bytes.
-        found: usize,
-    },
+    /// The bytes of a frame end before its length does (RFC 8323 §3.2).
+    TruncatedFrame,
+    /// Bytes follow where the length of a frame ends (RFC 8323 §3.2).
+    BytesAfterFrame,
 }
 
 /// What the receiver of a malformed message does.
@@ -186,10 +183,10 @@ impl fmt::Display for MessageErrorKind {
             }
             Self::TypeCodeMismatch => f.write_str("type and code do not go together (RFC 7252 §4.3)"),
             Self::WebSocketLength(len) => write!(f, "Len is {len} and not 0 on a WebSocket (RFC 8323 §4.2)"),
-            Self::FrameLength { announced, found } => write!(
-                f,
-                "the header announces {announced} bytes of options and payload, not {found} (RFC 8323 §3.2)"
-            ),
+            Self::TruncatedFrame => {
+                f.write_str("the message is shorter than its length says (RFC 8323 §3.2)")
+            }
+            Self::BytesAfterFrame => f.write_str("bytes follow where the message ends (RFC 8323 §3.2)"),
         }
     }
 }

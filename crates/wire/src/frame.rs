@@ -173,13 +173,8 @@ fn read_frame(framing: Framing, frame: &[u8]) -> Result<Message<'_>, MessageErro
     };
     let token_start = frame.len() - reader.rest().len();
     let token = read_token(&mut reader, token_length, token_start, header)?;
-    let found = reader.rest().len();
-    if let Some(announced) = announced
-        && announced != found as u64
-    {
-        let kind = MessageErrorKind::FrameLength { announced, found };
-        let surplus = usize::try_from(announced).map_or(0, |announced| found.saturating_sub(announced));
-        return Err(MessageError::in_header(kind, frame.len() - surplus, Some(header)));
+    if let Some(announced) = announced {
+        check_length(announced, &reader, frame.len(), header)?;
     }
     let (options, payload) = read_rest(&reader, frame.len(), header)?;
     Ok(Message {
@@ -190,4 +185,20 @@ fn read_frame(framing: Framing, frame: &[u8]) -> Result<Message<'_>, MessageErro
         options,
         payload,
     })
+}
+
+/// Whether what is left of a frame of `len` bytes, its options and payload, is as long as its header says.
+fn check_length(
+    announced: u64,
+    reader: &Reader<'_>,
+    len: usize,
+    header: HeaderStart,
+) -> Result<(), MessageError> {
+    let found = reader.rest().len();
+    let (kind, offset) = match usize::try_from(announced) {
+        Ok(announced) if announced == found => return Ok(()),
+        Ok(announced) if announced < found => (MessageErrorKind::BytesAfterFrame, len - (found - announced)),
+        _ => (MessageErrorKind::TruncatedFrame, len),
+    };
+    Err(MessageError::in_header(kind, offset, Some(header)))
 }

@@ -8,8 +8,8 @@
 )]
 
 use coracle_wire::MessageErrorKind::{
-    FrameLength, MarkerWithoutPayload, OptionDelta15, OptionLength15, OptionNumberOverflow, TokenLength,
-    TruncatedHeader, TruncatedOption, TruncatedToken, WebSocketLength,
+    BytesAfterFrame, MarkerWithoutPayload, OptionDelta15, OptionLength15, OptionNumberOverflow, TokenLength,
+    TruncatedFrame, TruncatedHeader, TruncatedOption, TruncatedToken, WebSocketLength,
 };
 use coracle_wire::{
     Code, Framing, Message, MessageErrorKind, MessageId, MessageType, Options, Reaction, Signal, Status,
@@ -232,11 +232,7 @@ fn frames_cut_off_anywhere_are_errors() {
     rejected(Framing::Tcp, b"\x01\x45", TruncatedToken, 2);
     rejected(Framing::Tcp, b"\x0d\x45", TruncatedToken, 2);
     rejected(Framing::Tcp, b"\x0e\x45\x00", TruncatedToken, 2);
-    let kind = FrameLength {
-        announced: 5,
-        found: 4,
-    };
-    rejected(Framing::Tcp, b"\x51\x45\x20\xb4tem", kind, 7);
+    rejected(Framing::Tcp, b"\x51\x45\x20\xb4tem", TruncatedFrame, 7);
     rejected(Framing::WebSocket, b"", TruncatedHeader, 0);
     rejected(Framing::WebSocket, b"\x00", TruncatedHeader, 1);
     rejected(Framing::WebSocket, b"\x02\x45a", TruncatedToken, 2);
@@ -245,14 +241,9 @@ fn frames_cut_off_anywhere_are_errors() {
 
 #[test]
 fn a_frame_is_not_longer_than_it_says() {
-    let kind = FrameLength {
-        announced: 5,
-        found: 7,
-    };
-    rejected(Framing::Tcp, b"\x51\x45\x20\xb4temp\x00\x00", kind, 8);
-    let announced = 65805 + 0xffff_ffff;
-    let kind = FrameLength { announced, found: 1 };
-    rejected(Framing::Tcp, b"\xf0\xff\xff\xff\xff\x45\x00", kind, 7);
+    rejected(Framing::Tcp, b"\x51\x45\x20\xb4temp\x00\x00", BytesAfterFrame, 8);
+    rejected(Framing::Tcp, b"\x01\x43\x7f\x00", BytesAfterFrame, 3);
+    rejected(Framing::Tcp, b"\xf0\xff\xff\xff\xff\x45\x00", TruncatedFrame, 7);
 }
 
 #[test]
@@ -297,7 +288,11 @@ fn errors_read_well_in_an_abort() {
     let text = |framing, frame: &[u8]| Message::parse_frame(framing, frame).unwrap_err().to_string();
     assert_eq!(
         text(Framing::Tcp, b"\x51\x45\x20\xb4tem"),
-        "at byte 7: the header announces 5 bytes of options and payload, not 4 (RFC 8323 §3.2)"
+        "at byte 7: the message is shorter than its length says (RFC 8323 §3.2)"
+    );
+    assert_eq!(
+        text(Framing::Tcp, b"\x01\x43\x7f\x00"),
+        "at byte 3: bytes follow where the message ends (RFC 8323 §3.2)"
     );
     assert_eq!(
         text(Framing::Tcp, b"\x0f\x01"),

@@ -186,22 +186,32 @@ impl Piece<'_> {
         out
     }
 
-    /// Whether more bytes could make it a frame.
-    fn is_begun(&self) -> bool {
-        let len = self.bytes.len() as u64;
-        self.transport == Transport::Tcp
-            && frame_len(self.bytes).is_ok_and(|told| told.is_none_or(|told| told > len))
+    /// What a receiver waits for if more bytes could make it a frame.
+    fn waits_for(&self) -> Option<String> {
+        if self.transport != Transport::Tcp {
+            return None;
+        }
+        match frame_len(self.bytes).ok()? {
+            None => Some("the rest of the header".to_owned()),
+            Some(len) => match len.checked_sub(self.bytes.len() as u64)? {
+                0 => None,
+                1 => Some("1 more byte".to_owned()),
+                missing => Some(format!("{missing} more bytes")),
+            },
+        }
     }
 }
 
 /// What a receiver does about a fault: in a word for scripts, and in a sentence.
 fn reaction(error: &MessageError, piece: &Piece<'_>) -> (&'static str, String) {
+    if let Some(missing) = piece.waits_for() {
+        return ("wait", format!("A receiver waits for {missing}."));
+    }
     match error.reaction() {
         Reaction::Reset(id) => {
             let told = format!("A receiver rejects it with a Reset of message ID {id} (RFC 7252 §4.2).");
             ("reset", told)
         }
-        Reaction::Abort if piece.is_begun() => ("wait", "A receiver waits for the rest of it.".to_owned()),
         Reaction::Abort => {
             let told = "A receiver ends the connection with an Abort (RFC 8323 §5.6).";
             ("abort", told.to_owned())
@@ -278,8 +288,8 @@ A receiver ends the connection with an Abort (RFC 8323 §5.6).
 Frame at byte 5, 0.01 GET
 0000  51 01 20 b4 74                                    Q. .t
                      ^^ byte 5
-at byte 5: the header announces 5 bytes of options and payload, not 2 (RFC 8323 §3.2)
-A receiver waits for the rest of it.
+at byte 5: the message is shorter than its length says (RFC 8323 §3.2)
+A receiver waits for 3 more bytes.
 ";
         assert_eq!(error_of(Transport::Tcp, b"\x51\x01\x20\xb4t"), expected);
         let expected = "\
@@ -287,7 +297,7 @@ Frame at byte 5
 0000  f0 00                                             ..
             ^^ byte 2
 at byte 2: the message ends within the header (RFC 7252 §3)
-A receiver waits for the rest of it.
+A receiver waits for the rest of the header.
 ";
         assert_eq!(error_of(Transport::Tcp, b"\xf0\x00"), expected);
         assert!(error_of(Transport::Tcp, b"\x0f").ends_with("with an Abort (RFC 8323 §5.6).\n"));
