@@ -90,7 +90,7 @@ fn endpoints_are_told_apart_by_all_that_names_them() {
             ..path()
         },
         Path {
-            security: security(0),
+            security: security(2),
             ..path()
         },
         Path {
