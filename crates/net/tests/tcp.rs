@@ -6,8 +6,8 @@ mod links;
 use std::io;
 use std::net::SocketAddr;
 
-use coracle_net::stream::{ConnectOptions, Framing, ListenOptions, Listener, connect};
-use coracle_wire::Scheme;
+use coracle_net::stream::{ConnectOptions, ListenOptions, Listener, connect};
+use coracle_wire::{Framing, Scheme};
 use links::{close, listen, pair, pattern, read, read_end, talk_and_close, talk_at_length, within, write};
 
 async fn plain() -> (coracle_net::stream::Link, coracle_net::stream::Link) {

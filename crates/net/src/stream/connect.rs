@@ -1,20 +1,34 @@
 //! Connections that are made: several addresses at once, the first that answers wins (RFC 8305).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use coracle_wire::Scheme;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::limits::{ATTEMPT_DELAY, NAMED_FAILURES};
+use super::limits::{ATTEMPT_DELAY, MAX_MESSAGE, NAMED_FAILURES};
 use super::link::Link;
+use super::tls::ClientTls;
+use super::transport::Transport;
+use super::websocket::{self, host_of};
 
 /// What is wanted of a connection.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
+    /// The host of the URI: a name, or an address without brackets. The server's certificate has to be for it, and the
+    /// server learns it. `None`: the address.
+    pub host: Option<String>,
+    /// TLS, if there is to be any (`coaps+tcp`, `coaps+ws`).
+    pub tls: Option<ClientTls>,
+    /// WebSocket (`coap+ws`, `coaps+ws`).
+    pub websocket: bool,
+    /// Bytes of the longest message that is taken from a WebSocket, 1 MiB if nothing else is said. What the CSM promises is
+    /// enough.
+    pub max_message: usize,
     /// How long it may take in all until the connection can be used.
     pub timeout: Duration,
 }
@@ -23,6 +37,10 @@ impl Default for ConnectOptions {
     /// Plain TCP, within 10 s.
     fn default() -> ConnectOptions {
         ConnectOptions {
+            host: None,
+            tls: None,
+            websocket: false,
+            max_message: MAX_MESSAGE,
             timeout: Duration::from_secs(10),
         }
     }
@@ -32,23 +50,70 @@ impl Default for ConnectOptions {
 /// the two families take turns, each has 250 ms before the next is tried beside it, and one that fails makes room at
 /// once (RFC 8305 §4, §5).
 ///
+/// Then TLS and WebSocket begin, with that one only. ALPN has to agree on CoAP, except on port 5684 (RFC 8323 §8.2).
+///
 /// # Errors
-/// No address answers, which the error tells for each, or time is over.
+/// No address answers, which the error tells for each, or time is over, or the server's certificate is not trusted, or it
+/// does not speak CoAP. The text says what to do about it, where something can be done.
 pub async fn connect(targets: &[SocketAddr], options: &ConnectOptions) -> io::Result<Link> {
-    let made = timeout(options.timeout, establish(targets)).await;
+    let made = timeout(options.timeout, establish(targets, options)).await;
     made.unwrap_or_else(|_| {
-        let text = format!(
-            "no connection with {} within {:?}",
-            names(targets),
-            options.timeout
-        );
+        let within = options.timeout;
+        let text = format!("no connection with {} within {within:?}", names(targets));
         Err(io::Error::new(io::ErrorKind::TimedOut, text))
     })
 }
 
-async fn establish(targets: &[SocketAddr]) -> io::Result<Link> {
+async fn establish(targets: &[SocketAddr], options: &ConnectOptions) -> io::Result<Link> {
     let stream = race(targets, TcpStream::connect).await?;
-    Link::tcp(stream)
+    stream.set_nodelay(true)?;
+    let address = stream.peer_addr()?;
+    let begun = begin(stream, address, options).await;
+    begun.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+}
+
+/// TLS and WebSocket, as far as they are wanted.
+async fn begin(stream: TcpStream, address: SocketAddr, options: &ConnectOptions) -> io::Result<Link> {
+    let ip = address.ip().to_canonical().to_string();
+    // The zone of an address means nothing to the server.
+    let host = options.host.as_deref().unwrap_or(&ip);
+    let host = host.split_once('%').map_or(host, |(address, _)| address);
+    let named = host.parse::<IpAddr>().is_err();
+    let transport = match &options.tls {
+        None => Transport::Tcp(stream),
+        Some(tls) => {
+            let stream = tls
+                .connect(stream, host, address.port(), options.websocket)
+                .await?;
+            Transport::Tls(Box::new(stream))
+        }
+    };
+    if !options.websocket {
+        let told = named && options.tls.is_some();
+        return Link::bytes(transport, told.then(|| host.to_ascii_lowercase()));
+    }
+    let authority = authority(host, address.port(), options.tls.is_some());
+    let Some(host) = host_of(&authority) else {
+        let text = format!("{host} is no host");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    };
+    let socket = websocket::connect(transport, &authority, options.max_message).await?;
+    Link::messages(socket, Some(host))
+}
+
+/// What stands in the field Host: the port only if it is not that of the scheme (RFC 6455 §4.1).
+fn authority(host: &str, port: u16, tls: bool) -> String {
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    let scheme = if tls { Scheme::CoapsWs } else { Scheme::CoapWs };
+    if port == scheme.default_port() {
+        host
+    } else {
+        format!("{host}:{port}")
+    }
 }
 
 /// Lets attempts run against each other; the first that succeeds wins and ends the others.
@@ -142,6 +207,14 @@ mod tests {
         assert_eq!(order, [v6(1), v4(1), v6(2), v4(2), v6(3)]);
         assert_eq!(interleaved(&[v4(1), v4(2), v6(1)]), [v4(1), v6(1), v4(2)]);
         assert_eq!(interleaved(&[]), []);
+    }
+
+    #[test]
+    fn a_server_learns_its_port_only_if_it_is_not_the_usual_one() {
+        assert_eq!(authority("example.org", 80, false), "example.org");
+        assert_eq!(authority("example.org", 80, true), "example.org:80");
+        assert_eq!(authority("2001:db8::1", 443, true), "[2001:db8::1]");
+        assert_eq!(authority("192.0.2.1", 5683, false), "192.0.2.1:5683");
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,3 +15,24 @@ pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of a peer that are thrown away at the end, so that the system does not reset a connection on which our last
 /// words are still under way. A peer that has more to say than this loses them.
 pub(super) const LINGER_BYTES: usize = 1 << 20;
+
+/// Bytes asked of the system at once on a WebSocket: a record of TLS.
+pub(super) const READ_SIZE: usize = 16 << 10;
+
+/// Bytes of frames that are gathered for one write on a WebSocket; no message is taken while as many wait.
+pub(super) const OUTBOX_SIZE: usize = 16 << 10;
+
+/// Bytes of the head of a request or response with which a WebSocket begins. Browsers send cookies of some kilobytes.
+pub(super) const MAX_HEAD: usize = 8 << 10;
+
+/// Fields of such a head.
+pub(super) const MAX_FIELDS: usize = 64;
+
+/// Bytes of the longest message of a WebSocket, if nothing else is said.
+pub(super) const MAX_MESSAGE: usize = 1 << 20;
+
+/// How long a peer has for its handshakes, if nothing else is said: some round trips of a slow network.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Handshakes at the same time, if nothing else is said. Each holds a file descriptor and some tens of kilobytes.
+pub(super) const MAX_HANDSHAKES: usize = 1024;

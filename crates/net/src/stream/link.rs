@@ -5,17 +5,17 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use coracle_wire::Scheme;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use coracle_wire::{Framing, Scheme};
+use rustls::pki_types::CertificateDer;
+use tokio::io::AsyncWrite;
 
-use super::Framing;
-use super::limits::LINGER_BYTES;
 use super::transport::Transport;
+use super::websocket::WebSocket;
 
 /// An established connection.
 ///
-/// One task polls it, with one waker for all functions. It holds no buffer of its own on plain TCP.
+/// One task polls it, with one waker for all functions. At rest it holds no buffers of its own, but TLS some kilobytes. A
+/// function that gives `Ready` is to be called again until it gives `Pending`: nothing wakes for what is there already.
 ///
 /// ```no_run
 /// # use std::future::poll_fn;
@@ -38,23 +38,38 @@ use super::transport::Transport;
 /// ```
 #[derive(Debug)]
 pub struct Link {
-    transport: Transport,
+    kind: Kind,
     remote: SocketAddr,
     local: SocketAddr,
+    host: Option<Box<str>>,
     /// Bytes thrown away while closing.
     discarded: usize,
 }
 
+#[derive(Debug)]
+enum Kind {
+    Bytes(Transport),
+    Messages(Box<WebSocket>),
+}
+
 impl Link {
-    /// A connection of plain TCP, whose messages leave at once.
-    pub(super) fn tcp(stream: TcpStream) -> io::Result<Link> {
-        stream.set_nodelay(true)?;
-        let transport = Transport::Tcp(stream);
-        let (remote, local) = transport.addresses()?;
+    /// A connection whose frames lie in its bytes.
+    pub(super) fn bytes(transport: Transport, host: Option<String>) -> io::Result<Link> {
+        Link::new(Kind::Bytes(transport), host)
+    }
+
+    /// A connection whose frames are messages.
+    pub(super) fn messages(socket: WebSocket, host: Option<String>) -> io::Result<Link> {
+        Link::new(Kind::Messages(Box::new(socket)), host)
+    }
+
+    fn new(kind: Kind, host: Option<String>) -> io::Result<Link> {
+        let (remote, local) = kind.transport().addresses()?;
         Ok(Link {
-            transport,
+            kind,
             remote,
             local,
+            host: host.map(String::into_boxed_str),
             discarded: 0,
         })
     }
@@ -62,13 +77,21 @@ impl Link {
     /// The scheme of the URIs of what this connection leads to (RFC 8323 §8).
     #[must_use]
     pub fn scheme(&self) -> Scheme {
-        Scheme::CoapTcp
+        match (self.framing(), self.kind.transport().is_tls()) {
+            (Framing::Tcp, false) => Scheme::CoapTcp,
+            (Framing::Tcp, true) => Scheme::CoapsTcp,
+            (Framing::WebSocket, false) => Scheme::CoapWs,
+            (Framing::WebSocket, true) => Scheme::CoapsWs,
+        }
     }
 
     /// How messages lie on it.
     #[must_use]
     pub fn framing(&self) -> Framing {
-        Framing::Tcp
+        match self.kind {
+            Kind::Bytes(_) => Framing::Tcp,
+            Kind::Messages(_) => Framing::WebSocket,
+        }
     }
 
     /// The other side's address.
@@ -83,26 +106,50 @@ impl Link {
         self.local
     }
 
-    /// Appends bytes that have come to `buf`, at most `limit`, and tells how many. Room for `limit` bytes is reserved, so
-    /// that a buffer with as much spare capacity stays where it is. `Ok(0)`: the peer says no more.
+    /// The host by which the client calls the server, which its requests mean when they have no Uri-Host: the name in
+    /// TLS (SNI), the host in the request for a WebSocket, in small letters. `None`: the address that was called
+    /// (RFC 8323 §8.5).
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// The certificates that the peer has shown in TLS, its own first (DER). They have been checked, unless we are a
+    /// client that takes any.
+    #[must_use]
+    pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        self.kind.transport().peer_certificates()
+    }
+
+    /// Appends what has come to `buf` and tells how many bytes that are. `Ok(0)`: the peer says no more.
+    ///
+    /// Of bytes it takes at most `limit`, and reserves room for as many, so that a buffer with that spare capacity stays
+    /// where it is. Of a WebSocket it takes one whole message; how long that may be was said when the connection was made.
     ///
     /// # Errors
-    /// The connection is broken.
+    /// The connection is broken, or the peer breaks the protocol of WebSocket or TLS: then call
+    /// [`poll_close`](Link::poll_close), so that the peer learns of it.
     pub fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut Vec<u8>,
         limit: usize,
     ) -> Poll<io::Result<usize>> {
-        self.transport.poll_append(cx, buf, limit)
+        match &mut self.kind {
+            Kind::Bytes(transport) => transport.poll_append(cx, buf, limit),
+            Kind::Messages(socket) => socket.poll_read(cx, buf),
+        }
     }
 
-    /// Takes bytes to write and tells how many.
+    /// Takes bytes to write and tells how many. On a WebSocket `bytes` is one message, and is taken as a whole.
     ///
     /// # Errors
-    /// The connection is broken.
+    /// The connection is broken, or a WebSocket is about to be closed.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.transport).poll_write(cx, bytes)
+        match &mut self.kind {
+            Kind::Bytes(transport) => Pin::new(transport).poll_write(cx, bytes),
+            Kind::Messages(socket) => socket.poll_write(cx, bytes),
+        }
     }
 
     /// Gives what was taken to the system. To be called when nothing more is to be written for now.
@@ -110,28 +157,40 @@ impl Link {
     /// # Errors
     /// The connection is broken.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_flush(cx)
+        match &mut self.kind {
+            Kind::Bytes(transport) => Pin::new(transport).poll_flush(cx),
+            Kind::Messages(socket) => socket.poll_flush(cx),
+        }
     }
 
-    /// Ends the connection in an orderly way: writes what was taken, says that no more comes, and waits for the peer to
-    /// end as well. What the peer says meanwhile is thrown away: the system would take a connection that is dropped
-    /// with unread bytes for a failure and might lose our last words (RFC 1122 §4.2.2.13).
+    /// Ends the connection in an orderly way: writes what was taken, says that no more comes (a close frame, close_notify,
+    /// FIN), and waits for the peer to say so, too. What the peer says before is thrown away: the system would take a
+    /// connection that is dropped with unread bytes for a failure, and our last words might be lost.
     ///
     /// It waits for as long as the peer likes: bound it by a timer, and drop the link then.
     ///
     /// # Errors
     /// The connection is broken before our last words were given to the system.
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.transport).poll_shutdown(cx))?;
-        let mut scratch = [0; 4096];
-        while self.discarded < LINGER_BYTES {
-            let mut thrown = ReadBuf::new(&mut scratch);
-            let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut thrown));
-            if read.is_err() || thrown.filled().is_empty() {
-                break;
-            }
-            self.discarded += thrown.filled().len();
+        if let Kind::Messages(socket) = &mut self.kind {
+            ready!(socket.poll_close(cx))?;
         }
-        Poll::Ready(Ok(()))
+        self.kind.transport_mut().poll_end(cx, &mut self.discarded)
+    }
+}
+
+impl Kind {
+    fn transport(&self) -> &Transport {
+        match self {
+            Kind::Bytes(transport) => transport,
+            Kind::Messages(socket) => socket.transport(),
+        }
+    }
+
+    fn transport_mut(&mut self) -> &mut Transport {
+        match self {
+            Kind::Bytes(transport) => transport,
+            Kind::Messages(socket) => socket.transport_mut(),
+        }
     }
 }

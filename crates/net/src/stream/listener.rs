@@ -4,18 +4,40 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Sleep, sleep};
 
-use super::limits::ACCEPT_PAUSE;
+use super::handshakes::{Handshake, Handshakes};
+use super::limits::{ACCEPT_PAUSE, HANDSHAKE_TIMEOUT, MAX_HANDSHAKES, MAX_MESSAGE};
 use super::link::Link;
+use super::tls::ServerTls;
+use super::transport::Transport;
+use super::websocket::Rules;
 use crate::limits::MAX_SHARDS;
 
 /// How connections are taken.
 #[derive(Clone, Debug)]
 pub struct ListenOptions {
+    /// TLS, if there is to be any (`coaps+tcp`, `coaps+ws`).
+    pub tls: Option<ServerTls>,
+    /// WebSocket (`coap+ws`, `coaps+ws`).
+    pub websocket: bool,
+    /// Which web pages may open a WebSocket, by their origin as browsers write it (`https://example.org`); `*` for all. A
+    /// browser lets any page try, so that a page on the internet could otherwise talk to a server on the loopback
+    /// interface or in the network at home. Always allowed are programs that are no browsers (they send no origin) and
+    /// pages of the same host: the same address, `localhost`, or with TLS the same name.
+    pub allowed_origins: Vec<String>,
+    /// Bytes of the longest message that is taken from a WebSocket, 1 MiB if nothing else is said. What the CSM promises is
+    /// enough.
+    pub max_message: usize,
+    /// How long a peer has for the handshakes of TLS and WebSocket.
+    pub handshake_timeout: Duration,
+    /// Handshakes at the same time. Where there are as many, the oldest is given up for a new one, so that those who begin
+    /// and say nothing lock nobody out.
+    pub max_handshakes: usize,
     /// Connections that the system keeps until they are accepted. A wish: Linux grants at most `net.core.somaxconn`.
     pub backlog: u32,
     /// A listener at `[::]` takes IPv4 as well.
@@ -23,9 +45,15 @@ pub struct ListenOptions {
 }
 
 impl Default for ListenOptions {
-    /// Plain TCP of both families, 4096 connections that wait.
+    /// Plain TCP of both families, 4096 connections that wait, 1024 handshakes of at most 10 s.
     fn default() -> ListenOptions {
         ListenOptions {
+            tls: None,
+            websocket: false,
+            allowed_origins: Vec::new(),
+            max_message: MAX_MESSAGE,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            max_handshakes: MAX_HANDSHAKES,
             backlog: 4096,
             dual_stack: true,
         }
@@ -41,6 +69,13 @@ pub struct ListenerStatistics {
     /// Times that no connection was taken for a moment, because the system refused one: most often the process
     /// had no file descriptor left.
     pub pauses: u64,
+    /// Handshakes that failed: the peer speaks something else, shows no certificate that is trusted, asks for what
+    /// there is not, or went away.
+    pub failed: u64,
+    /// Handshakes that took too long.
+    pub expired: u64,
+    /// Handshakes that were given up for newer ones.
+    pub displaced: u64,
 }
 
 /// A place where connections are taken, in the tokio runtime it was made in.
@@ -48,6 +83,8 @@ pub struct ListenerStatistics {
 pub struct Listener {
     listener: TcpListener,
     options: ListenOptions,
+    /// `None`: connections of plain TCP are ready at once.
+    handshakes: Option<Handshakes>,
     /// Nothing is accepted until this is over.
     pause: Option<Pin<Box<Sleep>>>,
     statistics: ListenerStatistics,
@@ -104,9 +141,14 @@ impl Listener {
         }
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+        let listener = TcpListener::from_std(socket.into())?;
+        let port = listener.local_addr()?.port();
         Ok(Listener {
-            listener: TcpListener::from_std(socket.into())?,
+            listener,
             options: options.clone(),
+            handshakes: handshake(options, port).map(|handshake| {
+                Handshakes::new(handshake, options.handshake_timeout, options.max_handshakes)
+            }),
             pause: None,
             statistics: ListenerStatistics::default(),
         })
@@ -140,10 +182,24 @@ impl Listener {
     /// The socket is broken. Neither a peer nor a lack of file descriptors ends up here.
     pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Link>> {
         loop {
+            // Before new connections are looked for, because one that is begun here is also watched here.
+            if let Some(handshakes) = &mut self.handshakes
+                && let Poll::Ready(link) = handshakes.poll(cx, &mut self.statistics)
+            {
+                return Poll::Ready(Ok(link));
+            }
             let stream = ready!(self.poll_stream(cx))?;
             // A peer that has gone already has no address and is nobody's failure.
-            if let Ok(link) = Link::tcp(stream) {
-                return Poll::Ready(Ok(link));
+            if stream.set_nodelay(true).is_err() {
+                continue;
+            }
+            match &mut self.handshakes {
+                Some(handshakes) => handshakes.begin(stream, &mut self.statistics),
+                None => {
+                    if let Ok(link) = Link::bytes(Transport::Tcp(stream), None) {
+                        return Poll::Ready(Ok(link));
+                    }
+                }
             }
         }
     }
@@ -173,4 +229,18 @@ impl Listener {
             }
         }
     }
+}
+
+/// What comes before a connection is ready.
+fn handshake(options: &ListenOptions, port: u16) -> Option<Handshake> {
+    let websocket = options.websocket.then(|| Rules {
+        max_message: options.max_message,
+        allowed_origins: options.allowed_origins.clone(),
+    });
+    let needed = options.tls.is_some() || options.websocket;
+    needed.then(|| Handshake {
+        tls: options.tls.clone(),
+        websocket,
+        port,
+    })
 }

@@ -9,12 +9,15 @@
     reason = "helpers of tests"
 )]
 
+pub mod certificates;
+
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use coracle_net::stream::{ConnectOptions, Framing, Link, ListenOptions, Listener, connect};
+use coracle_net::stream::{ConnectOptions, Link, ListenOptions, Listener, connect};
+use coracle_wire::Framing;
 
 pub async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(20), future)
