@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coracle_net::stream::{
-    Authorities, ClientCertificates, ClientTls, ConnectOptions, Identity, Link, ListenOptions, ServerTls,
-    connect,
+    Authorities, ClientCertificates, ClientTls, ConnectOptions, Identity, Link, ListenOptions, Listener,
+    ListenerStatistics, ServerTls, connect,
 };
 use coracle_wire::{Framing, Scheme};
 use links::certificates::{Authority, Pair, self_signed};
@@ -55,6 +55,13 @@ async fn refused(server: &ListenOptions, client: &ConnectOptions) -> io::Error {
         }
     })
     .await
+}
+
+/// What has happened, after a look for the next connection, of which there is none: that is when ends are seen.
+async fn statistics(listener: &mut Listener) -> ListenerStatistics {
+    let none = poll_fn(|cx| std::task::Poll::Ready(listener.poll_accept(cx).is_pending()));
+    assert!(none.await);
+    listener.statistics()
 }
 
 #[tokio::test]
@@ -189,9 +196,7 @@ async fn a_client_without_a_certificate_that_is_wanted_learns_why() {
         })
         .await;
         assert!(error.to_string().contains(why), "{error}");
-        // Its end is seen when the next connection is looked for.
-        let _ = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
-        assert_eq!(listener.statistics().failed, 1);
+        assert_eq!(statistics(&mut listener).await.failed, 1);
     }
 }
 
@@ -354,9 +359,7 @@ async fn a_silent_peer_has_only_so_much_time() {
     })
     .await;
     assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
-    // Its end is seen when the next connection is looked for.
-    let _ = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
-    assert_eq!(listener.statistics().expired, 1);
+    assert_eq!(statistics(&mut listener).await.expired, 1);
 }
 
 /// Many end a connection of TLS without close_notify.

@@ -13,17 +13,15 @@ use tokio_rustls::TlsStream;
 
 use super::link::Link;
 use super::listener::ListenerStatistics;
-use super::tls::ServerTls;
+use super::tls::Acceptor;
 use super::transport::Transport;
 use super::websocket::{self, Rules};
 
 /// What peers have to go through.
 #[derive(Debug)]
 pub(super) struct Handshake {
-    pub(super) tls: Option<ServerTls>,
+    pub(super) tls: Option<Acceptor>,
     pub(super) websocket: Option<Rules>,
-    /// Where they connect to.
-    pub(super) port: u16,
 }
 
 impl Handshake {
@@ -32,7 +30,7 @@ impl Handshake {
         let transport = match &self.tls {
             None => Transport::Tcp(stream),
             Some(tls) => {
-                let stream = tls.accept(stream, self.port, self.websocket.is_some()).await?;
+                let stream = tls.accept(stream).await?;
                 if let TlsStream::Server(server) = &stream {
                     host = server.get_ref().1.server_name().map(str::to_ascii_lowercase);
                 }

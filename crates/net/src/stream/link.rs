@@ -123,7 +123,7 @@ impl Link {
 
     /// Appends what has come to `buf` and tells how many bytes that are. `Ok(0)`: the peer says no more.
     ///
-    /// Of bytes it takes at most `limit`, and reserves room for as many, so that a buffer with that spare capacity stays
+    /// Of bytes it takes at most `limit`, which is not 0, and reserves room for as many, so that a buffer with that spare capacity stays
     /// where it is. Of a WebSocket it takes one whole message; how long that may be was said when the connection was made.
     ///
     /// # Errors

@@ -233,14 +233,11 @@ impl Listener {
 
 /// What comes before a connection is ready.
 fn handshake(options: &ListenOptions, port: u16) -> Option<Handshake> {
+    let tls = options.tls.as_ref().map(|tls| tls.at(port, options.websocket));
     let websocket = options.websocket.then(|| Rules {
         max_message: options.max_message,
         allowed_origins: options.allowed_origins.clone(),
     });
-    let needed = options.tls.is_some() || options.websocket;
-    needed.then(|| Handshake {
-        tls: options.tls.clone(),
-        websocket,
-        port,
-    })
+    let needed = tls.is_some() || websocket.is_some();
+    needed.then_some(Handshake { tls, websocket })
 }

@@ -3,6 +3,7 @@
 mod credentials;
 mod explain;
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -70,23 +71,39 @@ impl ServerTls {
         })
     }
 
-    /// Speaks TLS with a client that has connected to `port` of ours.
-    pub(super) async fn accept(
-        &self,
-        stream: TcpStream,
-        port: u16,
-        websocket: bool,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    /// The same, for connections to `port` of ours.
+    pub(super) fn at(&self, port: u16, websocket: bool) -> Acceptor {
         let mut config = ServerConfig::clone(&self.config);
         config.alpn_protocols = protocols(websocket);
-        let stream = TlsAcceptor::from(Arc::new(config))
-            .accept(stream)
-            .await
-            .map_err(explained)?;
-        if !websocket {
+        Acceptor {
+            tls: TlsAcceptor::from(Arc::new(config)),
+            port: (!websocket).then_some(port),
+        }
+    }
+}
+
+/// Takes connections of TLS.
+#[derive(Clone)]
+pub(super) struct Acceptor {
+    tls: TlsAcceptor,
+    /// Where CoAP is to be agreed on.
+    port: Option<u16>,
+}
+
+impl Acceptor {
+    /// Speaks TLS with a client.
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let stream = self.tls.accept(stream).await.map_err(explained)?;
+        if let Some(port) = self.port {
             check_protocol(stream.get_ref().1.alpn_protocol(), port)?;
         }
         Ok(stream.into())
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor").finish_non_exhaustive()
     }
 }
 

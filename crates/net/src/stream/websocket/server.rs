@@ -166,6 +166,8 @@ async fn refuse(transport: &mut Transport, refused: Refused) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// The request of RFC 8323 §4.1, figure 9.
@@ -231,5 +233,21 @@ mod tests {
         }
         let page = REQUEST.replace("Host: example.org", "Host: [::1]:5683\r\nOrigin: http://[::1]:80");
         assert!(judged(&page).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn any_request_is_survived(at in 0..REQUEST.len(), len in 0..40_usize, odd in prop::collection::vec(any::<u8>(), 0..40)) {
+            let mut request = REQUEST.as_bytes().to_vec();
+            let end = (at + len).min(request.len());
+            request.splice(at..end, odd);
+            let rules = Rules {
+                max_message: 1000,
+                allowed_origins: Vec::new(),
+            };
+            if let Ok(granted) = judge(&request, false, &rules) {
+                prop_assert!(!granted.host.is_empty());
+            }
+        }
     }
 }
