@@ -280,6 +280,36 @@ async fn a_ping_is_answered_between_the_parts_of_a_message() {
     .await;
 }
 
+/// What was taken goes on its way when the peer listens again, without anybody asking for it a second time.
+#[tokio::test]
+async fn an_answer_that_had_to_wait_goes_out_by_itself() {
+    let (mut link, mut stream) = by_hand(&server(), REQUEST.as_bytes()).await;
+    let message = pattern(1000);
+    let mut count = 0;
+    let blocked = poll_fn(|cx| {
+        loop {
+            assert!(link.poll_write(cx, &message).is_ready());
+            count += 1;
+            if link.poll_flush(cx).is_pending() {
+                return std::task::Poll::Ready(());
+            }
+        }
+    });
+    tokio::task::unconstrained(blocked).await;
+    stream.write_all(&frame(0x89, b"there?")).await.unwrap();
+    stream.write_all(&frame(0x82, b"heard")).await.unwrap();
+    assert_eq!(within(read(&mut link, 5)).await.unwrap(), b"heard");
+    let mut told = vec![0; count * (4 + message.len()) + 8];
+    within(async {
+        tokio::select! {
+            message = read(&mut link, 1) => panic!("{message:?}"),
+            heard = stream.read_exact(&mut told) => heard.unwrap(),
+        }
+    })
+    .await;
+    assert!(told.ends_with(b"\x8a\x06there?"));
+}
+
 /// RFC 6455 §7.4.1, RFC 8323 §4.2.
 #[tokio::test]
 async fn what_a_client_must_not_do_ends_with_its_close_code() {

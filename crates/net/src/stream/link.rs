@@ -152,7 +152,8 @@ impl Link {
         }
     }
 
-    /// Gives what was taken to the system. To be called when nothing more is to be written for now.
+    /// Gives what was taken to the system. To be called when nothing more is to be written for now, and again when woken
+    /// after `Pending`.
     ///
     /// # Errors
     /// The connection is broken.

@@ -49,6 +49,8 @@ pub(super) struct WebSocket {
     /// Frames to be written, the first `sent` bytes of which have been.
     outbox: Vec<u8>,
     sent: usize,
+    /// A flush has begun and not ended.
+    flushing: bool,
     /// What the latest ping carried, which is answered when there is room: a pong answers all pings before it
     /// (RFC 6455 §5.5.3).
     pong: Option<Vec<u8>>,
@@ -66,6 +68,7 @@ impl WebSocket {
             messages: Messages::new(role == Role::Server, max_message, inbox),
             outbox: Vec::new(),
             sent: 0,
+            flushing: false,
             pong: None,
             discarded: 0,
         }
@@ -101,8 +104,9 @@ impl WebSocket {
                 }
                 Ok(Received::Nothing) => {}
             }
-            if self.pong.is_some()
-                && let Poll::Ready(Err(error)) = self.poll_drain(cx)
+            // Whoever reads has nothing to write, so that what is still on its way is looked after here.
+            if (self.pong.is_some() || self.flushing)
+                && let Poll::Ready(Err(error)) = self.poll_flush(cx)
             {
                 return Poll::Ready(Err(error));
             }
@@ -139,8 +143,11 @@ impl WebSocket {
     }
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.flushing = true;
         ready!(self.poll_drain(cx))?;
-        Pin::new(&mut self.transport).poll_flush(cx)
+        ready!(Pin::new(&mut self.transport).poll_flush(cx))?;
+        self.flushing = false;
+        Poll::Ready(Ok(()))
     }
 
     /// Says that no more comes, and waits for the peer to say so, too; what it says before is thrown away
