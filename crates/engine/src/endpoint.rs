@@ -25,6 +25,7 @@ use alloc::sync::Arc;
 
 use coracle_wire::{CodeKind, Message, MessageType};
 
+use crate::amplification::Allowance;
 use crate::block::assembly::{self, Assemblies, Inbound, Part};
 use crate::block::bodies::{Asked, Bodies, TooDear, lost_body};
 use crate::block::payload_key;
@@ -124,13 +125,9 @@ impl Endpoint {
         let messages = &mut self.messages;
         let goes_on = reading.goes_on();
         match messages.inbound(&mut self.context, now, &path, &message, (allowance, goes_on)) {
-            Verdict::Request { seen, room } => match reading.method {
-                Some(method) => {
-                    let mut ask = Ask::new(&path, (method, &message), seen, allowance, &reading);
-                    self.inbound_request(now, &mut ask, &message, (room, &reading))
-                }
-                None => Received::Nothing,
-            },
+            Verdict::Request { seen, room } => {
+                self.inbound_request(now, &path, &message, &reading, (seen, room, allowance))
+            }
             Verdict::Response { seen, acknowledges } => {
                 self.inbound_response(now, &path, &message, seen, acknowledges);
                 Received::Nothing
@@ -151,14 +148,19 @@ impl Endpoint {
         }
     }
 
-    /// A request after the message layer: stages 4 to 6 of the way in.
+    /// A request after the message layer, or off a connection: stages 4 to 6 of the way in.
     fn inbound_request<'d>(
         &mut self,
         now: Instant,
-        ask: &mut Ask,
+        path: &Path,
         message: &Message<'d>,
-        (room, reading): (bool, &Reading<'_>),
+        reading: &Reading<'_>,
+        (seen, room, allowance): (Option<Note>, bool, Allowance),
     ) -> Received<'d> {
+        let Some(method) = reading.method else {
+            return Received::Nothing;
+        };
+        let ask = &mut Ask::new(path, (method, message), seen, allowance, reading);
         // 4 exchange
         if let Err(refusal) = self.check(ask, message, reading, room) {
             return self.refuse(now, ask, &refusal);

@@ -1,6 +1,7 @@
 //! Who talks to whom: the way of a datagram and the peer at its other end.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU64;
 
@@ -90,7 +91,7 @@ impl Path {
 /// The other end of an exchange: its address, what it has proved itself to be, and the connection to it if there is one.
 ///
 /// The key of all message, token, block and observe state (RFC 7252 §4.1, §5.3.2; RFC 8323 §3.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The address.
     pub address: SocketAddr,
@@ -108,6 +109,27 @@ impl Peer {
             address,
             identity: None,
             connection: None,
+        }
+    }
+}
+
+/// In few steps, as it is done for each message: most peers have an address and nothing else.
+impl Hash for Peer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.address {
+            SocketAddr::V4(address) => {
+                state.write_u64(u64::from(u32::from(*address.ip())) << 16 | u64::from(address.port()));
+            }
+            SocketAddr::V6(address) => {
+                state.write_u128(u128::from(*address.ip()));
+                state.write_u64(u64::from(address.scope_id()) << 16 | u64::from(address.port()));
+            }
+        }
+        if let Some(SecurityId(id)) = self.identity {
+            state.write_u64(id.get());
+        }
+        if let Some(connection) = self.connection {
+            connection.hash(state);
         }
     }
 }

@@ -8,13 +8,12 @@
 //!   3 to 6        as in endpoint.rs             3 to 6        as in endpoint.rs
 //! ```
 
-use coracle_wire::{Framing, Message};
+use coracle_wire::Framing;
 
 use crate::amplification::Allowance;
 use crate::connection::framing::{Taken, next_message};
 use crate::connection::signaling::Verdict;
 use crate::endpoint::Endpoint;
-use crate::exchange::server::Ask;
 use crate::path::{ConnectionId, Path};
 use crate::time::Instant;
 use crate::values::Received;
@@ -48,7 +47,11 @@ impl Endpoint {
         let path = connection.path;
         let verdict = connection.take(&context.config, now, &message);
         let received = match verdict {
-            Verdict::Request => self.request_on(now, &path, &message),
+            // Its sender is where it says, as it has answered the transport.
+            Verdict::Request => {
+                let reading = self.read(&path, &message);
+                self.inbound_request(now, &path, &message, &reading, (None, true, Allowance::UNLIMITED))
+            }
             Verdict::Response => {
                 self.inbound_response(now, &path, &message, None, None);
                 Received::Nothing
@@ -60,16 +63,6 @@ impl Endpoint {
         };
         self.settle_connection(now, id);
         (used, received)
-    }
-
-    /// A request that came on a connection. Its sender is where it says, as it has answered the transport.
-    fn request_on<'d>(&mut self, now: Instant, path: &Path, message: &Message<'d>) -> Received<'d> {
-        let reading = self.read(path, message);
-        let Some(method) = reading.method else {
-            return Received::Nothing;
-        };
-        let mut ask = Ask::new(path, (method, message), None, Allowance::UNLIMITED, &reading);
-        self.inbound_request(now, &mut ask, message, (true, &reading))
     }
 
     /// A connection over a reliable transport is there, `path` says between whom. Our CSM is the first to be written on it.

@@ -130,6 +130,7 @@ impl Peers {
         self.states.is_empty() && self.index.is_empty()
     }
 
+    #[inline]
     pub(crate) fn find(&self, peer: &Peer) -> Option<Key> {
         if self.states.is_empty() {
             return None;
