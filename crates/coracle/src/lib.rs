@@ -86,8 +86,8 @@ pub mod client {
 pub mod prelude {
     pub use coracle_router::{
         BodyStream, Bytes, Cbor, Changed, Created, Deleted, Extension, FromRef, IntoResponse, Json, Notifier,
-        Path, Preconditions, Query, Rejection, Request, Response, Router, State, any, delete, fetch, get,
-        ipatch, patch, post, put,
+        PartLen, Path, Preconditions, Query, Rejection, Request, Response, Router, State, any, delete, fetch,
+        get, ipatch, patch, post, put,
     };
     pub use coracle_runtime::{Client, Endpoint, RateLimit};
     pub use coracle_wire::{ContentFormat, Method, OptionNumber, OptionsBuf, Status};

@@ -159,6 +159,9 @@ pub(crate) const FRAME_OVERHEAD: usize = 1 + 4 + 1 + 2 + 1;
 /// message (RFC 8323 §5.3.1).
 pub(crate) const ADDED_ON_CONNECTION: usize = 4 + 5 + 5 + 7 + 6 + 7;
 
+/// Token and options of an answer beside those, in bytes, of most.
+pub(crate) const USUAL_OPTIONS: usize = 64;
+
 /// A connection on which so many bytes wait to be written is not read from, so that who does not read its answers is
 /// not given more of them.
 pub(crate) const QUEUED_BEFORE_READING: usize = 64 * 1024;

@@ -91,7 +91,8 @@ pub use bytes::Bytes;
 pub use body::{BodyInterrupted, BodySender, BodyStream, Demand};
 pub use extensions::Extensions;
 pub use extract::{
-    Cbor, Extension, FromPath, FromRef, FromRequest, FromSegment, Json, Path, PathCaptures, Query, State,
+    Cbor, Extension, FromPath, FromRef, FromRequest, FromSegment, Json, PartLen, Path, PathCaptures, Query,
+    State,
 };
 pub use handler::Handler;
 pub use method_router::{MethodRouter, any, delete, fetch, get, ipatch, on, patch, post, put};

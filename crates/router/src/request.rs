@@ -16,6 +16,9 @@ use crate::table::{Hit, Table};
 /// `Config::max_body` too.
 pub const DEFAULT_BODY_LIMIT: usize = 1 << 20;
 
+/// The largest block of a datagram, in bytes (RFC 7959 §2.2).
+const MAX_BLOCK: usize = 1024;
+
 /// A request on its way through layers to a handler.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -30,6 +33,9 @@ pub struct Request {
     pub path: Path,
     /// It came in a confirmable message.
     pub confirmable: bool,
+    /// How many bytes of a body one message of the answer may hold: 1,024 in a datagram, more on some connections
+    /// (RFC 8323 §6). A handler that answers with a part of a body has so much of it at hand.
+    pub part_len: usize,
     /// Nobody asked just now: the driver runs the request of an observer again, because what it observes has changed
     /// (RFC 7641 §4.2).
     pub notification: bool,
@@ -61,6 +67,7 @@ impl Request {
             payload,
             path,
             confirmable: true,
+            part_len: MAX_BLOCK,
             notification: false,
             extensions: Extensions::new(),
             body: None,
@@ -105,6 +112,13 @@ impl Request {
     #[must_use]
     pub fn delete(location: &str) -> Request {
         Request::to(Method::DELETE, location)
+    }
+
+    /// With another length of the parts of its answer, in bytes.
+    #[must_use]
+    pub fn with_part_len(mut self, part_len: usize) -> Self {
+        self.part_len = part_len;
+        self
     }
 
     /// With these options in place of all others.
@@ -232,6 +246,7 @@ impl Request {
             payload: self.payload.clone(),
             path: self.path,
             confirmable: self.confirmable,
+            part_len: self.part_len,
             notification: self.notification,
             extensions: self.extensions.clone(),
             body: None,

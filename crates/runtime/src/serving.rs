@@ -89,7 +89,8 @@ impl Serving {
 
     /// Calls the handler and polls it once on the spot: most are ready, and their answers go out in the same batch.
     fn call(&mut self, engine: &mut Endpoint, now: Instant, id: ExchangeId, request: Request) {
-        let mut future = self.router.call(request);
+        let part_len = engine.part_len(&request.path);
+        let mut future = self.router.call(request.with_part_len(part_len));
         match Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(response) => self.respond(engine, now, id, &response),
             Poll::Pending => {

@@ -95,9 +95,9 @@ fn large() -> Router {
     Router::new().route("/large", large).with_state(large_body())
 }
 
-async fn read_large(State(body): State<Bytes>, options: OptionsBuf) -> Response {
+async fn read_large(State(body): State<Bytes>, at_hand: PartLen, options: OptionsBuf) -> Response {
     // The body never changes.
-    part(&body, Asked::of(&options)).with_etag(b"large")
+    part(&body, Asked::of(&options, at_hand)).with_etag(b"large")
 }
 
 fn large_body() -> Bytes {

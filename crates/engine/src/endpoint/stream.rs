@@ -14,6 +14,7 @@ use crate::amplification::Allowance;
 use crate::connection::framing::{Taken, next_message};
 use crate::connection::signaling::Verdict;
 use crate::endpoint::Endpoint;
+use crate::limits;
 use crate::path::{ConnectionId, Path};
 use crate::time::Instant;
 use crate::values::Received;
@@ -108,6 +109,14 @@ impl Endpoint {
         if self.context.connections.is_drained(id) {
             self.settle_connection(now, id);
         }
+    }
+
+    /// How many bytes of a body one message of an answer may hold on this way, beside the options that most answers have:
+    /// what is worth having at hand for the part of a body that a [`Window`](crate::Window) shows. At least 16.
+    #[must_use]
+    pub fn part_len(&self, path: &Path) -> usize {
+        let sizes = self.context.sizes(path.connection, limits::USUAL_OPTIONS);
+        sizes.block.bytes()
     }
 
     /// How many connections there are.

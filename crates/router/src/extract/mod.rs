@@ -137,6 +137,18 @@ impl<S: Sync> FromRequest<S> for Peer {
     }
 }
 
+/// How many bytes of a body one message of the answer may hold ([`Request::part_len`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartLen(pub usize);
+
+impl<S: Sync> FromRequest<S> for PartLen {
+    type Rejection = Infallible;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(PartLen(request.part_len))
+    }
+}
+
 impl<S: Sync> FromRequest<S> for Method {
     type Rejection = Infallible;
 

@@ -43,6 +43,9 @@ struct Read {
 impl Ahead {
     /// The block that is asked for, if it was read a moment ago.
     pub(super) fn get(&self, name: &Name, asked: Asked) -> Option<Part> {
+        if asked.part > LARGEST_BLOCK {
+            return None;
+        }
         let kept = self.lock();
         let read = kept.files.get(name)?;
         let start = begin(asked.offset);
@@ -51,7 +54,7 @@ impl Ahead {
             return None;
         }
         Some(Part {
-            payload: block(bytes, start, asked.offset),
+            payload: block(bytes, start, asked),
             offset: asked.offset,
             total: read.total,
             format: read.format,
@@ -62,9 +65,12 @@ impl Ahead {
     /// Keeps what was read, from its beginning on, and gives the part that was asked for. What is kept of another state
     /// of the file is dropped: blocks of two states are never mixed.
     pub(super) fn keep(&self, name: &Name, asked: Asked, read: Part) -> Part {
+        if asked.part > AHEAD {
+            return read;
+        }
         let start = begin(asked.offset);
         let part = Part {
-            payload: block(&read.payload, start, asked.offset),
+            payload: block(&read.payload, start, asked),
             offset: asked.offset,
             ..read
         };
@@ -127,10 +133,11 @@ pub(super) fn begin(offset: u64) -> u64 {
     offset / AHEAD * AHEAD
 }
 
-/// The largest block at `offset` in a part that begins at `start`.
-fn block(part: &Bytes, start: u64, offset: u64) -> Bytes {
+/// What is asked for in a part that begins at `start`, as far as it is there.
+fn block(part: &Bytes, start: u64, asked: Asked) -> Bytes {
     let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(part.len());
-    part.slice(within(offset - start)..within(offset - start + LARGEST_BLOCK))
+    let offset = asked.offset - start;
+    part.slice(within(offset)..within(offset + asked.part))
 }
 
 #[cfg(test)]
@@ -138,7 +145,11 @@ mod tests {
     use super::*;
 
     fn asked(offset: u64) -> Asked {
-        Asked { offset, size: 1024 }
+        Asked {
+            offset,
+            size: 1024,
+            part: 1024,
+        }
     }
 
     fn read(print: u64, offset: u64, total: u64) -> Part {

@@ -200,8 +200,12 @@ impl Folder {
         if asked.offset > 0 && asked.offset >= total {
             return Err(Refusal::PastEnd);
         }
-        let offset = begin(asked.offset);
-        let mut payload = vec![0; usize::try_from(AHEAD.min(total - offset)).unwrap_or(0)];
+        // Small blocks are read some at a time, larger ones as they are asked for.
+        let (offset, len) = match asked.part {
+            ..=AHEAD => (begin(asked.offset), AHEAD),
+            part => (asked.offset, part),
+        };
+        let mut payload = vec![0; usize::try_from(len.min(total - offset)).unwrap_or(0)];
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(&mut payload)?;
         Ok(Part {

@@ -94,10 +94,11 @@ fn resource(access: Access) -> MethodRouter<Files> {
 async fn read(
     State(files): State<Files>,
     Path(segments): Path<Vec<String>>,
+    part: PartLen,
     options: OptionsBuf,
 ) -> Result<Response, Refusal> {
     let name = files.folder.name(&segments)?;
-    let asked = Asked::of(&options);
+    let asked = Asked::of(&options, part);
     // The first block, and what is observed, is always looked for on the disk.
     if asked.offset > 0
         && options.as_options().observe().is_none()

@@ -52,10 +52,11 @@ async fn create(
 async fn read(
     State(store): State<Arc<Store>>,
     Path(name): Path<String>,
+    at_hand: PartLen,
     options: OptionsBuf,
 ) -> Result<Response, Rejection> {
     let item = store.read(&name).ok_or(Rejection::NotFound)?;
-    let response = part(&item.content, Asked::of(&options))
+    let response = part(&item.content, Asked::of(&options, at_hand))
         .with_etag(&item.etag)
         .observed(item.observable);
     Ok(match item.format {
