@@ -7,6 +7,7 @@ use crate::console::ColorChoice;
 use crate::decode::DecodeArgs;
 use crate::discover::DiscoverArgs;
 use crate::fuzz;
+use crate::keys;
 use crate::observe::ObserveArgs;
 use crate::pages::{CompletionsArgs, ManArgs};
 use crate::ping::PingArgs;
@@ -203,6 +204,9 @@ pub(crate) enum Command {
     /// Put load on a server and measure what it does with it
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::BenchArgs),
+    /// Make certificates and keys to try TLS with
+    #[command(after_help = keys::EXAMPLES)]
+    Keys(keys::KeysArgs),
     /// Show what a CoAP message says, or what is wrong with it
     Decode(DecodeArgs),
     /// Print completions for a shell

@@ -13,6 +13,7 @@ mod fuzz;
 mod hangup;
 mod hex;
 mod json;
+mod keys;
 mod observe;
 mod option_arg;
 mod pages;
@@ -54,6 +55,7 @@ fn run(command: &Command, console: &Console) -> Result<Exit, CliError> {
         Command::Plugtest(args) => plugtest::run(args, console),
         Command::Fuzz(args) => fuzz::run(args, console),
         Command::Bench(args) => bench::run(args, console),
+        Command::Keys(args) => keys::run(args, console),
         asking => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -81,6 +83,7 @@ async fn ask(command: &Command, console: &Console) -> Result<Exit, CliError> {
         | Command::Serve(_)
         | Command::Plugtest(_)
         | Command::Fuzz(_)
-        | Command::Bench(_) => Ok(Exit::Success),
+        | Command::Bench(_)
+        | Command::Keys(_) => Ok(Exit::Success),
     }
 }
