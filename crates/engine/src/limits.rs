@@ -166,6 +166,10 @@ pub(crate) const USUAL_OPTIONS: usize = 64;
 /// not given more of them.
 pub(crate) const QUEUED_BEFORE_READING: usize = 64 * 1024;
 
+/// The longest block of BERT of ours, in bytes: some of them stay in a processor's cache on their way, and other messages of
+/// the connection have their turn between two.
+pub(crate) const MAX_BERT: usize = 256 * 1024;
+
 /// Buffers that wait for the next connection that has something to write.
 pub(crate) const SPARE_BUFFERS: usize = 4;
 

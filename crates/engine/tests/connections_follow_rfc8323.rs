@@ -637,3 +637,189 @@ fn tokens_are_those_of_one_connection() {
     );
     assert_eq!(Code::from(Status::CONTENT).to_string(), "2.05");
 }
+
+/// A server of a body in blocks of BERT, played by the test.
+struct Blocks {
+    body: Vec<u8>,
+    len: usize,
+}
+
+impl Blocks {
+    fn new(len: usize) -> Blocks {
+        let body = (0..100_000_u32).map(|number| number.to_le_bytes()[0] ^ number.to_le_bytes()[1]);
+        Blocks {
+            body: body.collect(),
+            len,
+        }
+    }
+
+    /// Where the block begins that a request asks for.
+    fn asked(request: &[u8]) -> usize {
+        let block = parse(request).options.block2();
+        block.map_or(0, |block| usize::try_from(block.unwrap().offset()).unwrap())
+    }
+
+    fn answer(&self, request: &[u8]) -> Vec<u8> {
+        let offset = Blocks::asked(request);
+        let end = self.body.len().min(offset + self.len);
+        let block = block(u32::try_from(offset / 1024).unwrap(), end < self.body.len(), 7);
+        let total = (100_000_u32).to_be_bytes();
+        let options: &[(OptionNumber, &[u8])] =
+            &[(OptionNumber::BLOCK2, &block), (OptionNumber::SIZE2, &total[1..])];
+        frame(
+            Status::CONTENT,
+            parse(request).token,
+            options,
+            &self.body[offset..end],
+        )
+    }
+}
+
+fn asks(connected: &mut Connected, in_parts: bool) {
+    let path = connected.path();
+    let request = RequestRef::new(Method::GET, Options::empty()).with_streamed_answer(in_parts);
+    connected.endpoint.request(connected.now, &path, request).unwrap();
+}
+
+fn received(connected: &mut Connected) -> Option<Vec<u8>> {
+    let mut body = None;
+    for event in connected.events.drain(..) {
+        if let Event::Response {
+            response,
+            more: false,
+            ..
+        } = event
+        {
+            body = Some(response.payload);
+        }
+    }
+    body
+}
+
+#[test]
+fn a_block_is_asked_for_before_its_turn() {
+    let server = Blocks::new(8192);
+    let mut connected = Connected::opened(Config::default(), 1152);
+    asks(&mut connected, false);
+    let first = connected.written();
+    connected.give(&server.answer(&first[0]));
+    let mut under_way = connected.written();
+    let begins = |requests: &[Vec<u8>]| {
+        requests
+            .iter()
+            .map(|request| Blocks::asked(request))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(begins(&under_way), [8192, 16_384]);
+    let mut asked = 2;
+    // In order or not: what comes before its turn waits.
+    for turn in 0.. {
+        if under_way.is_empty() {
+            break;
+        }
+        let place = if turn % 3 == 0 { under_way.len() - 1 } else { 0 };
+        let request = under_way.remove(place);
+        connected.give(&server.answer(&request));
+        let more = connected.written();
+        asked += more.len();
+        under_way.extend(more);
+        assert!(under_way.len() <= 2);
+    }
+    assert!(received(&mut connected).unwrap() == server.body);
+    assert_eq!(
+        asked,
+        100_000 / 8192,
+        "each block after the first is asked for once"
+    );
+}
+
+#[test]
+fn blocks_of_other_lengths_than_the_one_before_are_put_together_all_the_same() {
+    let mut server = Blocks::new(8192);
+    let mut connected = Connected::opened(Config::default(), 1152);
+    asks(&mut connected, false);
+    let mut under_way = connected.written();
+    for turn in 0..100 {
+        if under_way.is_empty() {
+            break;
+        }
+        server.len = [8192, 4096, 1024, 16_384][turn % 4];
+        let request = under_way.remove(0);
+        connected.give(&server.answer(&request));
+        under_way.extend(connected.written());
+    }
+    assert!(received(&mut connected).unwrap() == server.body);
+}
+
+#[test]
+fn an_error_for_what_was_asked_ahead_is_no_end() {
+    let server = Blocks::new(8192);
+    let mut connected = Connected::opened(Config::default(), 1152);
+    asks(&mut connected, false);
+    let first = connected.written();
+    connected.give(&server.answer(&first[0]));
+    let under_way = connected.written();
+    connected.give(&frame(
+        Status::SERVICE_UNAVAILABLE,
+        parse(&under_way[1]).token,
+        &[],
+        &[],
+    ));
+    connected.give(&server.answer(&under_way[0]));
+    let again = connected.written();
+    assert_eq!(
+        again
+            .iter()
+            .map(|request| Blocks::asked(request))
+            .collect::<Vec<_>>(),
+        [16_384, 24_576]
+    );
+}
+
+/// However slow the application is: one block waits, and the request does not run out of time.
+#[test]
+fn one_block_waits_for_the_application() {
+    let server = Blocks::new(8192);
+    let mut connected = Connected::opened(Config::default(), 1152);
+    asks(&mut connected, true);
+    let first = connected.written();
+    connected.give(&server.answer(&first[0]));
+    let mut body = Vec::new();
+    let mut exchange = None;
+    loop {
+        let under_way = connected.written();
+        assert!(under_way.len() <= 1);
+        for request in under_way {
+            connected.give(&server.answer(&request));
+        }
+        assert!(
+            connected.written().is_empty(),
+            "nothing more before the application wants it"
+        );
+        connected.pass(Duration::from_secs(250));
+        connected.give(&hex("0000"));
+        connected
+            .events
+            .retain(|event| !matches!(event, Event::Progress { .. }));
+        let [event] = &connected.events[..] else {
+            panic!("{} events", connected.events.len())
+        };
+        let (id, payload, more) = match event {
+            Event::Response { id, response, more } => (*id, &response.payload, *more),
+            Event::Body { id, payload, more } => (*id, payload, *more),
+            _ => panic!("neither a response nor a part"),
+        };
+        body.extend_from_slice(payload);
+        exchange.get_or_insert(id);
+        connected.events.clear();
+        if !more {
+            break;
+        }
+        connected.endpoint.continue_body(connected.now, id);
+        connected.poll();
+        connected
+            .events
+            .retain(|event| !matches!(event, Event::Progress { .. }));
+    }
+    assert!(body == server.body);
+}

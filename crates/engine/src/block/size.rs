@@ -3,6 +3,7 @@
 use coracle_wire::BlockOption;
 
 use crate::block::block_at;
+use crate::limits;
 
 /// The length of blocks: a power of two, or with BERT some times 1,024 bytes in one message (RFC 7959 §2.2, RFC 8323 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl BlockSize {
         if bert && room >= 2 * BERT_UNIT {
             return BlockSize {
                 szx: BlockOption::SZX_BERT,
-                bytes: room - room % BERT_UNIT,
+                bytes: (room - room % BERT_UNIT).min(limits::MAX_BERT),
             };
         }
         let fits = |szx: &u8| 16 << szx <= room;
@@ -103,7 +104,8 @@ mod tests {
             let size = BlockSize::within(room, bert);
             (size.szx(), size.bytes())
         };
-        assert_eq!(within(1_048_575, true), (7, 1_047_552));
+        assert_eq!(within(1_048_575, true), (7, 262_144));
+        assert_eq!(within(100_000, true), (7, 99_328));
         assert_eq!(within(2048, true), (7, 2048));
         assert_eq!(within(2047, true), (6, 1024));
         assert_eq!(within(1_048_575, false), (6, 1024));

@@ -180,6 +180,8 @@ pub(crate) struct Download {
     /// Where the next block begins.
     next: u64,
     szx: u8,
+    /// The length of the last block, if it was of BERT.
+    stride: Option<u64>,
     limit: usize,
     /// The size of the whole body, where the peer told it (RFC 7959 §4).
     total: Option<u64>,
@@ -217,15 +219,26 @@ impl Download {
             start,
             next: start,
             szx: block.szx(),
+            stride: None,
             limit,
             total: None,
         };
         Some(download.take(message, status, blocks).map(|_| download))
     }
 
-    /// The Block2 option that asks for the next block.
-    pub(crate) fn wanted(&self) -> Option<BlockOption> {
-        block_at(self.next, false, self.szx)
+    /// The Block2 option that asks for the block at `offset`.
+    pub(crate) fn wanted(&self, offset: u64) -> Option<BlockOption> {
+        block_at(offset, false, self.szx)
+    }
+
+    /// Where the next block begins.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// How long blocks of BERT are, by the last one.
+    pub(crate) fn stride(&self) -> Option<u64> {
+        self.stride
     }
 
     /// The size of the blocks that are asked for (RFC 7959 §2.2).
@@ -277,6 +290,7 @@ impl Download {
         self.body.extend_from_slice(message.payload);
         self.next += length;
         self.szx = self.szx.min(block.szx());
+        self.stride = block.is_bert().then_some(length);
         Ok(if block.more() {
             Downloaded::Next
         } else {

@@ -10,6 +10,7 @@ use crate::block::transfer::{Download, Downloaded, Upload, Uploaded};
 use crate::config::TransmissionParameters;
 use crate::context::Context;
 use crate::exchange::admission::{Blocks, blocks, misunderstood, of_requests};
+use crate::exchange::ahead::Ahead;
 use crate::exchange::echoes;
 use crate::exchange::operations::Operation;
 use crate::limits::MAX_RESTARTS;
@@ -35,6 +36,8 @@ pub(crate) struct Asking {
     pub(crate) token: Token,
     /// The token of the request for a further block of the response.
     pub(crate) fetch: Option<Token>,
+    /// A block of the response that was asked for before its turn.
+    pub(crate) ahead: Option<Ahead>,
     /// The message under way, as long as the message layer knows it.
     pub(crate) outgoing: Option<Key>,
     pub(crate) upload: Option<Upload>,
@@ -120,14 +123,19 @@ impl Asking {
         Some((options, part))
     }
 
-    /// The request for a further block of the response (RFC 7959 §2.4, §2.7).
-    pub(crate) fn fetch_message(&self) -> Option<(OptionsBuf, &[u8])> {
+    /// Where the next block of the response begins.
+    pub(crate) fn next_block(&self) -> Option<u64> {
+        self.download.as_ref().map(Download::next)
+    }
+
+    /// The request for a further block of the response, the one at `offset` (RFC 7959 §2.4, §2.7).
+    pub(crate) fn fetch_message(&self, offset: u64) -> Option<(OptionsBuf, &[u8])> {
         let mut options = self.options.clone();
         options.remove(OptionNumber::OBSERVE);
         options.remove(OptionNumber::IF_NONE_MATCH);
         let download = self.download.as_ref()?;
         options
-            .set(OptionNumber::BLOCK2, &download.wanted()?.encode())
+            .set(OptionNumber::BLOCK2, &download.wanted(offset)?.encode())
             .ok()?;
         if download.total().is_some() {
             // RFC 7959 §4: it was asked for and is known.

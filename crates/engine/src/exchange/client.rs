@@ -33,7 +33,7 @@ pub(crate) struct Client {
     pub(super) table: Slab<Asking>,
     /// The messages of pings under way.
     pub(super) pings: Slab<Option<Key>>,
-    tokens: HashMap<Token, Key, foldhash::fast::FixedState>,
+    pub(super) tokens: HashMap<Token, Key, foldhash::fast::FixedState>,
     restraint: Restraint,
     echoes: Echoes,
     operations: Operations,
@@ -110,6 +110,7 @@ impl Client {
             deadline: request.timeout.map(|timeout| now + timeout),
             token: context.random_token(),
             fetch: None,
+            ahead: None,
             outgoing: None,
             upload: match request.streamed {
                 Some(body) => Some(Upload::streamed(sizes.block, body.total)),
@@ -158,8 +159,13 @@ impl Client {
             let (peer, options) = (asking.path.peer(), &mut asking.options);
             asking.operation = Some(self.operations.begin(peer, asking.method, options));
         }
-        let (mut options, payload) = if asking.fetch.is_some() {
-            asking.fetch_message()?
+        let fetches = asking.fetch.is_some();
+        if fetches && self.was_asked_ahead(context, messages, now, key) {
+            return Some(());
+        }
+        let asking = self.table.get_mut(key)?;
+        let (mut options, payload) = if fetches {
+            asking.fetch_message(asking.next_block()?)?
         } else {
             asking.main_message()?
         };
@@ -204,6 +210,9 @@ impl Client {
             };
             context.timers.arm(TimerKey::Request(key), now + wait);
         }
+        if fetches {
+            self.ask_ahead(context, messages, now, key);
+        }
         Some(())
     }
 
@@ -234,7 +243,7 @@ impl Client {
             return;
         };
         asking.outgoing = None;
-        if asking.deadline.is_none() && !asking.is_fresh() {
+        if asking.deadline.is_none() && !asking.is_fresh() && !asking.paused {
             let wait = asking.parameters.exchange_lifetime();
             context.timers.arm(TimerKey::Request(key), now + wait);
         }
@@ -250,6 +259,13 @@ impl Client {
         response: Result<Inbound<'_>, ExchangeError>,
     ) {
         let key = arrival.key;
+        if self
+            .table
+            .get(key)
+            .is_some_and(|asking| asking.asked_ahead(arrival.token))
+        {
+            return self.came_ahead(key, response);
+        }
         // While a part is with the application nothing was asked for that this could answer.
         let Some(asking) = self.table.get_mut(key).filter(|asking| !asking.paused) else {
             return;
@@ -279,7 +295,7 @@ impl Client {
     }
 
     /// Does what a response asks for.
-    fn conclude(
+    pub(super) fn conclude(
         &mut self,
         context: &mut Context,
         messages: &mut MessageLayer,
@@ -392,6 +408,7 @@ impl Client {
 
     /// Gives up the request for a further block of the response, if one is under way.
     fn drop_fetch(&mut self, context: &mut Context, messages: &mut MessageLayer, now: Instant, key: Key) {
+        self.drop_ahead(key);
         let Some(asking) = self.table.get_mut(key) else {
             return;
         };
@@ -536,8 +553,9 @@ impl Client {
         let asking = self.table.remove(key)?;
         context.connections.ends(now, asking.path.connection);
         self.tokens.remove(&asking.token);
-        if let Some(fetch) = asking.fetch {
-            self.tokens.remove(&fetch);
+        let further = [asking.fetch, asking.ahead.as_ref().map(|ahead| *ahead.token())];
+        for token in further.into_iter().flatten() {
+            self.tokens.remove(&token);
         }
         self.tokens.give_back();
         context.timers.disarm(TimerKey::Request(key));

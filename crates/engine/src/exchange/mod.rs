@@ -1,6 +1,7 @@
 //! Requests and the responses that answer them (RFC 7252 §5).
 
 pub(crate) mod admission;
+pub(crate) mod ahead;
 pub(crate) mod asking;
 pub(crate) mod client;
 mod echoes;

@@ -26,6 +26,7 @@ impl Client {
             asking.paused = true;
         }
         self.wait_for_application(context, key);
+        self.ask_ahead(context, messages, now, key);
     }
 
     /// Nothing is under way, so that nothing but the end of the whole exchange can be late.
