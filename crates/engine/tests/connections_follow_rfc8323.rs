@@ -340,6 +340,31 @@ fn a_connection_that_breaks_ends_its_requests_and_observations() {
     );
 }
 
+/// RFC 8323 §3.4: who has closed one side can be told what was asked for, but says no more.
+#[test]
+fn a_peer_that_closes_its_side_is_still_answered() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let request = RequestRef::new(Method::GET, Options::empty());
+    let path = connected.path();
+    let ours = connected.endpoint.request(connected.now, &path, request).unwrap();
+    let (theirs, _) = connected.request(&get("a", b"a"));
+    connected.written();
+    connected.endpoint.peer_ended(connected.now, connected.id);
+    connected.poll();
+    let error = ExchangeError::Disconnected { sent: true };
+    assert!(
+        matches!(&connected.events[..], [Event::Failed { id, error: why }] if *id == ours && *why == error)
+    );
+    connected
+        .endpoint
+        .respond(connected.now, theirs, content(b"1"))
+        .unwrap();
+    assert_eq!(codes(&connected.written()), ["2.05"], "and no Release");
+    assert!(matches!(connected.events.last(), Some(Event::Closing { .. })));
+    connected.endpoint.disconnected(connected.now, connected.id);
+    assert!(connected.endpoint.is_pristine());
+}
+
 #[test]
 fn notifications_follow_each_other_as_fast_as_they_are_read() {
     let mut connected = Connected::opened(Config::default(), 1152);

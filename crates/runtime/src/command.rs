@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use coracle_engine::{Path, StreamedBody, TransmissionParameters};
+use coracle_net::stream::Link;
 use coracle_wire::{Method, OptionsBuf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::connections::Line;
 use crate::mailbox::{LATEST, MEMBERS, Mailbox, Sender, mailbox};
 use crate::statistics::Statistics;
 
@@ -42,6 +44,12 @@ pub(crate) enum Command {
     Supply(Ticket, Bytes, bool),
     /// Go on with the body of an answer, which its reader had fallen behind.
     Resume(Ticket),
+    /// Take on a connection that we made; who asked is told how it is.
+    TakeOn(Box<Link>, watch::Sender<Line>),
+    /// Tell whether this is the way of a connection that is here.
+    Locate(Path, oneshot::Sender<bool>),
+    /// End the connections that we made in good order, then tell.
+    Release(oneshot::Sender<()>),
     /// Tell when all is sent and acknowledged.
     Drain(oneshot::Sender<()>),
     /// Answer what was accepted, then end.
@@ -91,6 +99,23 @@ impl Handle {
             mailbox,
             handle: self.clone(),
         }
+    }
+
+    /// Gives a connection to the driver, which tells `told` how it is.
+    pub(crate) fn take_on(&self, link: Link, told: watch::Sender<Line>) {
+        // A driver that is gone drops `told`, which tells that, too.
+        let _ = self.commands.send(Command::TakeOn(Box::new(link), told));
+    }
+
+    /// Whether this is the way of a connection of this driver.
+    pub(crate) async fn has(&self, path: Path) -> bool {
+        let found = self.ask(|found| Command::Locate(path, found)).await;
+        found.unwrap_or(false)
+    }
+
+    /// Completes when the connections that we made are closed, after some seconds, or when the driver is gone.
+    pub(crate) async fn release(&self) {
+        self.ask(Command::Release).await;
     }
 
     /// Completes when all is sent and acknowledged, after some seconds, or when the driver is gone.

@@ -1,31 +1,36 @@
-//! The task that moves datagrams between a socket and an engine. Each shard of an address has one.
+//! The task that moves datagrams between a socket and an engine, and bytes between connections and that engine. Each
+//! shard of an address has one.
 //!
 //! ```text
-//!            ┌────────────── wait: socket, handles, changed states, handlers, deadline ──────────────┐
+//!            ┌──────── wait: socket, connections, handles, changed states, handlers, deadline ───────┐
 //!            ▼                                                                                       │
 //!  recv_batch ─▶ handle_datagram ─▶ handler, polled once ─▶ respond ─▶ poll_event ─▶ poll_transmit ─▶ send_batch
+//!  read ───────▶ handle_stream ──▶                                                ─▶ poll_stream ───▶ write
 //! ```
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
-use coracle_engine::{Config, Endpoint, Event, ExchangeId, Instant, Path, Received, RequestRef};
+use coracle_engine::{Config, ConnectionId, Endpoint, Event, Instant, Path, Received};
 use coracle_net::{BATCH_SIZE, Datagram, RecvBatch, SendBatch, UdpSocket};
 use coracle_router::Router;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::asking::Asking;
 use crate::changes::Changes;
 use crate::clock::{Alarm, Clock};
-use crate::command::{Command, Outgoing, Ticket};
-use crate::mailbox::{Notice, Sender};
+use crate::command::Command;
+use crate::connections::Connections;
 use crate::serving::Serving;
-use crate::shards::{Handed, Shard};
+use crate::shards::{Handed, Shard, Sources};
 use crate::statistics::Statistics;
 
 /// Batches received, or sent, before the other sources are looked at, so that a flood of datagrams does not starve them.
 const BATCHES_PER_TURN: usize = 4;
+
+/// Connections that are visited before the other sources are looked at.
+const VISITS_PER_TURN: usize = 64;
 
 /// How long those wait who want all sent and acknowledged.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(5);
@@ -39,7 +44,8 @@ const MAX_FAILURES: u32 = 100;
 const FAILURE_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 pub(crate) struct Driver {
-    socket: UdpSocket,
+    socket: Option<UdpSocket>,
+    connections: Connections,
     engine: Endpoint,
     clock: Clock,
     alarm: Alarm,
@@ -49,10 +55,11 @@ pub(crate) struct Driver {
     commands: mpsc::UnboundedReceiver<Command>,
     /// Whether any handle is left.
     handles: bool,
-    waiting: HashMap<ExchangeId, (Ticket, Sender)>,
-    tickets: HashMap<Ticket, ExchangeId>,
+    asking: Asking,
     /// Those who wait until all is sent and acknowledged, each up to a time.
     draining: Vec<(Instant, oneshot::Sender<()>)>,
+    /// Those who wait until the connections that we made are closed.
+    releasing: Vec<(Instant, oneshot::Sender<()>)>,
     closing: bool,
     received: RecvBatch,
     sending: SendBatch,
@@ -62,7 +69,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(
-        socket: UdpSocket,
+        sources: Sources,
         mut config: Config,
         router: Option<Router>,
         commands: mpsc::UnboundedReceiver<Command>,
@@ -76,7 +83,8 @@ impl Driver {
             config.body_policy = Some(Arc::new(router.clone()));
         }
         Ok(Driver {
-            socket,
+            socket: sources.socket,
+            connections: Connections::new(sources.listener, shard.count()),
             engine: Endpoint::new(config, seed),
             clock: Clock::new(),
             alarm: Alarm::new(),
@@ -85,9 +93,9 @@ impl Driver {
             shard,
             commands,
             handles: true,
-            waiting: HashMap::new(),
-            tickets: HashMap::new(),
+            asking: Asking::default(),
             draining: Vec::new(),
+            releasing: Vec::new(),
             closing: false,
             received: RecvBatch::new(),
             sending: SendBatch::new(),
@@ -128,6 +136,7 @@ impl Driver {
     async fn turn(&mut self) -> io::Result<bool> {
         let more_in = self.receive()?;
         self.receive_handed();
+        let more_on_connections = self.receive_on_connections()?;
         while let Ok(command) = self.commands.try_recv() {
             self.command(command);
         }
@@ -140,13 +149,14 @@ impl Driver {
         {
             self.engine.handle_timeout(now);
         }
+        self.connections.drop_overdue(&mut self.engine, now);
         let more_out = self.flush(now)?;
         if self.is_over() {
             return Ok(true);
         }
-        if more_in || more_out {
-            // Handlers and other tasks have a turn, then the socket is looked at again.
-            self.run_handlers(now).await;
+        if more_in || more_out || more_on_connections {
+            // Handlers and other tasks have a turn, then the sockets are looked at again.
+            self.run_handlers(now).await?;
             tokio::task::yield_now().await;
         } else {
             self.wait().await?;
@@ -154,17 +164,21 @@ impl Driver {
         Ok(false)
     }
 
-    /// Runs the handlers that can go on, without waiting for any.
-    async fn run_handlers(&mut self, now: Instant) {
+    /// Runs the handlers that can go on and looks for new connections, without waiting for any.
+    async fn run_handlers(&mut self, now: Instant) -> io::Result<()> {
         let (serving, engine) = (&mut self.serving, &mut self.engine);
+        let connections = &mut self.connections;
         std::future::poll_fn(|cx| {
             if let Some(serving) = serving {
                 // Whether anything was done does not matter: the next turn comes at once.
                 let _ = serving.poll(cx, engine, now);
             }
-            Poll::Ready(())
+            match connections.poll_ready(cx) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                _ => Poll::Ready(Ok(())),
+            }
         })
-        .await;
+        .await
     }
 
     /// Takes datagrams in and hands requests to the application. Tells whether more may lie in the socket that could be
@@ -175,7 +189,10 @@ impl Driver {
                 // What goes out has to leave first, or answers would pile up.
                 return Ok(false);
             }
-            let outcome = self.socket.try_recv_batch(&mut self.received);
+            let Some(socket) = &self.socket else {
+                return Ok(false);
+            };
+            let outcome = socket.try_recv_batch(&mut self.received);
             self.unreachable();
             match outcome {
                 Ok(_) => {}
@@ -203,6 +220,24 @@ impl Driver {
             self.flush(now)?;
         }
         Ok(true)
+    }
+
+    /// Takes in what has come on connections, a part of each. Tells whether more may be there that could be taken now.
+    fn receive_on_connections(&mut self) -> io::Result<bool> {
+        for _ in 0..VISITS_PER_TURN {
+            let now = self.clock.now();
+            let Some(id) = self.connections.next(&mut self.engine, now) else {
+                return Ok(false);
+            };
+            let mut inside = Inside {
+                serving: self.serving.as_mut(),
+                engine: &mut self.engine,
+                now,
+            };
+            self.connections.visit(id, &mut inside);
+            self.flush(now)?;
+        }
+        Ok(self.connections.has_next())
     }
 
     /// Takes in what other shards have handed over, a batch at most.
@@ -242,7 +277,9 @@ impl Driver {
     /// Tells the engine about ICMP errors, and whether there was any.
     fn unreachable(&mut self) -> bool {
         let mut any = false;
-        while let Some((remote, error)) = self.socket.try_recv_error() {
+        while let Some(socket) = &self.socket
+            && let Some((remote, error)) = socket.try_recv_error()
+        {
             tracing::debug!(%remote, %error, "unreachable");
             if self.shard.keeps_error(remote) {
                 self.engine.handle_unreachable(self.clock.now(), remote);
@@ -254,61 +291,34 @@ impl Driver {
 
     fn command(&mut self, command: Command) {
         let now = self.clock.now();
+        let engine = &mut self.engine;
         match command {
             Command::Request(ticket, outgoing, sender) => {
-                let Outgoing {
-                    path,
-                    method,
-                    options,
-                    payload,
-                    streamed,
-                    streams_answer,
-                    confirmable,
-                    parameters,
-                    timeout,
-                    max_body,
-                } = *outgoing;
-                let request = RequestRef::new(method, options.as_options())
-                    .with_payload(&payload)
-                    .with_streamed(streamed)
-                    .with_streamed_answer(streams_answer)
-                    .with_confirmable(confirmable)
-                    .with_parameters(parameters)
-                    .with_timeout(timeout)
-                    .with_max_body(max_body);
-                match self.engine.request(now, &path, request) {
-                    Ok(id) => self.wait_for(id, ticket, sender),
-                    Err(error) => sender.send(Notice::Refused(error)),
-                }
+                self.asking.request(engine, now, (ticket, sender), &outgoing);
             }
-            Command::Ping(ticket, path, sender) => match self.engine.ping(now, &path) {
-                Ok(id) => self.wait_for(id, ticket, sender),
-                Err(error) => sender.send(Notice::Refused(error)),
-            },
-            Command::Cancel(ticket) => {
-                if let Some(id) = self.tickets.remove(&ticket) {
-                    self.waiting.remove(&id);
-                    self.engine.cancel(now, id);
-                }
+            Command::Ping(ticket, path, sender) => self.asking.ping(engine, now, (ticket, sender), &path),
+            Command::Cancel(ticket) => self.asking.cancel(engine, now, ticket),
+            Command::Supply(ticket, part, more) => self.asking.supply(engine, now, ticket, (&part, more)),
+            Command::Resume(ticket) => self.asking.resume(engine, now, ticket),
+            Command::TakeOn(link, told) => self.connections.take_on(engine, now, *link, Some(told)),
+            Command::Locate(path, found) => {
+                let is_here = path.connection.and_then(|id| engine.connection_path(id)) == Some(path);
+                // Who no longer waits need not be told, here as below.
+                let _ = found.send(is_here);
             }
-            Command::Supply(ticket, part, more) => {
-                if let Some(id) = self.tickets.get(&ticket) {
-                    self.engine.supply_body(now, *id, &part, more);
-                }
-            }
-            Command::Resume(ticket) => {
-                if let Some(id) = self.tickets.get(&ticket) {
-                    self.engine.continue_body(now, *id);
-                }
+            Command::Release(done) => {
+                self.connections.release(engine, now, true);
+                self.releasing.push((now + LINGER, done));
             }
             Command::Drain(done) => self.draining.push((now + LINGER, done)),
             Command::Close(done) => {
-                self.engine.close();
+                engine.close();
+                self.connections.refuse();
+                self.connections.release(engine, now, false);
                 self.closing = true;
                 self.draining.push((now + LINGER, done));
             }
             Command::Statistics(answer) => {
-                // Who no longer waits need not be told.
                 let _ = answer.send(self.statistics());
             }
         }
@@ -324,37 +334,48 @@ impl Driver {
             shards: 1,
             handed_over: self.shard.handed_over,
             handed_over_lost: self.shard.lost,
+            connections: self.engine.connections() as u64,
+            connections_accepted: self.connections.counted.accepted,
+            connections_refused: self.connections.counted.refused,
         }
     }
 
-    fn wait_for(&mut self, id: ExchangeId, ticket: Ticket, sender: Sender) {
-        self.tickets.insert(ticket, id);
-        self.waiting.insert(id, (ticket, sender));
-    }
-
-    /// Events to whom they concern, datagrams to the socket, until neither is left or the socket takes no more. Bounded, so
-    /// that a hundred thousand observers do not hold up other answers: tells whether there may be more.
+    /// Events to whom they concern, bytes to connections, datagrams to the socket, until nothing is left or the socket
+    /// takes no more. Bounded, so that a hundred thousand observers do not hold up other answers: tells whether there may
+    /// be more.
     fn flush(&mut self, now: Instant) -> io::Result<bool> {
         for _ in 0..BATCHES_PER_TURN {
             self.fill(now);
-            if self.sending.is_empty() {
-                return Ok(false);
-            }
-            let was_full = self.sending.is_full();
-            match self.socket.try_send_batch(&mut self.sending) {
-                Ok(_) => self.blocked = false,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked = true;
-                    return Ok(false);
-                }
-                Err(error) => return Err(error),
-            }
-            let failed = self.unreachable();
-            if !was_full && !failed && self.sending.is_empty() {
+            // What was written may let an exchange go on.
+            let wrote = self.connections.write_all(&mut self.engine, now);
+            let more = self.send()?;
+            if self.blocked || !wrote && !more {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Datagrams to the socket. Tells whether there may be more for it.
+    fn send(&mut self) -> io::Result<bool> {
+        let Some(socket) = &self.socket else {
+            self.sending.clear();
+            return Ok(false);
+        };
+        if self.sending.is_empty() {
+            return Ok(false);
+        }
+        let was_full = self.sending.is_full();
+        match socket.try_send_batch(&mut self.sending) {
+            Ok(_) => self.blocked = false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.blocked = true;
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+        let failed = self.unreachable();
+        Ok(was_full || failed || !self.sending.is_empty())
     }
 
     /// Fills the batch to send. Events wait while there are datagrams: a change that a thousand peers observe makes no
@@ -372,91 +393,61 @@ impl Driver {
     }
 
     fn event(&mut self, now: Instant, event: Event) {
-        match event {
-            Event::Response { id, response, more } => {
-                self.tell(id, Notice::Response { response, more }, !more);
-                self.go_on(now, id, more);
+        let engine = &mut self.engine;
+        let Some(event) = self.asking.event(engine, now, event) else {
+            return;
+        };
+        match (event, &mut self.serving) {
+            (Event::Opened { connection }, _) => self.connections.opened(engine, connection),
+            (
+                Event::Released {
+                    connection, hold_off, ..
+                },
+                _,
+            ) => {
+                self.connections.released(connection, hold_off);
             }
-            Event::Body { id, payload, more } => {
-                self.tell(id, Notice::Body { payload, more }, !more);
-                self.go_on(now, id, more);
+            (Event::Closing { connection, reason }, _) => {
+                self.connections
+                    .closing(engine, now, connection, &reason.to_string());
             }
-            Event::BodyWanted { id } => self.tell(id, Notice::BodyWanted, false),
-            Event::Pong { id } => self.tell(id, Notice::Pong, true),
-            Event::Progress {
-                id,
-                sent,
-                received,
-                total,
-            } => {
-                self.tell(
-                    id,
-                    Notice::Progress {
-                        sent,
-                        received,
-                        total,
-                    },
-                    false,
-                );
-            }
-            Event::HeldBack { id, until } => self.tell(id, Notice::HeldBack(until - now), false),
-            Event::Stale { id } => self.tell(id, Notice::Stale, false),
-            Event::Failed { id, error } => self.tell(id, Notice::Failed(error), true),
-            event => {
-                let Some(serving) = &mut self.serving else { return };
-                match event {
-                    Event::Refresh { id, request } => serving.refresh(&mut self.engine, now, id, request),
-                    Event::Ended { id } => serving.ended(id),
-                    Event::TopicIdle { topic } => serving.topic_idle(topic),
-                    _ => {}
-                }
-            }
+            (Event::Refresh { id, request }, Some(serving)) => serving.refresh(engine, now, id, request),
+            (Event::Ended { id }, Some(serving)) => serving.ended(id),
+            (Event::TopicIdle { topic }, Some(serving)) => serving.topic_idle(topic),
+            _ => {}
         }
     }
 
-    /// Asks for the next part of an answer's body unless its reader has fallen behind. Of other answers there is none.
-    fn go_on(&mut self, now: Instant, id: ExchangeId, more: bool) {
-        if more
-            && self
-                .waiting
-                .get(&id)
-                .is_some_and(|(_, sender)| sender.takes_more())
-        {
-            self.engine.continue_body(now, id);
-        }
-    }
-
-    fn tell(&mut self, id: ExchangeId, notice: Notice, last: bool) {
-        if last {
-            if let Some((ticket, sender)) = self.waiting.remove(&id) {
-                self.tickets.remove(&ticket);
-                sender.send(notice);
-            }
-        } else if let Some((_, sender)) = self.waiting.get(&id) {
-            sender.send(notice);
-        }
-    }
-
-    /// Tells those who wait for it that all is sent and acknowledged; whether the driver's work is done.
+    /// Tells those who wait for it that all is sent and acknowledged, or that connections are closed; whether the
+    /// driver's work is done.
     fn is_over(&mut self) -> bool {
-        if self.draining.is_empty() && !self.closing && (self.handles || self.serving.is_some()) {
+        let is_left = !self.handles && self.serving.is_none();
+        if self.draining.is_empty() && self.releasing.is_empty() && !self.closing && !is_left {
             // Nobody asks whether it is idle, and to find out takes a look at every exchange.
             return false;
         }
         let now = self.clock.now();
+        if !self.releasing.is_empty() {
+            tell_when(self.connections.own() == 0, now, &mut self.releasing);
+        }
         // When there is only one thing left to wait for, peers that may have gone, it is not for long.
         let given_up = self.closing && self.engine.is_answered() && self.gives_up_at() <= now;
         let idle = (given_up || self.engine.is_idle()) && self.sending.is_empty();
-        if !self.draining.is_empty() {
-            for (_, done) in self.draining.extract_if(.., |(until, _)| idle || *until <= now) {
-                // Who no longer waits need not be told.
-                let _ = done.send(());
-            }
-        }
         if self.closing {
+            tell_when(idle && self.connections.is_empty(), now, &mut self.draining);
             self.draining.is_empty()
         } else {
-            !self.handles && self.serving.is_none() && idle
+            tell_when(idle, now, &mut self.draining);
+            is_left && idle && self.connections.is_empty()
+        }
+    }
+
+    /// Nobody is left who could ask for anything: a client says goodbye to its peers.
+    fn left(&mut self) {
+        self.handles = false;
+        if self.serving.is_none() {
+            self.connections
+                .release(&mut self.engine, self.clock.now(), false);
         }
     }
 
@@ -470,7 +461,8 @@ impl Driver {
     /// Waits for anything to do.
     async fn wait(&mut self) -> io::Result<()> {
         let clock = self.clock;
-        let drained = self.draining.iter().map(|(until, _)| *until);
+        let waited_for = self.draining.iter().chain(&self.releasing);
+        let waited_for = waited_for.map(|(until, _)| *until);
         // When this has passed and something is waited for all the same, it is not this.
         let gives_up = Some(self.gives_up_at()).filter(|at| self.closing && *at > clock.now());
         let deadline = self
@@ -478,11 +470,13 @@ impl Driver {
             .poll_deadline()
             .map(|deadline| deadline.at)
             .into_iter()
-            .chain(drained)
+            .chain(waited_for)
+            .chain(self.connections.deadline())
             .chain(gives_up)
             .min();
         let alarm = self.alarm.at(deadline.map(|at| clock.to_tokio(at)));
         let (serving, engine) = (&mut self.serving, &mut self.engine);
+        let (connections, socket) = (&mut self.connections, self.socket.as_ref());
         // A handler may end long after the wait began: its response is sent at the time when it is looked at.
         let handlers = std::future::poll_fn(|cx| match serving {
             Some(serving) => serving.poll(cx, engine, clock.now()),
@@ -491,20 +485,62 @@ impl Driver {
         tokio::select! {
             biased;
             () = handlers => {}
-            ready = self.socket.writable(), if self.blocked => {
+            ready = either_way(socket, self.blocked) => {
                 ready?;
                 self.blocked = false;
             }
-            ready = self.socket.readable(), if !self.blocked => ready?,
+            ready = std::future::poll_fn(|cx| connections.poll_ready(cx)) => ready?,
             command = self.commands.recv(), if self.handles => match command {
                 Some(command) => self.command(command),
-                None => self.handles = false,
+                None => self.left(),
             },
             handed = self.shard.take(), if self.shard.has_others() && !self.blocked => self.handed(handed),
             () = self.changes.arrived() => {}
             () = alarm => {}
         }
         Ok(())
+    }
+}
+
+/// Tells those who wait when it is so, or their time is over. Who no longer waits need not be told.
+fn tell_when(it_is_so: bool, now: Instant, waiting: &mut Vec<(Instant, oneshot::Sender<()>)>) {
+    for (_, done) in waiting.extract_if(.., |(until, _)| it_is_so || *until <= now) {
+        let _ = done.send(());
+    }
+}
+
+/// Waits until a socket takes datagrams, if that is what is `blocked`, or has some.
+async fn either_way(socket: Option<&UdpSocket>, blocked: bool) -> io::Result<()> {
+    match socket {
+        Some(socket) if blocked => socket.writable().await,
+        Some(socket) => socket.readable().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The engine, and the application behind it.
+pub(crate) struct Inside<'a> {
+    serving: Option<&'a mut Serving>,
+    pub(crate) engine: &'a mut Endpoint,
+    pub(crate) now: Instant,
+}
+
+impl Inside<'_> {
+    /// Takes in the messages at the start of `bytes`, which came on a connection, as long as that one takes any, and hands
+    /// what they brought to the application. How many bytes they were.
+    pub(crate) fn take_messages(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty())
+            && self.engine.takes_input(id)
+        {
+            let (used, received) = self.engine.handle_stream(self.now, id, rest);
+            serve(self.serving.as_deref_mut(), self.engine, self.now, received);
+            if used == 0 {
+                break;
+            }
+            taken += used;
+        }
+        taken
     }
 }
 

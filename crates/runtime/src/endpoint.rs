@@ -1,11 +1,13 @@
 //! Endpoints that serve a router.
 
+use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::pin::Pin;
 
 use coracle_engine::Config;
+use coracle_net::stream::{ListenOptions, Listener, ServerTls};
 use coracle_net::{BindOptions, Interface, MAX_SHARDS, UdpSocket};
 use coracle_router::Router;
 use coracle_wire::{Host, Scheme, Uri};
@@ -16,7 +18,7 @@ use crate::client::{Client, Way};
 use crate::command::{Command, Handle};
 use crate::driver::Driver;
 use crate::error::Error;
-use crate::shards::{Shard, default_shards};
+use crate::shards::{Shard, Sources, default_shards};
 use crate::statistics::StatisticsReader;
 
 /// "All CoAP Nodes" in IPv4 (RFC 7252 §12.8).
@@ -32,47 +34,131 @@ const ALL_COAP_NODES_V6: [Ipv6Addr; 2] = [
 ///
 /// ```no_run
 /// # async fn example(router: coracle_router::Router) -> Result<(), coracle_runtime::Error> {
-/// coracle_runtime::Endpoint::bind("coap://[::]")?.serve(router).await
+/// use coracle_runtime::Endpoint;
+///
+/// let endpoint = Endpoint::bind("coap://[::]")?.and_bind("coap+tcp://[::]")?;
+/// endpoint.serve(router).await
 /// # }
 /// ```
 pub struct Endpoint {
-    bound: Vec<Bound>,
+    places: Vec<Place>,
     config: Config,
     shards: usize,
+    tls: Option<ServerTls>,
+    allowed_origins: Vec<String>,
 }
 
-struct Bound {
-    /// The first shard's; the others are bound when it serves.
-    socket: UdpSocket,
+/// Where an [`Endpoint`] can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Bound {
+    /// How.
+    pub scheme: Scheme,
+    /// At which address, with the port that the system chose where it was left to it.
+    pub address: SocketAddr,
+}
+
+/// `coap+tcp://127.0.0.1:5683`
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.address)
+    }
+}
+
+/// A bound address.
+struct Place {
+    scheme: Scheme,
+    socket: Socket,
     /// What handles ask of each shard.
     commands: Vec<UnboundedReceiver<Command>>,
     way: Way,
 }
 
-impl Bound {
-    fn new(socket: UdpSocket, dual_stack: bool, shards: usize) -> io::Result<Bound> {
-        let local = socket.local_addr()?;
+/// The first shard's; the others are bound when it serves.
+enum Socket {
+    Datagrams(UdpSocket),
+    Connections(Listener),
+}
+
+impl Place {
+    fn bind(scheme: Scheme, address: SocketAddr, shards: usize) -> io::Result<Place> {
+        let dual_stack = address.ip().is_unspecified();
+        let (socket, local) = if scheme == Scheme::Coap {
+            let options = BindOptions {
+                dual_stack,
+                ..BindOptions::default()
+            };
+            let socket = UdpSocket::bind(address, &options)?;
+            let local = socket.local_addr()?;
+            (Socket::Datagrams(socket), local)
+        } else {
+            let options = ListenOptions {
+                dual_stack,
+                ..ListenOptions::default()
+            };
+            let listener = Listener::bind(address, &options)?;
+            let local = listener.local_addr()?;
+            (Socket::Connections(listener), local)
+        };
         let (handles, commands): (Vec<_>, _) = (0..shards).map(|_| Handle::new()).unzip();
-        let way = Way::new(handles, local, dual_stack && local.is_ipv6());
-        Ok(Bound {
+        Ok(Place {
+            way: Way::new(
+                handles,
+                local,
+                dual_stack && local.is_ipv6(),
+                scheme == Scheme::Coap,
+            ),
+            scheme,
             socket,
             commands,
-            way,
         })
+    }
+
+    /// The sockets of all shards, in their order.
+    fn into_sources(self, shards: usize, options: ListenOptions) -> Result<Parts, Error> {
+        let sources = match self.socket {
+            Socket::Datagrams(socket) => {
+                let sockets = socket.into_shards(shards)?.into_iter();
+                sockets.map(Sources::datagrams).collect()
+            }
+            Socket::Connections(listener) => {
+                let is_secure = matches!(self.scheme, Scheme::CoapsTcp | Scheme::CoapsWs);
+                if is_secure && options.tls.is_none() {
+                    let text = format!("{}:// needs a certificate: Endpoint::with_tls", self.scheme);
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, text).into());
+                }
+                let options = ListenOptions {
+                    websocket: matches!(self.scheme, Scheme::CoapWs | Scheme::CoapsWs),
+                    tls: options.tls.filter(|_| is_secure),
+                    ..options
+                };
+                let listeners = listener.with_options(options)?.into_shards(shards)?;
+                listeners.into_iter().map(Sources::connections).collect()
+            }
+        };
+        Ok((sources, self.commands))
     }
 }
 
+/// What the drivers of an address move and what they are asked, in the order of their shards.
+type Parts = (Vec<Sources>, Vec<UnboundedReceiver<Command>>);
+
 impl Endpoint {
-    /// Binds the address of a URI such as `coap://[::]`, `coap://127.0.0.1:0` (a port of the system's choice) or
-    /// `coap://localhost`. Call it within a tokio runtime.
+    /// Binds the address of a URI such as `coap://[::]`, `coap+tcp://127.0.0.1:0` (a port of the system's choice) or
+    /// `coap+ws://localhost`. Call it within a tokio runtime.
+    ///
+    /// The scheme says how peers come: `coap` in datagrams (RFC 7252), `coap+tcp` and `coap+ws` on connections of TCP and
+    /// WebSocket, `coaps+tcp` and `coaps+ws` on such with TLS (RFC 8323), which needs [`with_tls`](Endpoint::with_tls).
     ///
     /// # Errors
     /// [`Error::Uri`], [`Error::Resolve`], or [`Error::Io`] when the address cannot be bound.
     pub fn bind(uri: &str) -> Result<Endpoint, Error> {
         Endpoint {
-            bound: Vec::new(),
+            places: Vec::new(),
             config: Config::default(),
             shards: default_shards(),
+            tls: None,
+            allowed_origins: Vec::new(),
         }
         .and_bind(uri)
     }
@@ -82,16 +168,26 @@ impl Endpoint {
     /// # Errors
     /// As [`Endpoint::bind`].
     pub fn and_bind(mut self, uri: &str) -> Result<Endpoint, Error> {
-        for address in addresses(uri)? {
-            let options = BindOptions {
-                dual_stack: address.ip().is_unspecified(),
-                ..BindOptions::default()
-            };
-            let socket = UdpSocket::bind(address, &options)?;
-            self.bound
-                .push(Bound::new(socket, options.dual_stack, self.shards)?);
+        let (scheme, addresses) = addresses(uri)?;
+        for address in addresses {
+            self.places.push(Place::bind(scheme, address, self.shards)?);
         }
         Ok(self)
+    }
+
+    /// The certificate and key for `coaps+tcp` and `coaps+ws`, and whose certificates peers have to show, if any.
+    #[must_use]
+    pub fn with_tls(mut self, tls: ServerTls) -> Endpoint {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Lets pages of these origins (`https://example.org`; `*` for all) connect by WebSocket, beside those of the same
+    /// host and programs that are no browsers.
+    #[must_use]
+    pub fn with_allowed_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Endpoint {
+        self.allowed_origins = origins.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Serves each address with this many engines, each with its own peers and socket, so that as many processors
@@ -106,10 +202,10 @@ impl Endpoint {
     #[must_use]
     pub fn with_shards(mut self, shards: usize) -> Endpoint {
         self.shards = shards.clamp(1, MAX_SHARDS);
-        for bound in &mut self.bound {
+        for place in &mut self.places {
             let (handles, commands): (Vec<_>, _) = (0..self.shards).map(|_| Handle::new()).unzip();
-            bound.commands = commands;
-            bound.way = Way::new(handles, bound.way.local, bound.way.dual_stack);
+            place.commands = commands;
+            place.way = place.way.with_handles(handles);
         }
         self
     }
@@ -130,16 +226,18 @@ impl Endpoint {
     pub fn join_all_coap_nodes(&self, interface: &Interface) -> Result<(), Error> {
         let mut outcome =
             Err(io::Error::other("only a socket bound to [::] or 0.0.0.0 can join a group").into());
-        for bound in self
-            .bound
-            .iter()
-            .filter(|bound| bound.way.local.ip().is_unspecified())
-        {
-            let is_v6 = bound.way.local.is_ipv6();
+        for place in &self.places {
+            let Socket::Datagrams(socket) = &place.socket else {
+                continue;
+            };
+            if !place.way.local.ip().is_unspecified() {
+                continue;
+            }
+            let is_v6 = place.way.local.is_ipv6();
             let groups_v6 = ALL_COAP_NODES_V6.into_iter().filter(|_| is_v6).map(IpAddr::V6);
-            let groups_v4 = (!is_v6 || bound.way.dual_stack).then_some(IpAddr::V4(ALL_COAP_NODES_V4));
+            let groups_v4 = (!is_v6 || place.way.dual_stack).then_some(IpAddr::V4(ALL_COAP_NODES_V4));
             for group in groups_v6.chain(groups_v4) {
-                match bound.socket.join(group, interface) {
+                match socket.join(group, interface) {
                     Ok(()) => outcome = Ok(()),
                     Err(error) if outcome.is_err() => outcome = Err(error.into()),
                     // An interface without this family.
@@ -153,21 +251,31 @@ impl Endpoint {
     /// The addresses that are bound.
     #[must_use]
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.bound.iter().map(|bound| bound.way.local).collect()
+        self.places.iter().map(|place| place.way.local).collect()
+    }
+
+    /// The addresses that are bound, each with its scheme, in the order in which they were.
+    #[must_use]
+    pub fn bound(&self) -> Vec<Bound> {
+        let bound = |place: &Place| Bound {
+            scheme: place.scheme,
+            address: place.way.local,
+        };
+        self.places.iter().map(bound).collect()
     }
 
     /// A client that sends from these sockets. Its requests go out once the endpoint serves. To groups it sends from
     /// a socket of its own where there is more than one shard, because members answer to the shard that is theirs.
     #[must_use]
     pub fn client(&self) -> Client {
-        let ways = self.bound.iter().map(|bound| bound.way.clone()).collect();
-        Client::over(ways, self.config.clone())
+        let ways = self.places.iter().map(|place| place.way.clone()).collect();
+        Client::by(ways, self.config.clone())
     }
 
     /// Tells what this endpoint does, while it serves.
     #[must_use]
     pub fn statistics(&self) -> StatisticsReader {
-        let handles = self.bound.iter().flat_map(|bound| bound.way.handles()).cloned();
+        let handles = self.places.iter().flat_map(|place| place.way.handles()).cloned();
         StatisticsReader::new(handles.collect())
     }
 
@@ -181,29 +289,24 @@ impl Endpoint {
     }
 }
 
-impl std::fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
-            .field("bound", &self.local_addrs())
+            .field("bound", &self.bound())
             .finish_non_exhaustive()
     }
 }
 
-/// The addresses to bind: all of a name, so that `localhost` means IPv4 and IPv6.
-fn addresses(uri: &str) -> Result<Vec<SocketAddr>, Error> {
+/// The scheme and the addresses to bind: all of a name, so that `localhost` means IPv4 and IPv6.
+fn addresses(uri: &str) -> Result<(Scheme, Vec<SocketAddr>), Error> {
     let uri = Uri::parse(uri).map_err(|error| Error::Uri(error.to_string()))?;
-    if uri.scheme != Scheme::Coap {
-        return Err(Error::Uri(format!(
-            "{}:// is not supported yet, only coap://",
-            uri.scheme.as_str()
-        )));
-    }
+    check_scheme(uri.scheme)?;
     let port = uri.port_or_default();
-    match uri.host {
-        Host::Ipv4(address) => Ok(vec![(address, port).into()]),
+    let addresses = match uri.host {
+        Host::Ipv4(address) => vec![(address, port).into()],
         Host::Ipv6 { addr, zone } => {
             let scope = zone.map(|zone| Interface::from(zone).index()).transpose()?;
-            Ok(vec![SocketAddrV6::new(addr, port, 0, scope.unwrap_or(0)).into()])
+            vec![SocketAddrV6::new(addr, port, 0, scope.unwrap_or(0)).into()]
         }
         Host::Name(name) => {
             let found = (name, port).to_socket_addrs();
@@ -211,23 +314,27 @@ fn addresses(uri: &str) -> Result<Vec<SocketAddr>, Error> {
                 host: name.to_owned(),
                 source: Some(error),
             })?;
-            Ok(found.collect())
+            found.collect()
         }
+    };
+    Ok((uri.scheme, addresses))
+}
+
+/// DTLS is the only transport that is not there.
+pub(crate) fn check_scheme(scheme: Scheme) -> Result<(), Error> {
+    match scheme {
+        Scheme::Coaps => Err(Error::Uri(format!("{scheme}:// is not supported yet"))),
+        _ => Ok(()),
     }
 }
 
-/// A driver for each of the sockets of one address, which lie in the order of their shards.
-fn drivers_of(
-    sockets: Vec<UdpSocket>,
-    commands: Vec<UnboundedReceiver<Command>>,
-    config: &Config,
-    router: &Router,
-) -> io::Result<Vec<Driver>> {
-    let shards = Shard::all(sockets.len());
-    let parts = sockets.into_iter().zip(commands).zip(shards);
+/// A driver for each of the shards of one address.
+fn drivers_of((sources, commands): Parts, config: &Config, router: &Router) -> io::Result<Vec<Driver>> {
+    let shards = Shard::all(sources.len());
+    let parts = sources.into_iter().zip(commands).zip(shards);
     parts
-        .map(|((socket, commands), shard)| {
-            Driver::new(socket, config.clone(), Some(router.for_shard()), commands, shard)
+        .map(|((sources, commands), shard)| {
+            Driver::new(sources, config.clone(), Some(router.for_shard()), commands, shard)
         })
         .collect()
 }
@@ -242,7 +349,7 @@ pub struct Serve {
 
 impl Serve {
     /// Ends when `signal` completes: new requests get 5.03, what was accepted is answered, and acknowledgements are
-    /// awaited for up to 5 s. Bodies that come in parts are waited for as long as parts come, also for up to 5 s.
+    /// awaited for up to 5 s. Connections are released (RFC 8323 §5.5), and closed when that is done. Bodies that come in parts are waited for as long as parts come, also for up to 5 s.
     pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Serve {
         self.shutdown = Some(Box::pin(signal));
         self
@@ -250,11 +357,13 @@ impl Serve {
 
     async fn run(self) -> Result<(), Error> {
         let Endpoint {
-            bound,
+            places,
             config,
             shards,
+            tls,
+            allowed_origins,
         } = self.endpoint;
-        let ways: Vec<Way> = bound.iter().map(|bound| bound.way.clone()).collect();
+        let ways: Vec<Way> = places.iter().map(|place| place.way.clone()).collect();
         let mut config = config.share_of(shards);
         if config.echo_key.is_none() {
             // One for all shards, so that a peer which proved itself to one address or shard has done so to all.
@@ -262,9 +371,16 @@ impl Serve {
             getrandom::fill(&mut key).map_err(io::Error::other)?;
             config.echo_key = Some(key);
         }
+        let options = ListenOptions {
+            tls,
+            allowed_origins,
+            max_message: config.connections.max_message_size as usize,
+            ..ListenOptions::default()
+        };
         let mut drivers = JoinSet::new();
-        for Bound { socket, commands, .. } in bound {
-            for driver in drivers_of(socket.into_shards(shards)?, commands, &config, &self.router)? {
+        for place in places {
+            let parts = place.into_sources(shards, options.clone())?;
+            for driver in drivers_of(parts, &config, &self.router)? {
                 drivers.spawn(driver.run());
             }
         }
@@ -317,7 +433,8 @@ mod tests {
         sockets.rotate_left(1);
         let (handles, commands): (Vec<_>, Vec<_>) = (0..shards).map(|_| Handle::new()).unzip();
         let router = Router::new().route("/echo", post(|body: bytes::Bytes| async move { body }));
-        for driver in drivers_of(sockets, commands, &Config::default(), &router).unwrap() {
+        let sources = sockets.into_iter().map(Sources::datagrams).collect();
+        for driver in drivers_of((sources, commands), &Config::default(), &router).unwrap() {
             tokio::spawn(driver.run());
         }
         for number in 0..20 {

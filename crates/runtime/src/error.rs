@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use coracle_engine::{ExchangeError, RequestError};
 
@@ -28,8 +29,34 @@ pub enum Error {
     Body(io::Error),
     /// The payload is not what was asked for: what is wrong with it.
     Payload(String),
+    /// The server released the connection and asked that no other be made for so long (RFC 8323 §5.5).
+    HeldOff {
+        /// How long still.
+        wait: Duration,
+    },
     /// The endpoint is gone.
     Closed,
+}
+
+impl Error {
+    /// The same for another who waits for the same connection.
+    pub(crate) fn copy(&self) -> Error {
+        let copy = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
+        match self {
+            Error::Uri(text) => Error::Uri(text.clone()),
+            Error::Resolve { host, source } => Error::Resolve {
+                host: host.clone(),
+                source: source.as_ref().map(copy),
+            },
+            Error::Exchange(error) => Error::Exchange(*error),
+            Error::Request(error) => Error::Request(*error),
+            Error::Io(error) => Error::Io(copy(error)),
+            Error::Body(error) => Error::Body(copy(error)),
+            Error::Payload(text) => Error::Payload(text.clone()),
+            Error::HeldOff { wait } => Error::HeldOff { wait: *wait },
+            Error::Closed => Error::Closed,
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -45,6 +72,13 @@ impl fmt::Display for Error {
             Error::Request(error) => error.fmt(f),
             Error::Io(error) | Error::Body(error) => error.fmt(f),
             Error::Payload(what) => write!(f, "the payload is not what was expected: {what}"),
+            Error::HeldOff { wait } => {
+                let seconds = wait.as_secs() + 1;
+                write!(
+                    f,
+                    "the server released the connection and asked to be left alone for {seconds} s more (RFC 8323 §5.5)"
+                )
+            }
             Error::Closed => f.write_str("the endpoint is closed"),
         }
     }

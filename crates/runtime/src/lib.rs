@@ -2,10 +2,12 @@
 //!
 //! Everything here runs inside the caller's tokio runtime; nothing makes one of its own.
 
+mod asking;
 mod changes;
 mod client;
 mod clock;
 mod command;
+mod connections;
 mod driver;
 mod endpoint;
 mod error;

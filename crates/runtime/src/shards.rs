@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use coracle_engine::Path;
-use coracle_net::{Datagram, MAX_SHARDS, shard_of};
+use coracle_net::stream::Listener;
+use coracle_net::{Datagram, MAX_SHARDS, UdpSocket, shard_of};
 use tokio::sync::mpsc;
 
 /// What waits at most to be taken by the shard that it was handed over to; further datagrams are lost, as they are
@@ -19,6 +20,29 @@ pub(crate) fn default_shards() -> usize {
     let workers = tokio::runtime::Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     workers.min(processors).clamp(1, MAX_SHARDS)
+}
+
+/// Where what the driver of a shard moves comes from.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    pub(crate) socket: Option<UdpSocket>,
+    pub(crate) listener: Option<Listener>,
+}
+
+impl Sources {
+    pub(crate) fn datagrams(socket: UdpSocket) -> Sources {
+        Sources {
+            socket: Some(socket),
+            listener: None,
+        }
+    }
+
+    pub(crate) fn connections(listener: Listener) -> Sources {
+        Sources {
+            socket: None,
+            listener: Some(listener),
+        }
+    }
 }
 
 /// What came to one shard and belongs to another.
@@ -57,6 +81,11 @@ impl Shard {
             lost: 0,
         };
         inboxes.into_iter().enumerate().map(shard).collect()
+    }
+
+    /// How many there are, this one among them.
+    pub(crate) fn count(&self) -> usize {
+        self.ways.len()
     }
 
     /// Whether there are others.

@@ -23,6 +23,14 @@ pub struct Statistics {
     pub handed_over: u64,
     /// The same, but lost because too much waited there already.
     pub handed_over_lost: u64,
+    /// Connections that are open now.
+    pub connections: u64,
+    /// Connections that were taken from peers.
+    pub connections_accepted: u64,
+    /// Connections that were closed because there were too many
+    /// ([`max_connections`](coracle_engine::ConnectionParameters::max_connections)), or because too much was kept of
+    /// messages that were not whole.
+    pub connections_refused: u64,
 }
 
 impl Statistics {
@@ -34,6 +42,9 @@ impl Statistics {
         self.shards += other.shards;
         self.handed_over = self.handed_over.wrapping_add(other.handed_over);
         self.handed_over_lost = self.handed_over_lost.wrapping_add(other.handed_over_lost);
+        self.connections += other.connections;
+        self.connections_accepted += other.connections_accepted;
+        self.connections_refused += other.connections_refused;
     }
 }
 

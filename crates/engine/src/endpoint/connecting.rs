@@ -154,14 +154,27 @@ impl Endpoint {
         self.context.connections.remove(id);
     }
 
-    fn end_all_of(&mut self, now: Instant, id: ConnectionId) {
+    /// The peer has closed its side, so that it says no more: requests of ours end. What it asked for is still answered,
+    /// then the connection ends as after a Release.
+    pub fn peer_ended(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.context.connections.get_mut(id) else {
             return;
         };
-        let peer = connection.path.peer();
+        if connection.stage < Stage::Releasing {
+            connection.enter(now, Stage::Releasing);
+            self.context.watch(id);
+        }
+        self.end_requests_on(now, id);
+        self.settle_connection(now, id);
+    }
+
+    /// Nothing more comes that could answer requests and pings of ours.
+    fn end_requests_on(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.context.connections.get_mut(id) else {
+            return;
+        };
         let pings = core::mem::take(&mut connection.pings);
-        let has_requests = connection.requests > 0;
-        if has_requests {
+        if connection.requests > 0 {
             let untouched: Vec<_> = self.context.connections.untouched(id).collect();
             let gone = (id, untouched.as_slice());
             self.client
@@ -171,6 +184,14 @@ impl Endpoint {
             let error = ExchangeError::Disconnected { sent: true };
             self.client.ping_ended(&mut self.context, key, Some(error));
         }
+    }
+
+    fn end_all_of(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.context.connections.get_mut(id) else {
+            return;
+        };
+        let peer = connection.path.peer();
+        self.end_requests_on(now, id);
         self.end_observations_of(now, &peer);
         for exchange in self.server.of_peer(&peer) {
             self.close_exchange_of(exchange);

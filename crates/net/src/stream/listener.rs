@@ -124,6 +124,24 @@ impl Listener {
         Ok(listeners)
     }
 
+    /// The same with other options, as those that are known only when it begins to take connections. `backlog` and
+    /// `dual_stack` stay what they were when it was bound.
+    ///
+    /// # Errors
+    /// What the system reports.
+    pub fn with_options(self, options: ListenOptions) -> io::Result<Listener> {
+        let port = self.local_addr()?.port();
+        Ok(Listener {
+            handshakes: handshakes(&options, port),
+            options: ListenOptions {
+                backlog: self.options.backlog,
+                dual_stack: self.options.dual_stack,
+                ..options
+            },
+            ..self
+        })
+    }
+
     /// Listens; with `shared` at an address that another socket has which lets it.
     fn bind_as(address: SocketAddr, options: &ListenOptions, shared: bool) -> io::Result<Listener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -146,9 +164,7 @@ impl Listener {
         Ok(Listener {
             listener,
             options: options.clone(),
-            handshakes: handshake(options, port).map(|handshake| {
-                Handshakes::new(handshake, options.handshake_timeout, options.max_handshakes)
-            }),
+            handshakes: handshakes(options, port),
             pause: None,
             statistics: ListenerStatistics::default(),
         })
@@ -232,12 +248,13 @@ impl Listener {
 }
 
 /// What comes before a connection is ready.
-fn handshake(options: &ListenOptions, port: u16) -> Option<Handshake> {
+fn handshakes(options: &ListenOptions, port: u16) -> Option<Handshakes> {
     let tls = options.tls.as_ref().map(|tls| tls.at(port, options.websocket));
     let websocket = options.websocket.then(|| Rules {
         max_message: options.max_message,
         allowed_origins: options.allowed_origins.clone(),
     });
     let needed = tls.is_some() || websocket.is_some();
-    needed.then_some(Handshake { tls, websocket })
+    let handshake = needed.then_some(Handshake { tls, websocket });
+    handshake.map(|handshake| Handshakes::new(handshake, options.handshake_timeout, options.max_handshakes))
 }

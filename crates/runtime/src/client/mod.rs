@@ -2,8 +2,10 @@
 
 mod body;
 mod observation;
+mod pool;
 mod request;
 mod response;
+mod route;
 mod several;
 mod streamed;
 mod target;
@@ -13,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use coracle_engine::{Config, Path};
+use coracle_net::stream::ClientTls;
 use coracle_net::{BindOptions, UdpSocket, shard_of};
 use coracle_wire::{Method, OptionNumber};
 
@@ -20,22 +23,33 @@ use crate::command::Handle;
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::mailbox::Notice;
-use crate::shards::Shard;
+use crate::shards::{Shard, Sources};
 
 pub use body::Body;
 pub use observation::{Notification, Observation};
+use pool::Pool;
 pub use request::{Progress, RequestBuilder, SentRequest};
 pub use response::Response;
+use route::{Route, Routes};
 pub use several::Responses;
 pub use streamed::StreamedResponse;
 pub use target::Family;
 pub(crate) use target::Target;
 
-/// A CoAP client: one socket for all peers, shared by its clones.
+/// A connection of a client on which nothing is under way and nothing is observed is released after so long, unless the
+/// [`Config`] says otherwise.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
+
+/// A CoAP client: one socket for all peers, and a connection to each that is reached by `coap+tcp`, `coaps+tcp`,
+/// `coap+ws` or `coaps+ws` (RFC 8323); shared by its clones. The scheme of a URI chooses.
 ///
 /// Requests to one peer leave one after another: each waits until the one before is answered or acknowledged, as NSTART
 /// of 1 has it (RFC 7252 §4.7); different peers do not wait for each other. Where the network can take more, raise it:
-/// `TransmissionParameters::default().with_nstart(16)` in the [`Config`].
+/// `TransmissionParameters::default().with_nstart(16)` in the [`Config`]. On a connection they do not wait for each other.
+///
+/// A connection is made for the first request and kept for further ones; after 60 s without any, and without an
+/// observation, it is released. One that broke is replaced for the next request. A request that broke with it goes again,
+/// once, if nothing of it had left or it is safe (GET, FETCH). [`close`](Client::close) releases all.
 ///
 /// # Panics
 /// [`Client::new`] panics outside of a tokio runtime.
@@ -52,6 +66,10 @@ pub(crate) use target::Target;
 pub struct Client {
     ways: Vec<Way>,
     groups: Groups,
+    /// Connections, shared by clones.
+    pool: Arc<Pool>,
+    /// All goes on this connection.
+    over: Option<Path>,
     family: Family,
     /// Its socket is nobody else's, so that any other will do as well.
     own_port: bool,
@@ -63,6 +81,8 @@ pub(crate) struct Way {
     handles: Arc<[Handle]>,
     pub(crate) local: SocketAddr,
     pub(crate) dual_stack: bool,
+    /// Whether they have a socket for datagrams; connections can be made from any.
+    datagrams: bool,
 }
 
 /// The way to groups where an address has several shards: a client of its own, made for the first request, because
@@ -86,11 +106,19 @@ impl Groups {
 }
 
 impl Way {
-    pub(crate) fn new(handles: Vec<Handle>, local: SocketAddr, dual_stack: bool) -> Way {
+    pub(crate) fn new(handles: Vec<Handle>, local: SocketAddr, dual_stack: bool, datagrams: bool) -> Way {
         Way {
             handles: handles.into(),
             local,
             dual_stack,
+            datagrams,
+        }
+    }
+
+    pub(crate) fn with_handles(&self, handles: Vec<Handle>) -> Way {
+        Way {
+            handles: handles.into(),
+            ..self.clone()
         }
     }
 
@@ -100,7 +128,7 @@ impl Way {
     }
 
     fn leads_to(&self, remote: SocketAddr) -> bool {
-        self.local.is_ipv6() == remote.is_ipv6() || self.dual_stack
+        self.datagrams && (self.local.is_ipv6() == remote.is_ipv6() || self.dual_stack)
     }
 }
 
@@ -117,7 +145,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::new`].
-    pub fn with_config(config: Config) -> Result<Client, Error> {
+    pub fn with_config(mut config: Config) -> Result<Client, Error> {
+        config.connections.idle_after.get_or_insert(IDLE_AFTER);
         let options = BindOptions::default();
         let any = |text: &str| -> Result<SocketAddr, Error> { text.parse().map_err(|_| Error::Closed) };
         let (socket, dual_stack) = match UdpSocket::bind(any("[::]:0")?, &options) {
@@ -128,16 +157,16 @@ impl Client {
         let local = socket.local_addr()?;
         let (handle, commands) = Handle::new();
         let shard = Shard::all(1).pop().ok_or(Error::Closed)?;
-        let driver = Driver::new(socket, config.clone(), None, commands, shard)?;
+        let driver = Driver::new(Sources::datagrams(socket), config.clone(), None, commands, shard)?;
         tokio::spawn(async move {
             if let Err(error) = driver.run().await {
                 tracing::error!(%error, "the client's socket failed");
             }
         });
-        let way = Way::new(vec![handle], local, dual_stack);
+        let way = Way::new(vec![handle], local, dual_stack, true);
         Ok(Client {
             own_port: true,
-            ..Client::over(vec![way], config)
+            ..Client::by(vec![way], config)
         })
     }
 
@@ -150,13 +179,15 @@ impl Client {
         Client::with_config(Config::clone(&self.groups.config)).ok()
     }
 
-    pub(crate) fn over(ways: Vec<Way>, config: Config) -> Client {
+    pub(crate) fn by(ways: Vec<Way>, config: Config) -> Client {
         Client {
             ways,
             groups: Groups {
                 config: Arc::new(config),
                 client: Arc::default(),
             },
+            pool: Arc::default(),
+            over: None,
             family: Family::Any,
             own_port: false,
         }
@@ -166,7 +197,29 @@ impl Client {
     #[must_use]
     pub fn with_family(mut self, family: Family) -> Client {
         self.family = family;
+        // Connections that are kept may be of the other.
+        self.pool = Arc::new(self.pool.anew());
         self
+    }
+
+    /// How servers of `coaps+tcp` and `coaps+ws` prove themselves, and how we do where they ask for it. If nothing is
+    /// said, servers need a certificate of an authority that the system trusts.
+    #[must_use]
+    pub fn with_tls(mut self, tls: ClientTls) -> Self {
+        self.pool = Arc::new(Pool::with_tls(tls));
+        self
+    }
+
+    /// The same for requests to the peer of a connection that is there, whoever made it (RFC 8323 §3.3): that of a
+    /// request, by its `path`. A client of the [`Endpoint`](crate::Endpoint) that serves it knows the connection. URIs may
+    /// begin with their path then, as in `client.over(&path).get("/led")`; if they name a host, they mean this peer
+    /// all the same. When the connection is gone, [`RequestError::NotConnected`](crate::RequestError::NotConnected) is told.
+    #[must_use]
+    pub fn over(&self, path: &Path) -> Client {
+        Client {
+            over: Some(*path),
+            ..self.clone()
+        }
     }
 
     /// Begins a request with any method; an error in the URI is told by `send`.
@@ -225,28 +278,32 @@ impl Client {
     /// # Errors
     /// As a request.
     pub async fn ping(&self, uri: impl AsRef<str>) -> Result<Duration, Error> {
-        let target = Target::parse(uri.as_ref())?;
+        let target = self.target(uri.as_ref())?;
+        let mut routes = Routes::to(self, &target).await?;
         let mut last = Error::Closed;
-        for remote in target.resolve(self.family).await? {
-            match self.ping_address(remote).await {
-                Err(error) if request::may_try_another(&error) => last = error,
+        while let Some(route) = routes.next(self).await? {
+            // A ping does no harm, wherever it ends.
+            match ping_by(&route).await {
+                Err(error) if routes.go_on_after(&error, Method::GET) => last = error,
                 outcome => return outcome,
             }
         }
         Err(last)
     }
 
-    async fn ping_address(&self, remote: SocketAddr) -> Result<Duration, Error> {
-        let started = Instant::now();
-        let underway = self.way_to(remote)?.ping(Path::to(remote));
-        loop {
-            match underway.mailbox.next().await {
-                Some(Notice::Pong) => return Ok(started.elapsed()),
-                Some(Notice::Failed(error)) => return Err(error.into()),
-                Some(Notice::Refused(error)) => return Err(error.into()),
-                Some(_) => {}
-                None => return Err(Error::Closed),
-            }
+    /// Takes a URI apart. Where all goes to one peer, its path is enough.
+    fn target(&self, uri: &str) -> Result<Target, Error> {
+        match self.over {
+            Some(path) if uri.starts_with('/') => Target::parse(&format!("coap+tcp://{}{uri}", path.remote)),
+            _ => Target::parse(uri),
+        }
+    }
+
+    /// Ends the connections of this client and its clones in good order (RFC 8323 §5.5): nothing new begins on them, what
+    /// runs is finished, and they are closed. Completes then, or after 5 s. Further requests make new connections.
+    pub async fn close(&self) {
+        for handle in self.ways.iter().flat_map(Way::handles) {
+            handle.release().await;
         }
     }
 
@@ -257,8 +314,8 @@ impl Client {
         }
     }
 
-    /// The driver whose socket reaches `remote`, and to which the answers come.
-    pub(crate) fn way_to(&self, remote: SocketAddr) -> Result<Handle, Error> {
+    /// By the driver whose socket reaches `remote`, and to which the answers come.
+    pub(crate) fn way_to(&self, remote: SocketAddr) -> Result<Route, Error> {
         let way = self.ways.iter().find(|way| way.leads_to(remote));
         let unsupported = || {
             std::io::Error::new(
@@ -272,6 +329,20 @@ impl Client {
             return self.groups.client()?.way_to(remote);
         }
         let handle = way.handles.get(shard_of(remote, shards)).cloned();
-        handle.ok_or(Error::Closed)
+        Ok(Route::new(handle.ok_or(Error::Closed)?, Path::to(remote)))
+    }
+}
+
+async fn ping_by(route: &Route) -> Result<Duration, Error> {
+    let started = Instant::now();
+    let underway = route.ping();
+    loop {
+        match underway.mailbox.next().await {
+            Some(Notice::Pong) => return Ok(started.elapsed()),
+            Some(Notice::Failed(error)) => return Err(error.into()),
+            Some(Notice::Refused(error)) => return Err(error.into()),
+            Some(_) => {}
+            None => return Err(Error::Closed),
+        }
     }
 }

@@ -1,22 +1,28 @@
 //! Observations as clients see them: a stream of states that survives its server's silence.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use coracle_engine::RequestError;
 use futures_core::Stream;
 use tokio::time::Sleep;
 
-use crate::client::request::{begin, is_failure};
-use crate::client::{Client, Response};
+use crate::client::request::is_failure;
+use crate::client::route::{Route, Routes};
+use crate::client::{Client, Response, Target};
 use crate::command::{Outgoing, Underway};
 use crate::error::Error;
 use crate::mailbox::Notice;
 
 /// How long a lost observation waits before it is registered anew: at first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+
+/// The first wait where a connection broke, which shows at once.
+const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 
 /// After its Max-Age, how long a state that came without Observe is let be (RFC 7641 §3.3.1).
 const RENEW_AFTER: Duration = Duration::from_secs(5);
@@ -39,14 +45,14 @@ pub enum Notification {
 pub struct Observation {
     client: Client,
     outgoing: Outgoing,
-    remote: SocketAddr,
+    target: Target,
+    route: Route,
     phase: Phase,
     first: Option<Response>,
     observed: bool,
     backoff: Duration,
 }
 
-#[derive(Debug)]
 enum Phase {
     /// The engine keeps the registration.
     Registered(Underway),
@@ -54,17 +60,20 @@ enum Phase {
     Lost,
     /// The wait before it is registered anew.
     Waiting(Pin<Box<Sleep>>),
+    /// A connection is being made, to register there.
+    Connecting(Connecting),
     /// The server ended it.
     Ended,
 }
 
 impl Observation {
     pub(crate) async fn begin(
-        client: Client,
-        outgoing: Outgoing,
-        remote: SocketAddr,
+        client: &Client,
+        target: &Target,
+        outgoing: &Outgoing,
+        route: Route,
     ) -> Result<Observation, Error> {
-        let underway = begin(&client, &outgoing, remote)?;
+        let underway = route.request(outgoing);
         loop {
             match underway.mailbox.next().await {
                 Some(Notice::Response { response, more }) => {
@@ -73,15 +82,15 @@ impl Observation {
                     } else {
                         Phase::Ended
                     };
-                    let (first, backoff) = (Some(response.into()), BACKOFF.0);
                     return Ok(Observation {
-                        client,
-                        outgoing,
-                        remote,
+                        client: client.clone(),
+                        outgoing: outgoing.clone(),
+                        target: target.clone(),
+                        backoff: first_wait(&route),
+                        route,
                         phase,
-                        first,
+                        first: Some(response.into()),
                         observed: more,
-                        backoff,
                     });
                 }
                 Some(Notice::Failed(error)) => return Err(error.into()),
@@ -101,7 +110,7 @@ impl Observation {
     /// The server's address.
     #[must_use]
     pub fn remote(&self) -> SocketAddr {
-        self.remote
+        self.route.remote()
     }
 
     /// The next state or its absence; `None` after the server ended the observation.
@@ -125,7 +134,7 @@ impl Observation {
             Some(Notice::Response { response, more }) => {
                 let response = Response::from(response);
                 if more {
-                    self.backoff = BACKOFF.0;
+                    self.backoff = first_wait(&self.route);
                 } else if is_failure(response.status()) || !self.observed {
                     // RFC 7641 §4.2: with an error no more notifications follow.
                     self.phase = Phase::Ended;
@@ -138,6 +147,11 @@ impl Observation {
             }
             Some(Notice::Stale) => Some(Ok(Notification::Stale)),
             Some(Notice::Failed(_)) => {
+                self.phase = Phase::Lost;
+                None
+            }
+            // The connection broke before the registration reached the engine.
+            Some(Notice::Refused(RequestError::NotConnected)) => {
                 self.phase = Phase::Lost;
                 None
             }
@@ -160,11 +174,74 @@ impl Observation {
     }
 
     fn register_anew(&mut self) {
-        match begin(&self.client, &self.outgoing, self.remote) {
-            Ok(underway) => self.phase = Phase::Registered(underway),
-            Err(_) => self.phase = Phase::Ended,
-        }
+        self.phase = match self.route.path.is_reliable() {
+            false => Phase::Registered(self.route.request(&self.outgoing)),
+            true => {
+                let (client, target) = (self.client.clone(), self.target.clone());
+                Phase::Connecting(Box::pin(async move {
+                    let mut routes = Routes::to(&client, &target).await?;
+                    routes.next(&client).await?.ok_or(Error::Closed)
+                }))
+            }
+        };
     }
+
+    /// Goes on with a new connection, or waits for the next attempt.
+    fn reconnected(&mut self, outcome: Result<Route, Error>) -> Option<Error> {
+        self.phase = match outcome {
+            Ok(route) => {
+                self.route = route;
+                Phase::Registered(self.route.request(&self.outgoing))
+            }
+            Err(Error::HeldOff { wait }) => Phase::Waiting(Box::pin(tokio::time::sleep(wait))),
+            Err(error @ Error::Closed) => {
+                self.phase = Phase::Ended;
+                return Some(error);
+            }
+            // A connection that others made is not ours to make again.
+            Err(error @ Error::Request(RequestError::NotConnected)) => {
+                self.phase = Phase::Ended;
+                return Some(error);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "an observation waits for a connection");
+                Phase::Lost
+            }
+        };
+        None
+    }
+}
+
+/// The way to a connection.
+type Connecting = Pin<Box<dyn Future<Output = Result<Route, Error>> + Send>>;
+
+impl fmt::Debug for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Registered(_) => "Registered",
+            Phase::Lost => "Lost",
+            Phase::Waiting(_) => "Waiting",
+            Phase::Connecting(_) => "Connecting",
+            Phase::Ended => "Ended",
+        })
+    }
+}
+
+/// How long a lost observation waits at first.
+fn first_wait(route: &Route) -> Duration {
+    if route.path.is_reliable() {
+        RECONNECT_AFTER
+    } else {
+        BACKOFF.0
+    }
+}
+
+/// Up to a quarter more than `wait`: those who lost the same server do not come back all at once.
+fn spread(wait: Duration) -> Duration {
+    let mut random = [0];
+    // Without randomness they come back at once.
+    let _ = getrandom::fill(&mut random);
+    wait + wait * u32::from(random[0]) / 1024
 }
 
 impl Stream for Observation {
@@ -180,12 +257,18 @@ impl Stream for Observation {
                 Phase::Lost => {
                     let wait = self.backoff;
                     self.backoff = (wait * 2).min(BACKOFF.1);
-                    self.phase = Phase::Waiting(Box::pin(tokio::time::sleep(wait)));
+                    self.phase = Phase::Waiting(Box::pin(tokio::time::sleep(spread(wait))));
                     return Poll::Ready(Some(Ok(Notification::Stale)));
                 }
                 Phase::Waiting(sleep) => {
                     std::task::ready!(sleep.as_mut().poll(cx));
                     self.register_anew();
+                }
+                Phase::Connecting(connecting) => {
+                    let outcome = std::task::ready!(connecting.as_mut().poll(cx));
+                    if let Some(error) = self.reconnected(outcome) {
+                        return Poll::Ready(Some(Err(error)));
+                    }
                 }
                 Phase::Registered(underway) => {
                     let notice = std::task::ready!(underway.mailbox.poll_next(cx));

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use coracle_engine::{ExchangeError, Path, TransmissionParameters};
+use coracle_engine::{Path, TransmissionParameters};
 use coracle_wire::{BlockOption, ContentFormat, Method, OptionNumber, OptionsBuf, Status};
 use serde::Serialize;
 
 use crate::client::body::{Body, Upload};
+use crate::client::route::Routes;
 use crate::client::{Client, Observation, Response, Responses, StreamedResponse, Target};
 use crate::command::{Outgoing, Underway};
 use crate::error::Error;
@@ -75,8 +76,8 @@ impl fmt::Debug for RequestBuilder {
 impl RequestBuilder {
     pub(crate) fn new(client: Client, method: Method, uri: &str) -> RequestBuilder {
         RequestBuilder {
+            target: client.target(uri),
             client,
-            target: Target::parse(uri),
             method,
             options: Ok(OptionsBuf::new()),
             body: Ok(Bytes::new().into()),
@@ -284,11 +285,15 @@ impl RequestBuilder {
         let began = Instant::now();
         let (client, target, mut outgoing, mut upload) = self.finish()?;
         outgoing.streams_answer = streams_answer;
+        let mut routes = Routes::to(&client, &target).await?;
         let mut last = Error::Closed;
-        for remote in target.resolve(client.family).await? {
-            let underway = begin(&client, &outgoing, remote)?;
+        while let Some(route) = routes.next_for(&client, &mut outgoing).await? {
+            let underway = route.request(&outgoing);
             match answer(&underway, &mut report, upload.as_mut()).await {
-                Err(error) if may_try_another(&error) && upload.as_ref().is_none_or(Upload::begins_again) => {
+                Err(error)
+                    if routes.go_on_after(&error, outgoing.method)
+                        && upload.as_ref().is_none_or(Upload::begins_again) =>
+                {
                     last = error;
                 }
                 Err(error) => return Err(error),
@@ -320,11 +325,12 @@ impl RequestBuilder {
         if let Ok(options) = &mut self.options {
             options.set_uint(OptionNumber::OBSERVE, 0);
         }
-        let (client, target, outgoing, _) = self.finish()?;
+        let (client, target, mut outgoing, _) = self.finish()?;
+        let mut routes = Routes::to(&client, &target).await?;
         let mut last = Error::Closed;
-        for remote in target.resolve(client.family).await? {
-            match Observation::begin(client.clone(), outgoing.clone(), remote).await {
-                Err(error) if may_try_another(&error) => last = error,
+        while let Some(route) = routes.next_for(&client, &mut outgoing).await? {
+            match Observation::begin(&client, &target, &outgoing, route).await {
+                Err(error) if routes.go_on_after(&error, outgoing.method) => last = error,
                 outcome => return outcome,
             }
         }
@@ -339,9 +345,9 @@ impl RequestBuilder {
     pub async fn send_to_all(mut self) -> Result<Responses, Error> {
         self.progress = None;
         let (client, target, outgoing, _) = self.finish()?;
-        let remote = target.resolve(client.family).await?;
-        let remote = remote.first().copied().ok_or(Error::Closed)?;
-        let underway = begin(&client, &outgoing, remote)?;
+        let mut routes = Routes::to(&client, &target).await?;
+        let route = routes.next(&client).await?.ok_or(Error::Closed)?;
+        let underway = route.request(&outgoing);
         Ok(Responses::new(client, underway, outgoing))
     }
 
@@ -375,18 +381,6 @@ fn merged(of_uri: &OptionsBuf, others: &OptionsBuf) -> OptionsBuf {
         let _ = options.insert(option.number, option.value);
     }
     options
-}
-
-/// Sends a request on the way to `remote`.
-pub(crate) fn begin(client: &Client, outgoing: &Outgoing, remote: SocketAddr) -> Result<Underway, Error> {
-    let path = Path {
-        interface: outgoing.path.interface,
-        ..Path::to(remote)
-    };
-    Ok(client.way_to(remote)?.request(Outgoing {
-        path,
-        ..outgoing.clone()
-    }))
 }
 
 /// An answer or its first part, the exchange if it goes on, whom to tell how far it has come, and how to go on elsewhere.
@@ -429,7 +423,7 @@ impl Onward {
         outgoing.timeout = outgoing
             .timeout
             .map(|timeout| timeout.saturating_sub(self.began.elapsed()));
-        begin(&self.client.elsewhere()?, &outgoing, remote).ok()
+        Some(self.client.elsewhere()?.way_to(remote).ok()?.request(&outgoing))
     }
 }
 
@@ -485,11 +479,6 @@ fn tell(report: &mut Option<Report>, progress: Progress) {
     if let Some(report) = report {
         report(progress);
     }
-}
-
-/// Whether another address of the same host is worth a try: nothing was there, so that nothing was executed.
-pub(crate) fn may_try_another(error: &Error) -> bool {
-    matches!(error, Error::Exchange(ExchangeError::Unreachable) | Error::Io(_))
 }
 
 /// Whether a response says that the request failed.

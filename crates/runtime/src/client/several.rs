@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::client::request::begin;
 use crate::client::{Client, Response};
 use crate::command::{Outgoing, Underway};
 use crate::error::Error;
@@ -84,7 +83,7 @@ impl Responses {
             timeout: Some(MEMBER_TIMEOUT),
             ..self.outgoing.clone()
         };
-        let underway = begin(&self.client, &outgoing, response.remote())?;
+        let underway = self.client.way_to(response.remote())?.request(&outgoing);
         loop {
             match underway.mailbox.next().await {
                 Some(Notice::Response { response, .. }) => {

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use coracle_wire::{Host, OptionNumber, OptionsBuf, Scheme, Uri};
 
+use crate::client::pool::Origin;
+use crate::endpoint::check_scheme;
 use crate::error::Error;
 
 /// Which addresses of a host are used.
@@ -31,6 +33,7 @@ impl Family {
 /// A URI taken apart.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
+    pub(crate) scheme: Scheme,
     host: Name,
     pub(crate) port: u16,
     pub(crate) options: OptionsBuf,
@@ -46,12 +49,7 @@ impl Target {
     /// Takes a URI apart (RFC 7252 §6.4).
     pub(crate) fn parse(text: &str) -> Result<Target, Error> {
         let uri = Uri::parse(text).map_err(|error| Error::Uri(error.to_string()))?;
-        if uri.scheme != Scheme::Coap {
-            return Err(Error::Uri(format!(
-                "{}:// is not supported yet, only coap://",
-                uri.scheme.as_str()
-            )));
-        }
+        check_scheme(uri.scheme)?;
         let options = uri.to_options().map_err(|error| Error::Uri(error.to_string()))?;
         let host = match uri.host {
             Host::Ipv4(address) => Name::Address(address.into(), None),
@@ -63,10 +61,24 @@ impl Target {
             ),
         };
         Ok(Target {
+            scheme: uri.scheme,
             host,
             port: uri.port_or_default(),
             options,
         })
+    }
+
+    /// To whom a connection leads.
+    pub(super) fn origin(&self) -> Origin {
+        Origin {
+            scheme: self.scheme,
+            host: match &self.host {
+                Name::Address(address, None) => address.to_string(),
+                Name::Address(address, Some(zone)) => format!("{address}%{zone}"),
+                Name::Name(name) => name.clone(),
+            },
+            port: self.port,
+        }
     }
 
     /// Asks for `path`, of one or more segments, where the URI has none.
@@ -152,8 +164,8 @@ mod tests {
 
     #[test]
     fn other_schemes_are_refused_by_name() {
-        let error = Target::parse("coap+tcp://host/").unwrap_err();
-        assert!(error.to_string().contains("coap+tcp"), "{error}");
+        let error = Target::parse("coaps://host/").unwrap_err();
+        assert!(error.to_string().contains("coaps://"), "{error}");
     }
 
     #[test]

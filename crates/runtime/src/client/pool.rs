@@ -1,0 +1,204 @@
+//! The connections of a client: made for the first request, shared by all others to the same host, and replaced when they
+//! are over (RFC 8323 §3).
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use coracle_engine::Path;
+use coracle_net::stream::{Authorities, ClientTls, ConnectOptions, Link, connect};
+use coracle_wire::Scheme;
+use tokio::sync::watch;
+
+use crate::client::route::Route;
+use crate::client::{Client, Family, Target, Way};
+use crate::command::Handle;
+use crate::connections::Line;
+use crate::error::Error;
+
+/// Connections that are over are looked for when there are so many entries, and then again when there are twice as many as
+/// were left.
+const SWEEP_AT_LEAST: usize = 64;
+
+/// To whom a connection leads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Origin {
+    pub(super) scheme: Scheme,
+    /// The name, or the address.
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+/// What clones of a client share.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    /// How servers prove themselves and we do; if nothing was said, by the system's authorities.
+    tls: OnceLock<ClientTls>,
+    kept: Mutex<Entries>,
+}
+
+impl Pool {
+    pub(super) fn with_tls(tls: ClientTls) -> Pool {
+        Pool {
+            tls: tls.into(),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// Without connections.
+    pub(super) fn anew(&self) -> Pool {
+        Pool {
+            tls: self.tls.clone(),
+            kept: Mutex::default(),
+        }
+    }
+
+    fn tls(&self) -> Result<ClientTls, Error> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(tls.clone());
+        }
+        let made = Authorities::of_system().and_then(|authorities| ClientTls::new(authorities, None));
+        let made = made.map_err(io::Error::other)?;
+        Ok(self.tls.get_or_init(|| made).clone())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    by_origin: HashMap<Origin, Entry>,
+    sweep_at: usize,
+}
+
+/// A connection, or the attempt to make one.
+#[derive(Clone, Debug)]
+struct Entry {
+    handle: Handle,
+    line: watch::Receiver<Line>,
+}
+
+impl Entry {
+    /// Until when no other is to be made: this one is used, or its peer asked for that.
+    fn is_kept(&self, now: Instant) -> bool {
+        match &*self.line.borrow() {
+            Line::Opening | Line::Open(_) => self.line.has_changed().is_ok(),
+            Line::Over { hold_off, .. } => hold_off.is_some_and(|until| until > now),
+            Line::Failed(_) => false,
+        }
+    }
+
+    /// Waits until it may be used.
+    async fn opened(mut self) -> Result<Route, Error> {
+        loop {
+            match &*self.line.borrow_and_update() {
+                Line::Opening => {}
+                Line::Open(path) => return Ok(Route::new(self.handle, *path)),
+                Line::Over {
+                    hold_off: Some(until),
+                    ..
+                } => {
+                    let wait = until.saturating_duration_since(Instant::now());
+                    return Err(Error::HeldOff { wait });
+                }
+                Line::Over { reason, .. } => {
+                    let text = format!("the connection was closed before it could be used: {reason}");
+                    return Err(io::Error::new(io::ErrorKind::ConnectionAborted, text).into());
+                }
+                Line::Failed(error) => return Err(error.copy()),
+            }
+            if self.line.changed().await.is_err() {
+                return Err(Error::Closed);
+            }
+        }
+    }
+}
+
+impl Entries {
+    /// The connection to `origin`, or the attempt to make one, which `begin` begins if there is none.
+    fn get(&mut self, origin: Origin, begin: impl FnOnce() -> Option<Entry>) -> Option<Entry> {
+        let now = Instant::now();
+        if let Some(entry) = self.by_origin.get(&origin).filter(|entry| entry.is_kept(now)) {
+            return Some(entry.clone());
+        }
+        if self.by_origin.len() >= self.sweep_at.max(SWEEP_AT_LEAST) {
+            self.by_origin.retain(|_, entry| entry.is_kept(now));
+            self.sweep_at = 2 * self.by_origin.len();
+        }
+        let entry = begin()?;
+        self.by_origin.insert(origin, entry.clone());
+        Some(entry)
+    }
+}
+
+impl Client {
+    /// The connection to the host of `target`. It is made if there is none, once for all who wait for it.
+    pub(super) async fn connection_to(&self, target: &Target) -> Result<Route, Error> {
+        let origin = target.origin();
+        let entry = {
+            let mut kept = self.pool.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.get(origin.clone(), || self.begin_connection(target, &origin))
+        };
+        entry.ok_or(Error::Closed)?.opened().await
+    }
+
+    /// Begins to make a connection, in a task of its own: whoever waits for it may give up without harm to others.
+    fn begin_connection(&self, target: &Target, origin: &Origin) -> Option<Entry> {
+        let mut hasher = DefaultHasher::new();
+        origin.hash(&mut hasher);
+        let handles: Vec<&Handle> = self.ways.iter().take(1).flat_map(Way::handles).collect();
+        let shards = u64::try_from(handles.len()).ok()?;
+        let place = usize::try_from(hasher.finish().checked_rem(shards)?).ok()?;
+        let handle = (*handles.get(place)?).clone();
+        let (told, line) = watch::channel(Line::Opening);
+        let attempt = Attempt {
+            target: target.clone(),
+            family: self.family,
+            pool: self.pool.clone(),
+            options: ConnectOptions {
+                host: Some(origin.host.clone()),
+                websocket: matches!(origin.scheme, Scheme::CoapWs | Scheme::CoapsWs),
+                max_message: self.groups.config.connections.max_message_size as usize,
+                ..ConnectOptions::default()
+            },
+        };
+        let driver = handle.clone();
+        tokio::spawn(async move {
+            match attempt.run().await {
+                Ok(link) => driver.take_on(link, told),
+                Err(error) => {
+                    told.send_replace(Line::Failed(Arc::new(error)));
+                }
+            }
+        });
+        Some(Entry { handle, line })
+    }
+
+    /// The driver of a connection that is there.
+    pub(super) async fn owner_of(&self, path: Path) -> Result<Route, Error> {
+        for handle in self.ways.iter().flat_map(Way::handles) {
+            if handle.has(path).await {
+                return Ok(Route::new(handle.clone(), path));
+            }
+        }
+        Err(coracle_engine::RequestError::NotConnected.into())
+    }
+}
+
+/// A connection in the making.
+struct Attempt {
+    target: Target,
+    family: Family,
+    pool: Arc<Pool>,
+    options: ConnectOptions,
+}
+
+impl Attempt {
+    async fn run(mut self) -> Result<Link, Error> {
+        if matches!(self.target.scheme, Scheme::CoapsTcp | Scheme::CoapsWs) {
+            self.options.tls = Some(self.pool.tls()?);
+        }
+        let addresses = self.target.resolve(self.family).await?;
+        Ok(connect(&addresses, &self.options).await?)
+    }
+}

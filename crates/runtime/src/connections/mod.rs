@@ -1,0 +1,410 @@
+//! The connections of a driver (RFC 8323): bytes between links and the engine.
+//!
+//! ```text
+//!  woken by the system ─▶ line ─▶ visit: write what waits, read ─▶ messages to the engine
+//!                          ▲                │ (a bounded part)
+//!                          └────────────────┘ there is more
+//! ```
+//!
+//! What is read comes to one buffer that all share. A connection keeps only the rest of a message that is not whole, so
+//! that one at rest has no buffer.
+
+mod kept;
+mod open;
+mod ready;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use coracle_engine::{ConnectionId, Endpoint, Instant, Path, SecurityId};
+use coracle_net::stream::{Link, Listener};
+use coracle_wire::Scheme;
+use tokio::sync::watch;
+
+use crate::driver::Inside;
+use crate::error::Error;
+use kept::Kept;
+use open::{Open, Phase};
+use ready::Ready;
+
+/// Bytes that are read at once, and what one connection may bring before the others have their turn.
+const READ: usize = 64 << 10;
+
+/// How often the system is given bytes of one connection before the others have their turn.
+const WRITES_PER_VISIT: usize = 16;
+
+/// Connections that are taken from the listener at once.
+const ACCEPTED_AT_ONCE: usize = 64;
+
+/// How long a connection that is over has for its last words and for the peer to close it, too.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+/// What is kept of messages that are not whole yet, in bytes, of all connections at one address.
+const MAX_KEPT: usize = 64 << 20;
+
+/// The share of one shard is not less: a few messages of the usual Max-Message-Size.
+const LEAST_KEPT: usize = 4 << 20;
+
+/// What those who made a connection learn of it.
+#[derive(Clone, Debug)]
+pub(crate) enum Line {
+    /// It is being made, or the peer has not told its capabilities.
+    Opening,
+    /// Requests may go this way.
+    Open(Path),
+    /// It could not be made.
+    Failed(Arc<Error>),
+    /// It takes no more requests: why, and until when the peer wants no other.
+    Over {
+        reason: Arc<str>,
+        hold_off: Option<std::time::Instant>,
+    },
+}
+
+/// Connections by number.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    /// Taken from the listener.
+    pub(crate) accepted: u64,
+    /// Closed because there were too many, or too much was kept of their messages.
+    pub(crate) refused: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connections {
+    table: HashMap<ConnectionId, Open>,
+    ready: Arc<Ready>,
+    /// Those that are visited next.
+    line: VecDeque<ConnectionId>,
+    woken: Vec<ConnectionId>,
+    listener: Option<Listener>,
+    accepted: Vec<Link>,
+    buffer: Vec<u8>,
+    spare: Vec<u8>,
+    kept: Kept,
+    /// Those that are over, and when they are dropped at the latest, in this order.
+    ending: VecDeque<(Instant, ConnectionId)>,
+    /// Those that we made.
+    own: usize,
+    pub(crate) counted: Counted,
+}
+
+impl Connections {
+    /// Those of one of so many shards.
+    pub(crate) fn new(listener: Option<Listener>, shards: usize) -> Connections {
+        Connections {
+            table: HashMap::new(),
+            ready: Arc::default(),
+            line: VecDeque::new(),
+            woken: Vec::new(),
+            listener,
+            accepted: Vec::new(),
+            buffer: Vec::new(),
+            spare: Vec::new(),
+            kept: Kept::new((MAX_KEPT / shards.max(1)).max(LEAST_KEPT)),
+            ending: VecDeque::new(),
+            own: 0,
+            counted: Counted::default(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Those that we made.
+    pub(crate) fn own(&self) -> usize {
+        self.own
+    }
+
+    /// Ready when there is something to do: connections to take on or to visit. The task is woken when there will be.
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.ready.register(cx);
+        while let Some(listener) = &mut self.listener
+            && self.accepted.len() < ACCEPTED_AT_ONCE
+            && let Poll::Ready(link) = listener.poll_accept(cx)
+        {
+            self.accepted.push(link?);
+        }
+        self.ready.take(&mut self.woken, &mut self.line);
+        match self.line.is_empty() && self.accepted.is_empty() {
+            true => Poll::Pending,
+            false => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// When one that is over is dropped.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.ending.front().map(|(at, _)| *at)
+    }
+
+    /// The next one to visit. Those that were taken from the listener are taken on first.
+    pub(crate) fn next(&mut self, engine: &mut Endpoint, now: Instant) -> Option<ConnectionId> {
+        while let Some(link) = self.accepted.pop() {
+            self.counted.accepted += 1;
+            self.take_on(engine, now, link, None);
+        }
+        if self.line.is_empty() {
+            self.ready.take(&mut self.woken, &mut self.line);
+        }
+        self.line.pop_front()
+    }
+
+    /// Whether there is one to visit.
+    pub(crate) fn has_next(&self) -> bool {
+        !self.line.is_empty()
+    }
+
+    /// Takes a connection on; `told` learns how it is, if we made it.
+    pub(crate) fn take_on(
+        &mut self,
+        engine: &mut Endpoint,
+        now: Instant,
+        link: Link,
+        told: Option<watch::Sender<Line>>,
+    ) {
+        let path = Path {
+            local: Some(link.local().ip()),
+            security: security_of(&link),
+            ..Path::to(link.remote())
+        };
+        let Some(id) = engine.connected(now, path, link.framing()) else {
+            self.counted.refused += 1;
+            if let Some(told) = told {
+                told.send_replace(over("as many connections as may be are open"));
+            }
+            return;
+        };
+        self.own += usize::from(told.is_some());
+        let open = Open::new(link, id, &self.ready, told);
+        self.table.insert(id, open);
+        // The first visit tells the system that its bytes are waited for.
+        self.line_up(id);
+    }
+
+    fn line_up(&mut self, id: ConnectionId) {
+        if self.table.get(&id).is_some_and(|open| open.signal.joins()) {
+            self.line.push_back(id);
+        }
+    }
+
+    /// Writes what waits on a connection and takes in what has come, until there is nothing more or others have their turn.
+    pub(crate) fn visit(&mut self, id: ConnectionId, inside: &mut Inside<'_>) {
+        let Some(open) = self.table.get_mut(&id) else {
+            return;
+        };
+        open.signal.leaves();
+        match open.phase {
+            Phase::Closing => return self.close(id),
+            Phase::LastWords => {}
+            Phase::Talking => self.read(id, inside),
+        }
+        self.write(inside.engine, inside.now, id);
+        self.count_kept(inside.engine, inside.now, id);
+    }
+
+    fn read(&mut self, id: ConnectionId, inside: &mut Inside<'_>) {
+        let mut budget = READ;
+        while let Some(open) = self.table.get_mut(&id)
+            && !open.is_ended
+        {
+            if !inside.engine.takes_input(id) {
+                open.is_held = true;
+                return;
+            }
+            let waited = std::mem::take(&mut open.is_held) && open.has_kept();
+            if !waited {
+                if budget == 0 {
+                    return self.line_up(id);
+                }
+                match open.fetch(&mut self.buffer) {
+                    Poll::Pending => return,
+                    Poll::Ready(Ok(0)) => {
+                        open.is_ended = true;
+                        open.forget_kept();
+                        return inside.engine.peer_ended(inside.now, id);
+                    }
+                    Poll::Ready(Ok(came)) => budget = budget.saturating_sub(came),
+                    Poll::Ready(Err(error)) => {
+                        return self.end(inside.engine, inside.now, id, &error.to_string());
+                    }
+                }
+            }
+            open.digest(&self.buffer, &mut self.spare, |bytes| {
+                inside.take_messages(id, bytes)
+            });
+        }
+    }
+
+    fn count_kept(&mut self, engine: &mut Endpoint, now: Instant, id: ConnectionId) {
+        if let Some(open) = self.table.get_mut(&id) {
+            self.kept.count(id, open);
+        }
+        while let Some(oldest) = self.kept.excess() {
+            self.counted.refused += 1;
+            self.end(
+                engine,
+                now,
+                oldest,
+                "too much is kept of messages that are not whole",
+            );
+            self.remove(oldest);
+        }
+    }
+
+    /// Writes what waits on connections that have something new. Whether there was any.
+    pub(crate) fn write_all(&mut self, engine: &mut Endpoint, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(id) = engine.poll_stream() {
+            any = true;
+            self.write(engine, now, id);
+        }
+        any
+    }
+
+    fn write(&mut self, engine: &mut Endpoint, now: Instant, id: ConnectionId) {
+        let Some(open) = self.table.get_mut(&id) else {
+            return;
+        };
+        if open.phase == Phase::Closing {
+            return;
+        }
+        let mut left = WRITES_PER_VISIT;
+        let outcome = loop {
+            let output = engine.stream_output(id);
+            if output.is_empty() {
+                break open.flush();
+            }
+            if left == 0 {
+                break Poll::Ready(Ok(()));
+            }
+            left -= 1;
+            match open.write(output) {
+                Poll::Ready(Ok(written)) => engine.stream_written(now, id, written),
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        let is_written = engine.stream_output(id).is_empty();
+        let resumes = open.is_held && engine.takes_input(id);
+        let is_last = open.phase == Phase::LastWords;
+        match outcome {
+            Poll::Ready(Err(error)) => return self.end(engine, now, id, &error.to_string()),
+            Poll::Ready(Ok(())) if is_written && is_last => return self.end(engine, now, id, "closed"),
+            Poll::Ready(Ok(())) if !is_written => self.line_up(id),
+            _ => {}
+        }
+        if resumes {
+            self.line_up(id);
+        }
+    }
+
+    /// A connection may be used.
+    pub(crate) fn opened(&self, engine: &Endpoint, id: ConnectionId) {
+        if let Some(open) = self.table.get(&id)
+            && let Some(path) = engine.connection_path(id)
+        {
+            open.tell(Line::Open(path));
+        }
+    }
+
+    /// The peer takes no more requests on a connection.
+    pub(crate) fn released(&self, id: ConnectionId, hold_off: Option<Duration>) {
+        if let Some(open) = self.table.get(&id) {
+            open.tell(Line::Over {
+                reason: "the peer released the connection (RFC 8323 §5.5)".into(),
+                hold_off: hold_off.and_then(|time| std::time::Instant::now().checked_add(time)),
+            });
+        }
+    }
+
+    /// The engine has done with a connection: what waits is written, then it is closed.
+    pub(crate) fn closing(&mut self, engine: &mut Endpoint, now: Instant, id: ConnectionId, reason: &str) {
+        let Some(open) = self.table.get_mut(&id) else {
+            return;
+        };
+        if open.phase == Phase::Talking {
+            tracing::debug!(reason, "a connection ends");
+            open.phase = Phase::LastWords;
+            open.tell(over(reason));
+            open.forget_kept();
+            self.kept.count(id, open);
+            self.ending.push_back((now + CLOSE_WITHIN, id));
+        }
+        self.write(engine, now, id);
+    }
+
+    /// Nothing more is written or read on a connection: the engine forgets it, and the link is closed.
+    fn end(&mut self, engine: &mut Endpoint, now: Instant, id: ConnectionId, reason: &str) {
+        let Some(open) = self.table.get_mut(&id) else {
+            return;
+        };
+        open.tell(over(reason));
+        open.forget_kept();
+        self.kept.count(id, open);
+        if std::mem::replace(&mut open.phase, Phase::Closing) == Phase::Talking {
+            self.ending.push_back((now + CLOSE_WITHIN, id));
+        }
+        engine.disconnected(now, id);
+        self.close(id);
+    }
+
+    fn close(&mut self, id: ConnectionId) {
+        if let Some(open) = self.table.get_mut(&id)
+            && open.close().is_ready()
+        {
+            self.remove(id);
+        }
+    }
+
+    fn remove(&mut self, id: ConnectionId) {
+        if let Some(open) = self.table.remove(&id) {
+            self.own -= usize::from(open.is_own());
+        }
+        if self.table.len() * 4 < self.table.capacity() {
+            self.table.shrink_to(self.table.len() * 2);
+        }
+    }
+
+    /// Drops those whose time to close is over.
+    pub(crate) fn drop_overdue(&mut self, engine: &mut Endpoint, now: Instant) {
+        while let Some((_, id)) = self.ending.pop_front_if(|(at, _)| *at <= now) {
+            self.end(engine, now, id, "closed");
+            self.remove(id);
+        }
+    }
+
+    /// Ends those that we made in good order (RFC 8323 §5.5), or all.
+    pub(crate) fn release(&mut self, engine: &mut Endpoint, now: Instant, only_own: bool) {
+        for (id, open) in &self.table {
+            if open.is_own() || !only_own {
+                engine.release(now, *id);
+            }
+        }
+    }
+
+    /// Takes no more connections.
+    pub(crate) fn refuse(&mut self) {
+        self.listener = None;
+        self.accepted.clear();
+    }
+}
+
+fn over(reason: &str) -> Line {
+    Line::Over {
+        reason: reason.into(),
+        hold_off: None,
+    }
+}
+
+/// A number for what TLS protects: such a connection is an association of its own.
+fn security_of(link: &Link) -> Option<SecurityId> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let is_secure = matches!(link.scheme(), Scheme::CoapsTcp | Scheme::CoapsWs);
+    let number = is_secure.then(|| NEXT.fetch_add(1, Ordering::Relaxed));
+    number.and_then(std::num::NonZeroU64::new).map(SecurityId)
+}

@@ -1,0 +1,178 @@
+//! One connection: its link, and what has come of a message that is not whole yet.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use coracle_engine::ConnectionId;
+use coracle_net::stream::Link;
+use coracle_wire::frame_len;
+use tokio::sync::watch;
+
+use super::ready::{Ready, Signal};
+use super::{Line, READ};
+
+/// From this length on the rest of a begun message is read to where its beginning is kept; shorter beginnings are
+/// brought to the buffer that all share.
+const LONG: usize = 4 << 10;
+
+/// The longest buffer that is kept for the next long message.
+const MAX_SPARE: usize = 2 << 20;
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Talking,
+    /// The engine has done with it: what waits is written, nothing is read.
+    LastWords,
+    /// The engine has forgotten it, the link is being closed.
+    Closing,
+}
+
+#[derive(Debug)]
+pub(super) struct Open {
+    link: Link,
+    pub(super) signal: Arc<Signal>,
+    waker: Waker,
+    pub(super) phase: Phase,
+    /// What came and was not taken by the engine: the beginning of a message, or whole ones that wait until the peer reads
+    /// our answers.
+    kept: Vec<u8>,
+    /// Its place among those that keep something, and how much was counted of it.
+    pub(super) counted: Option<(u64, usize)>,
+    /// The peer says no more.
+    pub(super) is_ended: bool,
+    /// It is not read, because the engine takes nothing in.
+    pub(super) is_held: bool,
+    /// Something was given to the link since it was flushed.
+    is_unflushed: bool,
+    /// Who made it and wants to know how it is.
+    told: Option<watch::Sender<Line>>,
+}
+
+impl Open {
+    pub(super) fn new(
+        link: Link,
+        id: ConnectionId,
+        ready: &Arc<Ready>,
+        told: Option<watch::Sender<Line>>,
+    ) -> Open {
+        let signal = Signal::new(id, ready.clone());
+        Open {
+            link,
+            waker: signal.clone().into(),
+            signal,
+            phase: Phase::Talking,
+            kept: Vec::new(),
+            counted: None,
+            is_ended: false,
+            is_held: false,
+            is_unflushed: false,
+            told,
+        }
+    }
+
+    /// We made it, for a client.
+    pub(super) fn is_own(&self) -> bool {
+        self.told.is_some()
+    }
+
+    /// Tells who made it how it is. What is over stays so.
+    pub(super) fn tell(&self, line: Line) {
+        if let Some(told) = &self.told {
+            told.send_if_modified(|told| {
+                let news = !matches!(told, Line::Over { .. });
+                if news {
+                    *told = line;
+                }
+                news
+            });
+        }
+    }
+
+    /// Bytes that are kept, with their room.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.capacity()
+    }
+
+    /// Nothing that came will be taken any more.
+    pub(super) fn forget_kept(&mut self) {
+        self.kept = Vec::new();
+    }
+
+    /// Reads, into `buffer` behind what is kept, or what is kept is long and grows. How much came; 0: no more comes.
+    pub(super) fn fetch(&mut self, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        let mut cx = Context::from_waker(&self.waker);
+        if self.is_long() {
+            let lacks = match frame_len(&self.kept) {
+                Ok(Some(len)) => usize::try_from(len).unwrap_or(usize::MAX) - self.kept.len(),
+                _ => READ,
+            };
+            // What has come at most doubles: who announces much and sends little does not get much room.
+            let room = self.kept.capacity() - self.kept.len();
+            let limit = lacks.clamp(1, room.max(self.kept.len()).max(READ));
+            return self.link.poll_read(&mut cx, &mut self.kept, limit);
+        }
+        buffer.clear();
+        buffer.extend_from_slice(&self.kept);
+        let came = ready!(self.link.poll_read(&mut cx, buffer, READ))?;
+        self.kept = Vec::new();
+        Poll::Ready(Ok(came))
+    }
+
+    fn is_long(&self) -> bool {
+        self.kept.len() >= LONG
+    }
+
+    /// Lets the messages that have come be taken, and keeps the rest. `take` tells how many bytes it took.
+    pub(super) fn digest(&mut self, buffer: &[u8], spare: &mut Vec<u8>, take: impl FnOnce(&[u8]) -> usize) {
+        if self.kept.is_empty() {
+            let taken = take(buffer);
+            let rest = buffer.get(taken..).unwrap_or_default();
+            let is_long = matches!(frame_len(rest), Ok(Some(len)) if len > READ as u64);
+            if is_long {
+                self.kept = std::mem::take(spare);
+            }
+            self.kept.extend_from_slice(rest);
+            return;
+        }
+        let taken = take(&self.kept);
+        if self.kept.len() - taken < LONG {
+            let rest = self.kept.get(taken..).unwrap_or_default().to_vec();
+            let used = std::mem::replace(&mut self.kept, rest);
+            if used.capacity() <= MAX_SPARE && used.capacity() > spare.capacity() {
+                *spare = used;
+                spare.clear();
+            }
+        } else {
+            self.kept.drain(..taken);
+        }
+    }
+
+    /// Whole messages are kept that the engine may take now.
+    pub(super) fn has_kept(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// Gives bytes to the system; how many it took.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut cx = Context::from_waker(&self.waker);
+        self.is_unflushed = true;
+        match ready!(self.link.poll_write(&mut cx, bytes))? {
+            0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            written => Poll::Ready(Ok(written)),
+        }
+    }
+
+    pub(super) fn flush(&mut self) -> Poll<io::Result<()>> {
+        if self.is_unflushed {
+            ready!(self.link.poll_flush(&mut Context::from_waker(&self.waker)))?;
+            self.is_unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn close(&mut self) -> Poll<io::Result<()>> {
+        self.link.poll_close(&mut Context::from_waker(&self.waker))
+    }
+}
