@@ -67,8 +67,8 @@ pub use coracle_wire as wire;
 
 pub use client::Client;
 pub use coracle_runtime::{
-    Config, DropReason, Endpoint, Error, ExchangeError, Interface, RateLimit, RequestError, Serve,
-    Statistics, StatisticsReader, Stats, TransmissionParameters,
+    Bound, Config, ConnectionParameters, DropReason, Endpoint, Error, ExchangeError, Interface, MissingCsm,
+    RateLimit, RequestError, Serve, Statistics, StatisticsReader, Stats, TransmissionParameters,
 };
 pub use router::{Notifier, Router};
 
@@ -78,6 +78,11 @@ pub mod client {
         Body, Client, Family, Notification, Observation, Progress, RequestBuilder, Response, Responses,
         SentRequest, StreamedResponse,
     };
+}
+
+/// Certificates and keys for `coaps+tcp` and `coaps+ws`, of servers and clients.
+pub mod tls {
+    pub use coracle_runtime::{Authorities, ClientCertificates, ClientTls, Identity, ServerTls, TlsError};
 }
 
 /// What nearly every server uses, and the registered numbers: `use coracle::prelude::*`.

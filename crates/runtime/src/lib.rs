@@ -21,9 +21,13 @@ pub use client::{
     Body, Client, Family, Notification, Observation, Progress, RequestBuilder, Response, Responses,
     SentRequest, StreamedResponse,
 };
-pub use coracle_engine::{Config, DropReason, ExchangeError, RequestError, Stats, TransmissionParameters};
+pub use coracle_engine::{
+    Config, ConnectionParameters, DropReason, ExchangeError, MissingCsm, RequestError, Stats,
+    TransmissionParameters,
+};
 pub use coracle_net::Interface;
-pub use endpoint::{Endpoint, Serve};
+pub use coracle_net::stream::{Authorities, ClientCertificates, ClientTls, Identity, ServerTls, TlsError};
+pub use endpoint::{Bound, Endpoint, Serve};
 pub use error::Error;
 pub use rate_limit::{RateLimit, RateLimited};
 pub use statistics::{Statistics, StatisticsReader};

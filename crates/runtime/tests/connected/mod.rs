@@ -1,0 +1,78 @@
+//! A server of several schemes, and what tests of connections have in common.
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use coracle_router::Router;
+use coracle_runtime::{Bound, Client, Config, Endpoint, Error, StatisticsReader};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Longer than anything here takes; a bound, not a measure.
+pub const BOUND: Duration = Duration::from_secs(30);
+
+pub async fn bounded<T>(work: impl Future<Output = T>) -> T {
+    timeout(BOUND, work).await.unwrap()
+}
+
+pub fn pattern(len: usize) -> Vec<u8> {
+    (0..len)
+        .map(|i| u8::try_from((i * 7 + i / 256) & 255).unwrap())
+        .collect()
+}
+
+pub struct Server {
+    pub bound: Vec<Bound>,
+    pub client: Client,
+    pub statistics: StatisticsReader,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl Server {
+    /// One of plain TCP.
+    pub fn start(router: Router) -> Server {
+        Server::with(router, Config::default())
+    }
+
+    pub fn with(router: Router, config: Config) -> Server {
+        let endpoint = Endpoint::bind("coap+tcp://127.0.0.1:0").unwrap();
+        Server::serve(endpoint.with_config(config), router)
+    }
+
+    pub fn serve(endpoint: Endpoint, router: Router) -> Server {
+        let (bound, statistics) = (endpoint.bound(), endpoint.statistics());
+        let client = endpoint.client();
+        let (stop, stopped) = oneshot::channel();
+        let serve = endpoint.serve(router).with_graceful_shutdown(async {
+            let _ = stopped.await;
+        });
+        Server {
+            bound,
+            client,
+            statistics,
+            stop: Some(stop),
+            task: tokio::spawn(async move { serve.await }),
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.bound[0].address
+    }
+
+    pub fn uri(&self, path: &str) -> String {
+        format!("{}{path}", self.bound[0])
+    }
+
+    /// Begins to shut down, and gives what ends with the server.
+    pub fn stop(mut self) -> JoinHandle<Result<(), Error>> {
+        self.stop.take().unwrap().send(()).unwrap();
+        self.task
+    }
+
+    pub async fn shut_down(self) {
+        bounded(self.stop()).await.unwrap().unwrap();
+    }
+}
