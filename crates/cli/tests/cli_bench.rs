@@ -6,8 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
-use std::io::{BufRead, BufReader};
-use std::net::UdpSocket;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
@@ -77,6 +77,82 @@ fn server_that_answers(rest: &'static [u8]) -> String {
         }
     });
     address
+}
+
+/// Sends a CSM on each connection, and answers each of the first `most` requests of a connection with 2.05; then it aborts.
+fn server_of_connections(most: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(move || answer_on(&mut stream.unwrap(), most));
+        }
+    });
+    address
+}
+
+fn answer_on(stream: &mut TcpStream, most: usize) {
+    let (mut bytes, mut buf, mut answered) = (Vec::new(), [0; 4096], 0);
+    let _ = stream.write_all(&[0x00, 0xe1]);
+    while let Ok(len @ 1..) = stream.read(&mut buf) {
+        bytes.extend_from_slice(&buf[..len]);
+        // All lengths of these messages fit four bits, and all requests have tokens of eight bytes.
+        while let Some(len) = bytes
+            .first()
+            .map(|first| 2 + usize::from(first >> 4) + usize::from(first & 0xf))
+        {
+            if bytes.len() < len {
+                break;
+            }
+            let frame: Vec<u8> = bytes.drain(..len).collect();
+            if frame[1] != 0x01 {
+                continue;
+            }
+            let answer = [&[0x28, 0x45], &frame[2..10], b"\xff1"].concat();
+            if answered == most {
+                let _ = stream.write_all(b"\x50\xe5\xffbusy");
+                return;
+            }
+            answered += 1;
+            let _ = stream.write_all(&answer);
+        }
+    }
+}
+
+#[test]
+fn peers_are_connections_where_the_scheme_says_so() {
+    let uri = format!("coap+tcp://{}/a", server_of_connections(usize::MAX));
+    let ended = bench(&[&uri, "--peers", "8", "--outstanding", "4", "-n", "500"]);
+    let (out, err) = (text(&ended.stdout), text(&ended.stderr));
+    assert_eq!(ended.status.code(), Some(0), "{out}{err}");
+    assert!(
+        err.contains("GET, 8 connections with 4 outstanding, closed loop"),
+        "{err}"
+    );
+    for part in ["connections     8 opened in", "500 of 500", "no answer was wrong"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let refused = bench(&[&uri, "--non"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn connections_that_end_are_told_with_the_reason() {
+    let uri = format!("coap+tcp://{}/a", server_of_connections(50));
+    let report = json(&bench(&[&uri, "--peers", "1", "-n", "120", "--json"]));
+    // Each aborts at its 51st request.
+    assert_eq!(report["answered"], 118);
+    let connections = &report["connections"];
+    assert_eq!(connections["lost"], serde_json::json!({"aborted": 2}));
+    assert_eq!(connections["first_lost"], "\"busy\"");
+    assert_eq!(
+        (&connections["opened_again"], &connections["requests_lost"]),
+        (&Value::from(2), &Value::from(2))
+    );
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = bench(&[&format!("coap+tcp://{closed}/a")]);
+    assert_eq!(nobody.status.code(), Some(3));
+    assert!(text(&nobody.stderr).contains("connection refused"));
 }
 
 #[test]

@@ -1,19 +1,21 @@
 //! What comes from the server, held against what was asked.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use coracle_engine::Path;
 use coracle_wire::{BlockOption, CodeKind, Message, MessageType, OptionNumber, Status};
 
+use crate::datagrams::Source;
 use crate::exchanges::Exchanges;
 use crate::limits::{MAX_CHALLENGES, REMEMBERED_REQUESTS};
 use crate::observe::Phase;
 use crate::payloads::{Verdict, difference};
 use crate::slot::{Slot, State, read_token};
-use crate::sources::Source;
 use crate::tally::Wrong;
-use crate::transfer::{LARGEST, Transfer};
+use crate::transfer::{Parts, Transfer};
+use crate::way::Way;
 
 impl Exchanges {
     /// Takes a datagram in.
@@ -28,7 +30,10 @@ impl Exchanges {
         datagram: &[u8],
     ) -> io::Result<()> {
         self.tally.bytes_in += datagram.len() as u64;
-        let source = self.sources.of(socket, path);
+        let Way::Datagrams(datagrams) = &self.way else {
+            return Ok(());
+        };
+        let source = datagrams.source_of(socket, path);
         let from_server = path.remote == self.plan.server;
         self.heard |= from_server;
         let message = match Message::parse(datagram) {
@@ -45,7 +50,7 @@ impl Exchanges {
         };
         match message.code.kind() {
             CodeKind::Empty if from_server => self.empty(source, &message),
-            CodeKind::Response(status) => return self.response(now, source, path, &message, status),
+            CodeKind::Response(status) => return self.response(now, source, path.remote, &message, status),
             _ => self.tally.strays += 1,
         }
         Ok(())
@@ -75,11 +80,15 @@ impl Exchanges {
         }
     }
 
-    fn response(
+    /// Takes a response in that came from `remote` to `source`.
+    ///
+    /// # Errors
+    /// If what follows cannot be sent.
+    pub(crate) fn response(
         &mut self,
         now: Instant,
         source: Source,
-        path: &Path,
+        remote: SocketAddr,
         message: &Message<'_>,
         status: Status,
     ) -> io::Result<()> {
@@ -103,7 +112,7 @@ impl Exchanges {
             self.copy(index, age, source, message);
             return Ok(());
         }
-        if let Some((wrong, told)) = self.misplaced(slot, source, path, message) {
+        if let Some((wrong, told)) = self.misplaced(slot, source, remote, message) {
             self.tally.is_wrong(wrong, || told);
             return Ok(());
         }
@@ -146,16 +155,19 @@ impl Exchanges {
         &self,
         slot: &Slot,
         source: Source,
-        path: &Path,
+        remote: SocketAddr,
         message: &Message<'_>,
     ) -> Option<(Wrong, String)> {
         let server = self.plan.server;
-        if path.remote != server {
-            let told = format!("{} answered a request to {server}", path.remote);
+        if remote != server {
+            let told = format!("{remote} answered a request to {server}");
             return Some((Wrong::Source, told));
         }
         if source != slot.source {
-            let told = "the answer came to another address of ours than that of the request";
+            let told = match self.way.is_reliable() {
+                true => "the answer came on another connection than the request",
+                false => "the answer came to another address of ours than that of the request",
+            };
             return Some((Wrong::Source, told.into()));
         }
         if message.message_type != MessageType::Acknowledgement {
@@ -187,10 +199,14 @@ impl Exchanges {
         };
         if let Some(echo) = message.options.get(OptionNumber::ECHO) {
             let number = index % self.plan.peers;
-            if let Some(peer) = self.peers.get_mut(number as usize) {
-                peer.echo = Some(echo.into());
+            if let Some(place) = self.echoes.get_mut(number as usize) {
+                *place = Some((slot.source, echo.into()));
             }
-            let szx = self.transfers.get(index as usize).map_or(LARGEST, Transfer::szx);
+            let largest = || Parts::LARGEST_BLOCK.szx();
+            let szx = self
+                .transfers
+                .get(index as usize)
+                .map_or_else(largest, Transfer::szx);
             let wants_it = status == Status::UNAUTHORIZED || is_cut(message, szx);
             if wants_it && slot.challenges < MAX_CHALLENGES {
                 slot.challenges += 1;

@@ -1,40 +1,37 @@
-//! The message layer of the load: requests out, once or again (RFC 7252 §4).
+//! The requests of all peers: out, once or again (RFC 7252 §4).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
 use coracle_wire::{Code, Message, MessageId, MessageType, OptionNumber, OptionsBuf};
 
-use crate::limits::{BEGUN_PER_TURN, MAX_RETRANSMIT, REGISTERING};
+use crate::datagrams::Source;
+use crate::limits::{MAX_RETRANSMIT, REGISTERING};
 use crate::observe::{Observers, Phase};
-use crate::outbox::Outbox;
 use crate::payloads::Payloads;
-use crate::peer::Peer;
 use crate::plan::{Expect, Pace, Plan, Work};
 use crate::random::Random;
 use crate::slot::{Slot, State};
-use crate::sources::{Source, Sources};
 use crate::tally::{Sample, Tally};
 use crate::timers::Timers;
-use crate::transfer::{Part, Transfer, digest_of};
+use crate::transfer::{Part, Parts, Transfer, digest_of};
+use crate::way::Way;
 
 /// All peers and their outstanding requests.
 pub(crate) struct Exchanges {
     pub(crate) plan: Plan,
-    pub(crate) sources: Sources,
-    pub(crate) peers: Vec<Peer>,
-    /// Whose source it is; also the one that a peer had before.
-    by_source: HashMap<Source, u32>,
+    pub(crate) way: Way,
+    /// For each peer an Echo option of the server for its next request (RFC 9175 §2.3), and the source that it is for.
+    pub(crate) echoes: Vec<Option<(Source, Box<[u8]>)>>,
     /// That of number `index` belongs to peer `index % peers`.
     pub(crate) slots: Vec<Slot>,
-    /// Slots without an outstanding request, those that wait longest first.
+    /// Slots without an outstanding request, those that wait longest first. Their peers may have lost their connections.
     free: VecDeque<u32>,
     /// That of each slot, where bodies are transferred.
     pub(crate) transfers: Vec<Transfer>,
     pub(crate) observers: Option<Observers>,
     timers: Timers,
-    pub(crate) outbox: Outbox,
     pub(crate) tally: Tally,
     pub(crate) sample: Sample,
     random: Random,
@@ -87,39 +84,29 @@ impl Exchanges {
             plan.expect = Expect::Payload(digest_of(body).into());
         }
         let mut random = Random::new();
-        let mut sources = Sources::new(&plan)?;
-        let mut peers = Vec::new();
-        let mut by_source = HashMap::new();
-        for number in 0..plan.peers {
-            let source = sources.fresh(now)?;
-            by_source.insert(source, number);
-            peers.push(Peer::new(source, &mut random));
-        }
-        let mut slots = Vec::new();
-        for _ in 0..plan.outstanding {
-            for peer in &peers {
-                // An answer to an earlier run of the same port names no request of this one.
-                let first = u32::from(random.bits16()) << 16;
-                slots.push(Slot::new(now, peer.source, first));
-            }
-        }
-        let free = (0..).take(slots.len()).collect();
+        let way = Way::new(&plan, now, &mut random)?;
+        let slots: Vec<_> = (0..plan.slots())
+            // An answer to an earlier run of the same port names no request of this one.
+            .map(|_| Slot::new(now, u32::from(random.bits16()) << 16))
+            .collect();
         let transfers = match plan.work {
-            Work::Download | Work::Upload => slots.iter().map(|_| Transfer::new()).collect(),
+            Work::Download | Work::Upload => slots
+                .iter()
+                .map(|_| Transfer::new(Parts::LARGEST_BLOCK))
+                .collect(),
             Work::Requests | Work::Observe => Vec::new(),
         };
-        let observers = (plan.work == Work::Observe).then(|| Observers::new(slots.len()));
-        Ok(Exchanges {
+        let observers = (plan.work == Work::Observe).then(|| Observers::new(slots.len(), way.is_reliable()));
+        let echoes = (0..plan.peers).map(|_| None).collect();
+        let mut exchanges = Exchanges {
             plan,
-            sources,
-            peers,
-            by_source,
+            way,
+            echoes,
             slots,
-            free,
+            free: VecDeque::new(),
             transfers,
             observers,
             timers: Timers::default(),
-            outbox: Outbox::new(),
             tally: Tally::default(),
             sample: Sample::new(0),
             random,
@@ -127,7 +114,11 @@ impl Exchanges {
             most: u64::MAX,
             under_way: 0,
             heard: false,
-        })
+        };
+        for number in 0..exchanges.plan.peers {
+            exchanges.unpark(number);
+        }
+        Ok(exchanges)
     }
 
     /// No request is outstanding.
@@ -159,7 +150,7 @@ impl Exchanges {
 
     /// When something is to be done for an outstanding request; or earlier.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        self.timers.next().into_iter().chain(self.way.deadline()).min()
     }
 
     /// Begins the requests of a closed loop, or those of an open loop that are due. Some are left for the next turn.
@@ -168,18 +159,21 @@ impl Exchanges {
             return Ok(());
         }
         let Some(schedule) = schedule else {
-            let count = self.free.len().min(BEGUN_PER_TURN).min(self.room());
-            for index in self.free.drain(..count).collect::<Vec<_>>() {
+            // One that is over at once is not begun again in the same turn.
+            for _ in 0..self.free.len().min(self.way.begun_per_turn()).min(self.room()) {
+                let Some(index) = self.next_free() else {
+                    break;
+                };
                 self.start(now, now, index)?;
             }
             return Ok(());
         };
-        for _ in 0..BEGUN_PER_TURN.min(self.room()) {
+        for _ in 0..self.way.begun_per_turn().min(self.room()) {
             let due = schedule.next();
             if due > now {
                 break;
             }
-            let Some(index) = self.free.pop_front() else {
+            let Some(index) = self.next_free() else {
                 break;
             };
             schedule.begun += 1;
@@ -189,6 +183,65 @@ impl Exchanges {
         Ok(())
     }
 
+    /// The free slot that waits longest, of those whose peers can send.
+    fn next_free(&mut self) -> Option<u32> {
+        while let Some(index) = self.free.pop_front() {
+            if self.way.is_open(index % self.plan.peers) {
+                return Some(index);
+            }
+            if let Some(slot) = self.slots.get_mut(index as usize) {
+                slot.state = State::Parked;
+            }
+        }
+        None
+    }
+
+    /// The peer can send requests: its slots are free that were not.
+    pub(crate) fn unpark(&mut self, number: u32) {
+        if !self.way.is_open(number) {
+            return;
+        }
+        for index in self.slots_of(number) {
+            if let Some(slot) = self.slots.get_mut(index as usize)
+                && slot.state == State::Parked
+            {
+                slot.state = State::Idle;
+                self.free.push_back(index);
+            }
+        }
+    }
+
+    fn slots_of(&self, number: u32) -> impl Iterator<Item = u32> + use<> {
+        let all = (number..).step_by(self.plan.peers as usize);
+        all.take(self.plan.outstanding.into())
+    }
+
+    /// A request of the peer is outstanding.
+    pub(crate) fn waits(&self, number: u32) -> bool {
+        let slots = |index: u32| self.slots.get(index as usize);
+        self.slots_of(number).filter_map(slots).any(Slot::is_outstanding)
+    }
+
+    /// The peer's connection is over: nothing that was asked on it is answered any more.
+    pub(crate) fn forget_requests(&mut self, number: u32) {
+        for index in self.slots_of(number) {
+            let state = self.slots.get(index as usize).map(|slot| slot.state);
+            match state {
+                Some(State::Listening) => {
+                    if let Some(observers) = &mut self.observers {
+                        observers.fanout.ended += 1;
+                    }
+                }
+                Some(State::Sent | State::Acknowledged) => {
+                    self.tally.disconnected += 1;
+                    self.sample.lost += 1;
+                }
+                Some(State::Idle | State::Parked) | None => continue,
+            }
+            self.free_slot(index);
+        }
+    }
+
     fn start(&mut self, now: Instant, intended: Instant, index: u32) -> io::Result<()> {
         if let Some(slot) = self.slots.get_mut(index as usize) {
             slot.intended = intended;
@@ -196,7 +249,8 @@ impl Exchanges {
             self.tally.sent += 1;
         }
         if let Some(transfer) = self.transfers.get_mut(index as usize) {
-            *transfer = Transfer::new();
+            let options = self.plan.request.options.as_options().as_bytes().len();
+            *transfer = Transfer::new(self.way.parts(index % self.plan.peers, options));
         }
         self.ask(now, index)
     }
@@ -232,15 +286,13 @@ impl Exchanges {
     /// Sends a new message of the slot's request: its first, or one that an answer calls for.
     pub(crate) fn ask(&mut self, now: Instant, index: u32) -> io::Result<()> {
         let number = index % self.plan.peers;
-        let Some(id) = self.identify(now, number)? else {
+        let Some((source, id)) = self.way.identify(now, number, &mut self.random)? else {
             return Ok(());
         };
-        let (Some(peer), Some(slot)) = (
-            self.peers.get_mut(number as usize),
-            self.slots.get_mut(index as usize),
-        ) else {
+        let Some(slot) = self.slots.get_mut(index as usize) else {
             return Ok(());
         };
+        let echo = self.echoes.get_mut(number as usize).and_then(Option::take);
         let factor = 1.0 + 0.5 * self.random.fraction();
         let wait = self.plan.ack_timeout.mul_f64(factor);
         self.under_way += usize::from(!slot.is_outstanding());
@@ -254,41 +306,21 @@ impl Exchanges {
             slot.sequence = slot.sequence.wrapping_add(1);
         }
         slot.id = id;
-        slot.source = peer.source;
-        slot.echo = peer.echo.take();
+        slot.source = source;
+        slot.echo = echo.filter(|(of, _)| *of == source).map(|(_, echo)| echo);
         slot.retransmissions = 0;
         slot.wait = wait * 2;
-        slot.send_again = self.plan.request.confirmable.then_some(now + wait);
+        let repeats = self.plan.request.confirmable && !self.way.is_reliable();
+        slot.send_again = repeats.then_some(now + wait);
         slot.give_up = now + self.plan.timeout;
         self.timers.arm(index, slot.deadline());
-        self.transmit(index);
-        Ok(())
-    }
-
-    fn identify(&mut self, now: Instant, number: u32) -> io::Result<Option<MessageId>> {
-        let Some(peer) = self.peers.get_mut(number as usize) else {
-            return Ok(None);
-        };
-        if let Some(id) = peer.identify() {
-            return Ok(Some(id));
-        }
-        let source = self.sources.fresh(now)?;
-        self.sources.retire(now, peer.source);
-        let forgotten = peer.move_to(source, &mut self.random);
-        let id = peer.identify();
-        if let Some(forgotten) = forgotten
-            && self.by_source.get(&forgotten) == Some(&number)
-        {
-            self.by_source.remove(&forgotten);
-        }
-        self.by_source.insert(source, number);
-        Ok(id)
+        self.transmit(index)
     }
 
     /// Writes the slot's message. Each time it has the same bytes.
-    fn transmit(&mut self, index: u32) {
+    fn transmit(&mut self, index: u32) -> io::Result<()> {
         let Some(slot) = self.slots.get(index as usize) else {
-            return;
+            return Ok(());
         };
         let request = &self.plan.request;
         let part = match self.transfers.get(index as usize) {
@@ -316,29 +348,23 @@ impl Exchanges {
             options: options.as_options(),
             payload: part.payload,
         };
-        let path = self.sources.path(slot.source);
-        let written = self
-            .outbox
-            .push(slot.source.socket, path, message.encoded_len(), |buf| {
-                message.encode(buf).unwrap_or_default()
-            });
-        self.tally.bytes_out += written as u64;
+        self.tally.bytes_out += self.way.send(slot.source, &message)? as u64;
+        Ok(())
     }
 
-    /// Sends an Empty message.
+    /// Sends an Empty message; only what came in a datagram asks for one.
     pub(crate) fn send_empty(&mut self, source: Source, message_type: MessageType, id: MessageId) {
-        let message = Message::empty(message_type, id);
-        let path = self.sources.path(source);
-        let written = self
-            .outbox
-            .push(source.socket, path, message.encoded_len(), |buf| {
-                message.encode(buf).unwrap_or_default()
-            });
-        self.tally.bytes_out += written as u64;
+        if let Way::Datagrams(datagrams) = &mut self.way {
+            let written = datagrams.send(source, &Message::empty(message_type, id));
+            self.tally.bytes_out += written as u64;
+        }
     }
 
     /// Sends again and gives up what is due.
-    pub(crate) fn tick(&mut self, now: Instant) {
+    ///
+    /// # Errors
+    /// None for datagrams, and nothing else is sent again.
+    pub(crate) fn tick(&mut self, now: Instant) -> io::Result<()> {
         while let Some(index) = self.timers.due(now) {
             let Some(slot) = self
                 .slots
@@ -363,20 +389,24 @@ impl Exchanges {
             self.timers.arm(index, slot.deadline());
             if again {
                 self.tally.retransmissions += 1;
-                self.transmit(index);
+                self.transmit(index)?;
             }
         }
+        Ok(())
     }
 
     /// The slot's request, or its observation, is over.
     pub(crate) fn free_slot(&mut self, index: u32) {
         if let Some(slot) = self.slots.get_mut(index as usize)
-            && slot.state != State::Idle
+            && !matches!(slot.state, State::Idle | State::Parked)
         {
             self.under_way -= usize::from(slot.is_outstanding());
-            slot.state = State::Idle;
             slot.echo = None;
-            self.free.push_back(index);
+            slot.state = State::Parked;
+            if self.way.is_open(index % self.plan.peers) {
+                slot.state = State::Idle;
+                self.free.push_back(index);
+            }
         }
     }
 
@@ -403,10 +433,11 @@ impl Exchanges {
     }
 
     fn find_slot(&self, source: Source, id: MessageId, is_meant: fn(&Slot) -> bool) -> Option<u32> {
-        let number = *self.by_source.get(&source)?;
-        let of_peer = (number..).step_by(self.plan.peers as usize);
-        let mut of_peer = of_peer.take(self.plan.outstanding.into());
-        of_peer.find(|index| {
+        let Way::Datagrams(datagrams) = &self.way else {
+            return None;
+        };
+        let number = datagrams.peer_at(source)?;
+        self.slots_of(number).find(|index| {
             let slot = self.slots.get(*index as usize);
             slot.is_some_and(|slot| is_meant(slot) && slot.id == id && slot.source == source)
         })

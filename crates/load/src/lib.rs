@@ -16,6 +16,9 @@
 //! answers move in batches and a hundred thousand peers cost no more than one. For any other server each peer has a
 //! socket, and thus a port, of its own.
 //!
+//! Over TCP, TLS and WebSocket ([`Transport::Connections`]) each peer is a connection, with a CSM either way. What is asked
+//! and how answers are judged is the same; nothing is sent again, and a connection that ends is told and opened anew.
+//!
 //! ```no_run
 //! # async fn ask() -> std::io::Result<()> {
 //! use coracle_load::{Load, Plan, Until};
@@ -33,25 +36,26 @@
 //! It is meant for servers of one's own: it goes as fast as it is told, without regard to congestion.
 
 mod answers;
+mod connections;
+mod datagrams;
 mod exchanges;
 mod limits;
 mod load;
 mod observe;
-mod outbox;
 mod payloads;
-mod peer;
 mod plan;
 mod random;
 mod slot;
-mod sources;
 mod tally;
 mod threads;
 mod timers;
 mod transfer;
+mod way;
 
+pub use coracle_net::stream::{Authorities, ClientTls, ConnectOptions};
 pub use hdrhistogram::Histogram;
 pub use load::Load;
 pub use observe::{Fanout, Wave};
-pub use plan::{Expect, Pace, Plan, Request, Until, Work};
-pub use tally::{Sample, Tally, Wrong};
+pub use plan::{Expect, Pace, Plan, Request, Transport, Until, Work};
+pub use tally::{Loss, Sample, Tally, Wrong};
 pub use threads::{Course, Outcome, Stage, run};

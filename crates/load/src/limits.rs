@@ -60,6 +60,9 @@ pub(crate) const MAX_OPTIONS: usize = 900;
 /// peers start.
 pub(crate) const BEGUN_PER_TURN: usize = coracle_net::BATCH_SIZE;
 
+/// The same on connections, where those of one connection are written at once.
+pub(crate) const BEGUN_ON_CONNECTIONS: usize = 1024;
+
 /// The longest sleep, after which the end of a run and the wish to stop are looked at.
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 
@@ -69,5 +72,23 @@ pub(crate) const REMEMBERED_REQUESTS: u32 = 1 << 16;
 /// How much earlier than a due moment sleep ends: the timers of tokio are late by up to a millisecond, and the rest
 /// is waited awake.
 pub(crate) const AWAKE_BEFORE: Duration = Duration::from_micros(1500);
+
+/// Connections that are being opened at once: no more than the queues of most servers hold.
+pub(crate) const OPENING: usize = 256;
+
+/// From the loss of a connection until the next attempt.
+pub(crate) const REOPEN_AFTER: Duration = Duration::from_millis(100);
+
+/// How long the first message of a server may take, which is its CSM (RFC 8323 §5.3).
+pub(crate) const CSM_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes of the longest message that is taken on connections, as our CSM tells (RFC 8323 §5.3.1).
+pub(crate) const MAX_MESSAGE: usize = 1 << 20;
+
+/// Bytes that are read from a connection at once.
+pub(crate) const READ_SIZE: usize = 64 << 10;
+
+/// How often a connection is read from before others have their turn.
+pub(crate) const READS_PER_TURN: usize = 16;
 
 const _: () = assert!(MAX_OPTIONS + MAX_PAYLOAD + 64 <= coracle_net::SLOT_SIZE);

@@ -11,20 +11,12 @@ use crate::limits::{AWAKE_BEFORE, HOPELESS, LONGEST_SLEEP};
 use crate::observe::{Fanout, Observers, Phase};
 use crate::plan::{Plan, Until};
 use crate::tally::{Sample, Tally};
+use crate::way::{Wait, Way};
 
 /// Peers of one server, driven by one task.
 pub struct Load {
     received: RecvBatch,
     exchanges: Exchanges,
-}
-
-/// How one turn may wait.
-enum Wait {
-    /// Not at all.
-    No,
-    /// It looks again and again.
-    Awake,
-    Asleep(Duration),
 }
 
 /// When the run came nearer to its end.
@@ -73,6 +65,27 @@ impl Load {
         })
     }
 
+    /// Opens the connections of all peers, as far as they are not open, some hundreds at a time, and waits until the server
+    /// has said on each what it takes. Peers without connections have nothing to open. The other functions do the same,
+    /// and count nothing of it.
+    ///
+    /// # Errors
+    /// If a connection fails and the server was never heard, and what the system reports.
+    pub async fn connect(&mut self, stop: &AtomicBool) -> io::Result<Tally> {
+        let started = Instant::now();
+        let before = std::mem::take(&mut self.exchanges.tally);
+        while let Way::Connections(connections) = &self.exchanges.way {
+            let now = Instant::now();
+            if connections.are_tried(now) || stop.load(Ordering::Relaxed) {
+                break;
+            }
+            self.turn_settling(now).await?;
+        }
+        let tally = self.take_tally(started.elapsed());
+        self.exchanges.tally = before;
+        Ok(tally)
+    }
+
     /// Asks until the end and returns what came. Requests that are outstanding then belong to the next run.
     ///
     /// # Errors
@@ -92,6 +105,7 @@ impl Load {
         stop: &AtomicBool,
         tell: &mut dyn FnMut(Sample),
     ) -> io::Result<Tally> {
+        self.connect(stop).await?;
         let started = Instant::now();
         let mut schedule = self.exchanges.schedule(started);
         self.exchanges.sample = Sample::new(0);
@@ -124,7 +138,7 @@ impl Load {
                 let told = hopeless(&self.exchanges.tally, now - progress.at);
                 return Err(io::Error::new(io::ErrorKind::TimedOut, told));
             }
-            self.exchanges.tick(now);
+            self.exchanges.tick(now)?;
             self.exchanges.begin(now, schedule.as_mut())?;
             self.turn(schedule.as_ref(), end).await?;
         }
@@ -150,7 +164,7 @@ impl Load {
             if self.exchanges.all_idle() || now - started >= longest {
                 break;
             }
-            self.exchanges.tick(now);
+            self.exchanges.tick(now)?;
             self.turn_settling(now).await?;
         }
         self.flush().await?;
@@ -207,6 +221,7 @@ impl Load {
         longest: Option<Duration>,
         stop: &AtomicBool,
     ) -> io::Result<Tally> {
+        self.connect(stop).await?;
         let started = Instant::now();
         let mut next = self.exchanges.observing(phase == Phase::Leaving).into_iter();
         if let Some(observers) = &mut self.exchanges.observers {
@@ -214,7 +229,7 @@ impl Load {
         }
         loop {
             let now = Instant::now();
-            self.exchanges.tick(now);
+            self.exchanges.tick(now)?;
             let begun = self.exchanges.begin_observing(now, &mut next)?;
             let late = longest.is_some_and(|longest| now - started >= longest);
             if (begun && self.exchanges.all_idle()) || late || stop.load(Ordering::Relaxed) {
@@ -234,10 +249,10 @@ impl Load {
         tally
     }
 
-    /// How many different source addresses and ports were used.
+    /// How many different source addresses and ports, or connections, were used.
     #[must_use]
     pub fn sources(&self) -> u64 {
-        self.exchanges.sources.given()
+        self.exchanges.way.given()
     }
 
     fn tell_seconds(&mut self, elapsed: Duration, tell: &mut dyn FnMut(Sample)) {
@@ -278,60 +293,43 @@ impl Load {
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        let Exchanges { outbox, sources, .. } = &mut self.exchanges;
-        outbox.flush(sources).await
+        self.exchanges.way.flush().await
     }
 
     async fn exchange(&mut self, wait: Wait) -> io::Result<()> {
         self.flush().await?;
-        let sources = &mut self.exchanges.sources;
-        let ready = match wait {
-            Wait::No => sources.readable_now(),
-            Wait::Awake => {
-                let ready = sources.readable_now();
-                if ready.is_none() {
-                    tokio::task::yield_now().await;
-                }
-                ready
+        self.exchanges.way.wait(wait).await;
+        match &mut self.exchanges.way {
+            Way::Datagrams(datagrams) => {
+                let socket = datagrams.receive(&mut self.received)?;
+                self.take_in(socket)
             }
-            Wait::Asleep(time) => tokio::time::timeout(time, sources.readable())
-                .await
-                .ok()
-                .flatten(),
-        };
-        match ready {
-            Some(index) => self.receive(index),
-            None => self.look_at_errors(),
+            Way::Connections(_) => self.exchanges.receive_frames(Instant::now()).await,
         }
     }
 
-    fn receive(&mut self, index: u32) -> io::Result<()> {
-        let exchanges = &mut self.exchanges;
-        if let Some(socket) = exchanges.sources.socket(index) {
-            match socket.try_recv_batch(&mut self.received) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => drop(result?),
-            }
-            while let Some((_, error)) = socket.try_recv_error() {
-                exchanges.outbox.errors.push(error);
-            }
-        }
-        exchanges.sources.watch(index);
+    /// Takes in the datagrams that came to this socket.
+    fn take_in(&mut self, socket: Option<u32>) -> io::Result<()> {
         let now = Instant::now();
-        for datagram in self.received.datagrams() {
-            exchanges.handle(now, index, &datagram.path, datagram.payload)?;
+        if let Some(socket) = socket {
+            for datagram in self.received.datagrams() {
+                self.exchanges
+                    .handle(now, socket, &datagram.path, datagram.payload)?;
+            }
         }
         self.look_at_errors()
     }
 
     /// Errors of the network end a run if the server was never heard; otherwise it may come back.
     fn look_at_errors(&mut self) -> io::Result<()> {
-        let exchanges = &mut self.exchanges;
-        for error in exchanges.outbox.errors.drain(..) {
-            if !exchanges.heard {
+        let Way::Datagrams(datagrams) = &mut self.exchanges.way else {
+            return Ok(());
+        };
+        for error in datagrams.errors() {
+            if !self.exchanges.heard {
                 return Err(error);
             }
-            exchanges.tally.unreachable += 1;
+            self.exchanges.tally.unreachable += 1;
         }
         Ok(())
     }
@@ -345,6 +343,12 @@ fn hopeless(tally: &Tally, silence: Duration) -> String {
     }
     if tally.timeouts > 0 {
         told.push_str(&format!(", {} requests given up", tally.timeouts));
+    }
+    if let Some(loss) = &tally.first_loss {
+        told.push_str(&format!(
+            ", {} connections lost: {loss}",
+            tally.lost_connections()
+        ));
     }
     if let Some(wrong) = &tally.first_wrong {
         told.push_str(&format!(", {} wrong answers: {wrong}", tally.wrong_answers()));

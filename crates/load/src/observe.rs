@@ -93,6 +93,8 @@ pub(crate) struct Observers {
     hashing: RandomState,
     /// How many waves were there in all.
     count: usize,
+    /// Notifications come once and in order, and have neither numbers nor IDs (RFC 8323 §7).
+    in_order: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -106,7 +108,7 @@ struct Observer {
 }
 
 impl Observers {
-    pub(crate) fn new(count: usize) -> Observers {
+    pub(crate) fn new(count: usize, in_order: bool) -> Observers {
         Observers {
             phase: Phase::Registering,
             fanout: Fanout::default(),
@@ -114,6 +116,7 @@ impl Observers {
             newest: HashMap::new(),
             hashing: RandomState::new(),
             count: 0,
+            in_order,
         }
     }
 
@@ -151,7 +154,7 @@ impl Observers {
     /// Whether a message is a copy of the observer's newest one.
     pub(crate) fn is_copy(&self, index: u32, id: MessageId) -> bool {
         let observer = self.observers.get(index as usize);
-        observer.is_some_and(|observer| observer.id == Some(id))
+        !self.in_order && observer.is_some_and(|observer| observer.id == Some(id))
     }
 
     /// A notification. `None` if it ends the observation; otherwise how long after the first of its wave it came, for
@@ -168,9 +171,10 @@ impl Observers {
         self.fanout.notifications += 1;
         let confirmable = message.message_type == MessageType::Confirmable;
         self.fanout.confirmable += u64::from(confirmable);
-        if observer
-            .newest
-            .is_some_and(|(before, at)| !is_fresh(before, number, now - at))
+        if !self.in_order
+            && observer
+                .newest
+                .is_some_and(|(before, at)| !is_fresh(before, number, now - at))
         {
             self.fanout.outdated += 1;
             return Some(None);

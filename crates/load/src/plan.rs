@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use coracle_net::stream::ConnectOptions;
 use coracle_wire::{Method, OptionNumber, OptionsBuf};
 
 use crate::limits;
@@ -14,7 +15,9 @@ use crate::limits;
 pub struct Plan {
     /// The server; never a group.
     pub server: SocketAddr,
-    /// How many peers, each with a source address or port of its own: 1 to 2^20.
+    /// What carries the messages.
+    pub transport: Transport,
+    /// How many peers, each with a source address or port, or a connection, of its own: 1 to 2^20.
     pub peers: u32,
     /// How many requests a peer may have outstanding. NSTART (RFC 7252 §4.7) would have it be 1.
     pub outstanding: u16,
@@ -56,6 +59,7 @@ impl Plan {
     pub fn new(server: SocketAddr, request: Request) -> Plan {
         Plan {
             server,
+            transport: Transport::Datagrams,
             peers: 1,
             outstanding: 1,
             window: u32::MAX,
@@ -101,6 +105,14 @@ impl Plan {
         u64::from(self.peers) * u64::from(self.outstanding)
     }
 
+    /// What a server takes on a connection shows when it has told (RFC 8323 §5.3.1).
+    fn longest_payload(&self) -> usize {
+        match (self.work, &self.transport) {
+            (Work::Upload, _) | (_, Transport::Connections(_)) => limits::MAX_BODY,
+            (_, Transport::Datagrams) => limits::MAX_PAYLOAD,
+        }
+    }
+
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] with what is wrong.
     pub(crate) fn check(&self) -> io::Result<()> {
@@ -114,8 +126,8 @@ impl Plan {
             _ if self.outstanding == 0 || self.window == 0 || self.slots() > limits::MAX_OUTSTANDING => {
                 Some("there are 1 to 1048576 requests outstanding in all")
             }
-            _ if self.request.payload.len() > self.work.longest_payload() => {
-                Some("the payload of one message has at most 1024 bytes, that of an upload at most 2^30")
+            _ if self.request.payload.len() > self.longest_payload() => {
+                Some("the payload of one datagram has at most 1024 bytes, that of an upload at most 2^30")
             }
             _ if self.work.is_transfer() && self.outstanding != 1 => {
                 Some("a peer has one transfer under way at a time")
@@ -132,6 +144,16 @@ impl Plan {
             Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
         })
     }
+}
+
+/// What carries the messages.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// Datagrams of UDP.
+    Datagrams,
+    /// A connection for each peer (RFC 8323), as these options say: TCP, TLS, WebSocket. What they say of the longest
+    /// message does not count.
+    Connections(ConnectOptions),
 }
 
 /// What the requests are part of.
@@ -151,13 +173,6 @@ impl Work {
     fn is_transfer(self) -> bool {
         matches!(self, Work::Download | Work::Upload)
     }
-
-    fn longest_payload(self) -> usize {
-        match self {
-            Work::Upload => limits::MAX_BODY,
-            _ => limits::MAX_PAYLOAD,
-        }
-    }
 }
 
 /// The request that all peers send, again and again.
@@ -165,11 +180,11 @@ impl Work {
 pub struct Request {
     /// Its method.
     pub method: Method,
-    /// Confirmable, or non-confirmable and never sent again.
+    /// Confirmable, or non-confirmable and never sent again; nothing of the kind on connections.
     pub confirmable: bool,
     /// Its options; at most 900 bytes.
     pub options: OptionsBuf,
-    /// Its payload; at most 1024 bytes, unless it is uploaded block by block.
+    /// Its payload; in a datagram at most 1024 bytes, unless it is uploaded block by block.
     pub payload: Arc<[u8]>,
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use coracle_wire::MessageId;
 
-use crate::sources::Source;
+use crate::datagrams::Source;
 
 /// What became of a slot's request so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(crate) enum State {
     Sent,
     /// Acknowledged; the response comes in a message of its own (RFC 7252 §5.2.2).
     Acknowledged,
+    /// None is outstanding, and none can be sent before the peer has a connection again.
+    Parked,
     /// An observation that is registered (RFC 7641 §3.1).
     Listening,
 }
@@ -40,12 +42,12 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn new(now: Instant, source: Source, sequence: u32) -> Slot {
+    pub(crate) fn new(now: Instant, sequence: u32) -> Slot {
         Slot {
-            state: State::Idle,
+            state: State::Parked,
             sequence,
             id: MessageId(0),
-            source,
+            source: Source::connection(0),
             intended: now,
             send_again: None,
             give_up: now,

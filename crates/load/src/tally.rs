@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use coracle_wire::Status;
@@ -42,7 +43,7 @@ pub struct Tally {
     pub duplicates: u64,
     /// Answers to requests that were given up.
     pub late: u64,
-    /// Datagrams that belong to no request.
+    /// Datagrams, or messages on connections, that belong to no request.
     pub strays: u64,
     /// Requests that the server rejected with a Reset.
     pub resets: u64,
@@ -62,13 +63,21 @@ pub struct Tally {
     pub body_bytes: u64,
     /// ICMP errors and refusals of this machine.
     pub unreachable: u64,
+    /// Connections that were opened.
+    pub connections: u64,
+    /// Connections that could not be opened, or ended.
+    pub losses: BTreeMap<Loss, u64>,
+    /// How the first of them ended, for people.
+    pub first_loss: Option<String>,
+    /// Requests that were outstanding on connections which ended.
+    pub disconnected: u64,
     /// In open loop: how much later than intended requests were sent, in nanoseconds.
     pub lag: Histogram<u64>,
     /// In open loop: requests that were due but never sent, because none of those outstanding was answered.
     pub unsent: u64,
-    /// Bytes of datagrams that were sent.
+    /// Bytes of messages that were sent.
     pub bytes_out: u64,
-    /// Bytes of datagrams that were received.
+    /// Bytes of messages that were received.
     pub bytes_in: u64,
 }
 
@@ -98,6 +107,10 @@ impl Default for Tally {
             blocks: 0,
             body_bytes: 0,
             unreachable: 0,
+            connections: 0,
+            losses: BTreeMap::new(),
+            first_loss: None,
+            disconnected: 0,
             lag: histogram(2),
             unsent: 0,
             bytes_out: 0,
@@ -148,8 +161,14 @@ impl Tally {
         for (wrong, count) in &other.wrong {
             *self.wrong.entry(*wrong).or_default() += count;
         }
+        for (loss, count) in &other.losses {
+            *self.losses.entry(*loss).or_default() += count;
+        }
         if self.first_wrong.is_none() {
             self.first_wrong.clone_from(&other.first_wrong);
+        }
+        if self.first_loss.is_none() {
+            self.first_loss.clone_from(&other.first_loss);
         }
         if self.first_changed.is_none() {
             self.first_changed.clone_from(&other.first_changed);
@@ -172,6 +191,8 @@ impl Tally {
             (&mut self.blocks, other.blocks),
             (&mut self.body_bytes, other.body_bytes),
             (&mut self.unreachable, other.unreachable),
+            (&mut self.connections, other.connections),
+            (&mut self.disconnected, other.disconnected),
             (&mut self.unsent, other.unsent),
             (&mut self.bytes_out, other.bytes_out),
             (&mut self.bytes_in, other.bytes_in),
@@ -201,6 +222,65 @@ impl Tally {
         if self.first_wrong.is_none() {
             self.first_wrong = Some(example());
         }
+    }
+
+    /// Connections that could not be opened, or ended.
+    #[must_use]
+    pub fn lost_connections(&self) -> u64 {
+        self.losses.values().sum()
+    }
+
+    pub(crate) fn is_lost(&mut self, loss: Loss, told: &str) {
+        *self.losses.entry(loss).or_default() += 1;
+        if self.first_loss.is_none() {
+            self.first_loss = Some(told.to_owned());
+        }
+    }
+}
+
+/// How a connection came to its end, or none came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Loss {
+    /// It could not be opened: refused, or not answered, or the handshake of TLS or WebSocket failed.
+    Unopened,
+    /// The server sent no CSM, or something else first (RFC 8323 §5.3).
+    NoCsm,
+    /// What the server sent cannot be read, and it was told so in an Abort.
+    Malformed,
+    /// The server sent an Abort (RFC 8323 §5.6).
+    Aborted,
+    /// The server sent a Release (RFC 8323 §5.5), and all answers came.
+    Released,
+    /// The server closed it without a word of CoAP.
+    Closed,
+    /// It broke: reset, or the network failed.
+    Broken,
+}
+
+impl Loss {
+    /// What it is for a program that never heard the server.
+    pub(crate) fn kind(self) -> io::ErrorKind {
+        match self {
+            Loss::NoCsm => io::ErrorKind::TimedOut,
+            Loss::Unopened | Loss::Malformed => io::ErrorKind::InvalidData,
+            Loss::Aborted | Loss::Released | Loss::Closed => io::ErrorKind::ConnectionAborted,
+            Loss::Broken => io::ErrorKind::ConnectionReset,
+        }
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Loss::Unopened => "not opened",
+            Loss::NoCsm => "without a CSM",
+            Loss::Malformed => "malformed",
+            Loss::Aborted => "aborted",
+            Loss::Released => "released",
+            Loss::Closed => "closed",
+            Loss::Broken => "broken",
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::load::Load;
-use crate::plan::{Plan, Until, Work};
+use crate::plan::{Plan, Transport, Until, Work};
 use crate::tally::{Sample, Tally};
 use crate::{Fanout, limits};
 
@@ -26,6 +26,8 @@ pub struct Course {
 /// What came of it.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
+    /// What came of opening connections, where there are any: how many in how much time, and those that failed.
+    pub connected: Tally,
     /// What came in the warm-up.
     pub warm_up: Tally,
     /// What came in the measured time, from the end of the warm-up until that of the run; or what the observers heard.
@@ -39,13 +41,15 @@ pub struct Outcome {
     pub observers: u64,
     /// Of observers, how changes spread.
     pub fanout: Fanout,
-    /// How many different source addresses and ports were used.
+    /// How many different source addresses and ports, or connections, were used.
     pub sources: u64,
 }
 
 /// What a thread does at present, for those who watch.
 #[derive(Clone, Debug)]
 pub enum Stage {
+    /// The connections are opened.
+    Connecting,
     /// The warm-up, or the registration of observers, begins.
     Preparing,
     /// What is counted begins.
@@ -97,6 +101,7 @@ pub fn run(
         let mut outcome = Outcome::default();
         for thread in threads {
             let part = thread.join().map_err(|_| io::Error::other("a thread failed"))??;
+            outcome.connected.join(&part.connected);
             outcome.warm_up.join(&part.warm_up);
             outcome.tally.join(&part.tally);
             outcome.rest.join(&part.rest);
@@ -161,6 +166,13 @@ async fn carry_out(
         false => longest,
     };
     let mut outcome = Outcome::default();
+    if matches!(plan.transport, Transport::Connections(_)) {
+        tell(Stage::Connecting);
+        let connected = load.connect(stop).await;
+        // No thread asks while another one connects; one that failed waits too, so that the others need not.
+        barrier.wait();
+        outcome.connected = connected?;
+    }
     if plan.work == Work::Observe {
         let Until::Passed(time) = course.until else {
             return Err(io::Error::new(

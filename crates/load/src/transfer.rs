@@ -2,19 +2,63 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
-use coracle_wire::{BlockOption, Message, OptionNumber, OptionsBuf, Status};
+use coracle_wire::{BlockOption, Csm, Message, OptionNumber, OptionsBuf, Status};
 
 use crate::answers::Next;
+use crate::limits::MAX_MESSAGE;
 use crate::payloads::{Payloads, Verdict};
 use crate::plan::{Plan, Work};
 use crate::tally::{Tally, Wrong};
 
-/// The exponent of the largest blocks.
-pub(crate) const LARGEST: u8 = 6;
+/// How large the parts of a body are, each in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    szx: u8,
+    /// Bytes of a part that we send: of BERT a multiple of a block.
+    bytes: usize,
+}
+
+impl Parts {
+    /// Blocks of 1,024 bytes.
+    pub(crate) const LARGEST_BLOCK: Parts = Parts { szx: 6, bytes: BLOCK };
+
+    /// What fits messages of a server with this CSM, whose options have so many bytes without those of the block: BERT, if it
+    /// takes more than a single block (RFC 8323 §5.3.2, §6).
+    pub(crate) fn of(csm: &Csm, options: usize) -> Parts {
+        let longest = csm.max_message_size.unwrap_or(Csm::BASE_MAX_MESSAGE_SIZE);
+        if !csm.block_wise_transfer || longest <= Csm::BASE_MAX_MESSAGE_SIZE {
+            return Parts::LARGEST_BLOCK;
+        }
+        let longest = usize::try_from(longest).unwrap_or(MAX_MESSAGE).min(MAX_MESSAGE);
+        let blocks = longest.saturating_sub(options + BESIDE_PART) / BLOCK;
+        Parts {
+            szx: BlockOption::SZX_BERT,
+            bytes: blocks.max(1) * BLOCK,
+        }
+    }
+
+    /// The exponent of the size.
+    pub(crate) fn szx(self) -> u8 {
+        self.szx
+    }
+
+    fn smaller(szx: u8) -> Parts {
+        Parts {
+            szx,
+            bytes: BLOCK.min(16 << szx),
+        }
+    }
+}
+
+/// The size of a block that BERT counts in.
+const BLOCK: usize = 1024;
+
+/// What a message has beside its part and the options of the plan: header, token, Echo, the options of the block, marker.
+const BESIDE_PART: usize = 7 + 8 + 45 + 6 + 6 + 1;
 
 /// The transfer of a slot.
 pub(crate) struct Transfer {
-    szx: u8,
+    parts: Parts,
     /// Bytes of the body that are through.
     done: u64,
     hasher: DefaultHasher,
@@ -30,9 +74,9 @@ pub(crate) struct Part<'a> {
 }
 
 impl Transfer {
-    pub(crate) fn new() -> Transfer {
+    pub(crate) fn new(parts: Parts) -> Transfer {
         Transfer {
-            szx: LARGEST,
+            parts,
             done: 0,
             hasher: DefaultHasher::new(),
             etag: None,
@@ -56,7 +100,7 @@ impl Transfer {
         }
         let rest = usize::try_from(self.done).ok().and_then(|done| body.get(done..));
         let rest = rest.unwrap_or_default();
-        let size = 16 << self.szx;
+        let size = self.parts.bytes;
         if self.done == 0 && rest.len() <= size {
             return whole;
         }
@@ -69,13 +113,14 @@ impl Transfer {
     }
 
     fn block(&self, more: bool) -> Option<BlockOption> {
-        let number = u32::try_from(self.done >> (self.szx + 4)).ok()?;
-        BlockOption::new(number, more, self.szx).ok()
+        let unit = BlockOption::new(0, more, self.parts.szx).ok()?.size();
+        let number = u32::try_from(self.done / unit as u64).ok()?;
+        BlockOption::new(number, more, self.parts.szx).ok()
     }
 
     /// A server may answer with smaller blocks than these.
     pub(crate) fn szx(&self) -> u8 {
-        self.szx
+        self.parts.szx
     }
 
     /// Takes an answer in, and says what follows.
@@ -105,9 +150,7 @@ impl Transfer {
         let fits = match block {
             None => self.done == 0,
             Some(block) => {
-                let full = message.payload.len() == block.size();
-                let length = full || (!more && message.payload.len() < block.size());
-                block.offset() == self.done && block.szx() <= self.szx && length
+                block.offset() == self.done && block.szx() <= self.parts.szx && has_its_length(message, block)
             }
         };
         if !fits {
@@ -126,7 +169,7 @@ impl Transfer {
             return Next::Wrong(Wrong::Block, "the ETag changed within a transfer".into());
         }
         if let Some(block) = block {
-            self.szx = block.szx();
+            self.parts = Parts::smaller(block.szx());
         }
         self.hasher.write(message.payload);
         self.through(message.payload.len(), tally);
@@ -165,7 +208,9 @@ impl Transfer {
         self.through(part.payload.len(), tally);
         if let Some(block) = block {
             // RFC 7959 §2.3: the rest goes in blocks as small as the server likes.
-            self.szx = self.szx.min(block.szx());
+            if block.szx() < self.parts.szx {
+                self.parts = Parts::smaller(block.szx());
+            }
         }
         match sent.more() {
             true => Next::Again,
@@ -180,13 +225,10 @@ impl Transfer {
             .block1()
             .and_then(Result::ok)
             .map(BlockOption::szx);
-        let Some(szx) = wanted.filter(|szx| *szx < self.szx) else {
+        let Some(szx) = wanted.filter(|szx| *szx < self.parts.szx) else {
             return false;
         };
-        *self = Transfer {
-            szx,
-            ..Transfer::new()
-        };
+        *self = Transfer::new(Parts::smaller(szx));
         true
     }
 
@@ -194,6 +236,18 @@ impl Transfer {
         self.done += bytes as u64;
         tally.blocks += 1;
         tally.body_bytes += bytes as u64;
+    }
+}
+
+/// Whether the payload is as long as its Block2 says: a whole block if more follow, of BERT one or several
+/// (RFC 8323 §6).
+fn has_its_length(message: &Message<'_>, block: BlockOption) -> bool {
+    let (len, size) = (message.payload.len(), block.size());
+    match (block.more(), block.is_bert()) {
+        (true, true) => len > 0 && len.is_multiple_of(size),
+        (true, false) => len == size,
+        (false, true) => true,
+        (false, false) => len <= size,
     }
 }
 

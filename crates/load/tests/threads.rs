@@ -31,7 +31,7 @@ fn threads_share_the_peers_and_their_counts_add_up() {
         &mut |stage| match stage {
             Stage::Counting => counting += 1,
             Stage::Sample(sample) => sampled += sample.answered,
-            Stage::Preparing | Stage::Settling => {}
+            Stage::Connecting | Stage::Preparing | Stage::Settling => {}
         },
     )
     .unwrap();
@@ -123,7 +123,7 @@ fn observers_of_all_threads_are_registered_before_any_listens() {
         &mut |stage| match stage {
             Stage::Preparing => stages.push('p'),
             Stage::Counting => stages.push('c'),
-            Stage::Sample(_) | Stage::Settling => {}
+            Stage::Connecting | Stage::Sample(_) | Stage::Settling => {}
         },
     )
     .unwrap();

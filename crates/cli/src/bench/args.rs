@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use coracle_load::{Course, Expect, Pace, Plan, Request, Until, Work};
+use coracle_load::{
+    Authorities, ClientTls, ConnectOptions, Course, Expect, Pace, Plan, Request, Transport, Until, Work,
+};
 use indicatif::{HumanCount, HumanFloatCount};
 
 use crate::client::{self, FamilyArgs};
@@ -14,7 +16,7 @@ use crate::error::CliError;
 use crate::format_arg::FormatParser;
 use crate::option_arg::OptionArg;
 use crate::plugtest::parse_file;
-use crate::wire::{ContentFormat, Method, OptionNumber, OptionsBuf, Uri};
+use crate::wire::{ContentFormat, Method, OptionNumber, OptionsBuf, Scheme, Uri};
 
 /// What is said below the help.
 pub(crate) const EXAMPLES: &str = "\
@@ -25,6 +27,7 @@ Examples:
   coracle bench localhost/firmware --transfer --peers 8
   coracle bench localhost/store/x -m put --transfer --payload-size 1000000
   coracle bench localhost/store/x --observe --peers 10000 --change 1
+  coracle bench coap+tcp://localhost/hello --peers 64 --outstanding 8
 
 Put load on servers of your own only: nothing holds it back.
 
@@ -36,6 +39,11 @@ omission); use it to compare latencies.
 A peer of a server on 127.0.0.1 is a source address in 127/8, and thousands cost nothing. For
 other servers each peer is a socket. No message ID is used twice within 247 s; a peer that has
 used all goes on from another address or port.
+
+With coap+tcp, coaps+tcp, coap+ws and coaps+ws each peer is a connection (RFC 8323). All are open
+before anything is measured; how long that took is told. Nothing is sent again on them. One that
+ends is told, with its reason, and opened anew. Blocks of --transfer are as large as the server
+takes (BERT). TLS trusts whom this system trusts, or the certificates in the file SSL_CERT_FILE.
 
 Every answer is held against its request: source, type, message ID, token, and the payload that
 you --expect. Without that payloads may change, but not under one ETag; those that are not the
@@ -102,11 +110,11 @@ pub(crate) struct BenchArgs {
     )]
     options: Vec<OptionArg>,
 
-    /// Send non-confirmable requests
+    /// Send non-confirmable requests (coap only)
     #[arg(short = 'N', long = "non", help_heading = "Request")]
     non_confirmable: bool,
 
-    /// How many peers ask, each from an address or port of its own
+    /// How many peers ask, each from an address or port, or on a connection, of its own
     #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub(super) peers: u32,
 
@@ -150,7 +158,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = client::parse_seconds, help_heading = "Course")]
     timeout: Duration,
 
-    /// Send a confirmable request again after this time to half as much more, and then twice that, and so on
+    /// Send a confirmable request again after this time to half as much more, and then twice that, and so on (coap only)
     #[arg(long, value_name = "SECS", default_value = "2", value_parser = client::parse_seconds, help_heading = "Course")]
     ack_timeout: Duration,
 
@@ -179,6 +187,22 @@ pub(crate) struct BenchArgs {
 }
 
 impl BenchArgs {
+    /// The messages go on connections.
+    pub(super) fn is_on_connections(&self) -> bool {
+        !self.uri.starts_with("coap:")
+    }
+
+    /// # Errors
+    /// If something is asked for that connections do not have.
+    pub(super) fn check(&self) -> Result<(), CliError> {
+        match self.is_on_connections() && self.non_confirmable {
+            true => Err(CliError::usage(
+                "--non is for coap://: messages on connections have no type (RFC 8323 §2.2)",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// What is asked of the server there.
     pub(super) fn plan(&self, uri: &Uri<'_>, server: SocketAddr) -> Result<Plan, CliError> {
         let mut options = self.resource(uri)?;
@@ -199,6 +223,7 @@ impl BenchArgs {
             request.payload = self.payload()?;
         }
         let mut plan = Plan::new(server, request);
+        plan.transport = transport(uri)?;
         plan.peers = self.peers;
         plan.outstanding = self.outstanding;
         plan.work = match (self.observe, self.transfer) {
@@ -223,6 +248,7 @@ impl BenchArgs {
     /// The request that changes the observed resource: a PUT whose payload is still to come.
     pub(super) fn changing(&self, uri: &Uri<'_>, server: SocketAddr) -> Result<Plan, CliError> {
         let mut plan = Plan::new(server, Request::new(Method::PUT, self.resource(uri)?));
+        plan.transport = transport(uri)?;
         plan.expect = Expect::Anything;
         (plan.timeout, plan.ack_timeout) = (self.timeout, self.ack_timeout);
         Ok(plan)
@@ -247,22 +273,28 @@ impl BenchArgs {
 
     /// What is asked, in words: `CON GET, 64 peers, closed loop`.
     pub(super) fn outline(&self) -> String {
-        let kind = if self.non_confirmable { "NON" } else { "CON" };
+        let is_connection = self.is_on_connections();
+        let kind = match (is_connection, self.non_confirmable) {
+            (true, _) => "",
+            (false, true) => "NON ",
+            (false, false) => "CON ",
+        };
         let plural = if self.peers == 1 { "" } else { "s" };
-        let peers = HumanCount(self.peers.into());
+        let what = if is_connection { "connection" } else { "peer" };
+        let peers = format!("{} {what}{plural}", HumanCount(self.peers.into()));
         let each = match self.outstanding {
             1 => String::new(),
             count if self.observe => format!(" with {count} observers each"),
             count => format!(" with {count} outstanding"),
         };
         let pace = match (self.observe, self.transfer, self.rate) {
-            (true, ..) if self.outstanding == 1 => return format!("{peers} peer{plural} observing"),
-            (true, ..) => return format!("{peers} peer{plural}{each}"),
+            (true, ..) if self.outstanding == 1 => return format!("{peers} observing"),
+            (true, ..) => return format!("{peers}{each}"),
             (_, true, _) => "block by block".to_owned(),
             (.., Some(rate)) => format!("open loop, {} a second", HumanFloatCount(rate)),
             _ => "closed loop".to_owned(),
         };
-        format!("{kind} {}, {peers} peer{plural}{each}, {pace}", self.method)
+        format!("{kind}{}, {peers}{each}, {pace}", self.method)
     }
 
     fn resource(&self, uri: &Uri<'_>) -> Result<OptionsBuf, CliError> {
@@ -280,6 +312,24 @@ impl BenchArgs {
             (None, None) => Ok(Arc::from([])),
         }
     }
+}
+
+/// What carries the messages to a resource.
+fn transport(uri: &Uri<'_>) -> Result<Transport, CliError> {
+    let (is_tls, websocket) = match uri.scheme {
+        Scheme::Coap | Scheme::Coaps => return Ok(Transport::Datagrams),
+        Scheme::CoapTcp => (false, false),
+        Scheme::CoapsTcp => (true, false),
+        Scheme::CoapWs => (false, true),
+        Scheme::CoapsWs => (true, true),
+    };
+    let tls = || ClientTls::new(Authorities::of_system()?, None);
+    Ok(Transport::Connections(ConnectOptions {
+        host: Some(uri.host.to_string()),
+        tls: is_tls.then(tls).transpose().map_err(CliError::new)?,
+        websocket,
+        ..ConnectOptions::default()
+    }))
 }
 
 /// The longest payload: 2^20 blocks of 1,024 bytes are all that RFC 7959 can transfer.

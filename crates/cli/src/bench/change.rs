@@ -63,7 +63,7 @@ impl Changes {
         let counting = match stage {
             Stage::Counting => true,
             Stage::Settling => false,
-            Stage::Preparing | Stage::Sample(_) => return,
+            Stage::Connecting | Stage::Preparing | Stage::Sample(_) => return,
         };
         // The thread may have ended.
         let _ = self.stages.send(counting);

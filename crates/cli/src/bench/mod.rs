@@ -11,7 +11,7 @@ mod watch;
 
 use std::fs::OpenOptions;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -35,10 +35,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Puts the load on and reports.
 pub(crate) fn run(args: &BenchArgs, console: &Console) -> Result<Exit, CliError> {
     let uri = Uri::parse(&args.uri).map_err(CliError::usage)?;
-    if uri.scheme != Scheme::Coap {
-        let told = format_args!("{}: there is load for coap:// only yet", args.uri);
+    if uri.scheme == Scheme::Coaps {
+        let told = format_args!("{}: there is no load for coaps:// yet", args.uri);
         return Err(CliError::usage(told));
     }
+    args.check()?;
     let server = server(args, &uri)?;
     let plan = args.plan(&uri, server)?;
     if let Some(file) = &args.svg {
@@ -109,7 +110,7 @@ fn announcement(args: &BenchArgs, server: SocketAddr) -> String {
     told
 }
 
-/// The first address of the server that answers a ping, or the last one. A single one is not asked.
+/// The first address of the server that answers a ping, or takes a connection, or the last one. A single one is not asked.
 fn server(args: &BenchArgs, uri: &Uri<'_>) -> Result<SocketAddr, CliError> {
     let addresses = addresses::of(uri, args.family)?;
     let is_group = |address: &SocketAddr| {
@@ -119,11 +120,18 @@ fn server(args: &BenchArgs, uri: &Uri<'_>) -> Result<SocketAddr, CliError> {
         return Err(CliError::usage("a group is no place for load: name one server"));
     }
     let several = addresses.len() > 1;
-    let answers = addresses
+    let first = addresses
         .iter()
-        .find(|address| several && ping(**address).is_ok());
-    let server = answers.or(addresses.last()).copied();
+        .find(|address| several && answers(args, **address).is_ok());
+    let server = first.or(addresses.last()).copied();
     server.ok_or_else(|| CliError::new(format_args!("{} has no address", uri.host)))
+}
+
+fn answers(args: &BenchArgs, address: SocketAddr) -> io::Result<()> {
+    match args.is_on_connections() {
+        true => TcpStream::connect_timeout(&address, PATIENCE).map(drop),
+        false => ping(address),
+    }
 }
 
 /// An Empty confirmable message, and anything that comes back (RFC 7252 §4.3).
@@ -138,7 +146,7 @@ fn ping(address: SocketAddr) -> io::Result<()> {
     socket.recv(&mut [0; 64]).map(drop)
 }
 
-/// Peers of servers on other machines have a socket each, for which many systems want to be asked.
+/// Connections, and peers of servers on other machines, have a socket each, for which many systems want to be asked.
 #[cfg(unix)]
 fn allow_sockets(plan: &Plan) {
     use rustix::process::{Resource, getrlimit, setrlimit};
@@ -162,6 +170,8 @@ fn failure(uri: &str, error: &io::Error) -> CliError {
         io::ErrorKind::InvalidInput => CliError::usage(error),
         io::ErrorKind::TimedOut
         | io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::ConnectionReset
         | io::ErrorKind::HostUnreachable
         | io::ErrorKind::NetworkUnreachable => told.with_exit(Exit::NoAnswer),
         _ if error.raw_os_error() == Some(24) => {

@@ -47,6 +47,9 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) first_changed: Option<String>,
     pub(super) counts: Counts,
+    /// Where there are connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) connections: Option<Connected>,
     /// Before the measured time; of observers their registration.
     pub(super) before: Part,
     /// What became of what was outstanding when the measured time was over; of observers their leaving.
@@ -88,12 +91,31 @@ pub(super) struct Counts {
     pub(super) late: u64,
     pub(super) strays: u64,
     pub(super) unreachable: u64,
+    /// Requests that were outstanding on connections which ended.
+    pub(super) disconnected: u64,
     pub(super) challenges: u64,
     pub(super) smaller: u64,
     pub(super) separate: u64,
     pub(super) partial: u64,
     pub(super) unsent: u64,
     pub(super) sources: u64,
+}
+
+/// Connections, in all of the run.
+#[derive(Debug, Serialize)]
+pub(super) struct Connected {
+    /// Before anything was asked, in how much time, and how many that are a second.
+    pub(super) opened: u64,
+    pub(super) opening_seconds: f64,
+    pub(super) opened_per_second: f64,
+    /// Later, in the place of others.
+    pub(super) opened_again: u64,
+    /// Those that could not be opened or came to their end, by how, and the first in words.
+    pub(super) lost: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_lost: Option<String>,
+    /// Requests that were outstanding on them.
+    pub(super) requests_lost: u64,
 }
 
 /// A distribution of times.
@@ -200,6 +222,7 @@ impl Report {
             changed: run.changed,
             first_changed: run.first_changed.clone(),
             counts: Counts::of(run, outcome.sources),
+            connections: args.is_on_connections().then(|| Connected::of(outcome)),
             before: Part::of(before, outcome.sources),
             after: Part::of(&outcome.rest, outcome.sources),
             lag_us: args.rate.map(|_| Times::of(&run.lag)),
@@ -286,6 +309,30 @@ impl Times {
     }
 }
 
+impl Connected {
+    fn of(outcome: &Outcome) -> Connected {
+        let mut all = outcome.connected.clone();
+        for part in [
+            &outcome.warm_up,
+            &outcome.registered,
+            &outcome.tally,
+            &outcome.rest,
+        ] {
+            all.join(part);
+        }
+        let (opened, time) = (outcome.connected.connections, outcome.connected.elapsed);
+        Connected {
+            opened,
+            opening_seconds: time.as_secs_f64(),
+            opened_per_second: opened as f64 / time.as_secs_f64().max(f64::EPSILON),
+            opened_again: all.connections - opened,
+            lost: counted(&all.losses),
+            first_lost: all.first_loss,
+            requests_lost: all.disconnected,
+        }
+    }
+}
+
 impl Counts {
     fn of(all: &Tally, sources: u64) -> Counts {
         Counts {
@@ -296,6 +343,7 @@ impl Counts {
             late: all.late,
             strays: all.strays,
             unreachable: all.unreachable,
+            disconnected: all.disconnected,
             challenges: all.challenges,
             smaller: all.smaller,
             separate: all.separate,

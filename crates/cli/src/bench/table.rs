@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use indicatif::{DecimalBytes, HumanCount};
 
-use super::report::{Change, Counts, Observed, Part, Report, Times, Transferred, errors};
+use super::report::{Change, Connected, Counts, Observed, Part, Report, Times, Transferred, errors};
 use super::verdict;
 use crate::console::{Painter, Style};
 
@@ -32,6 +32,9 @@ pub(super) fn text(report: &Report, painter: Painter, columns: usize) -> String 
             false => micros(report.seconds * 1e6),
         }
     );
+    if let Some(connected) = &report.connections {
+        put_connected(&mut out, connected);
+    }
     match (&report.observe, &report.transfer) {
         (Some(observed), _) => put_observed(&mut out, report, observed, painter),
         (None, Some(transfer)) => put_transfer(&mut out, report, transfer, painter),
@@ -78,6 +81,23 @@ pub(super) fn each_second(rate: f64) -> String {
     match rate < 9.95 && rate > 0.0 {
         true => format!("{rate:.2}/s"),
         false => format!("{}/s", HumanCount(whole(rate))),
+    }
+}
+
+fn put_connected(out: &mut String, connected: &Connected) {
+    put!(
+        out,
+        "  connections     {} opened in {}, {}",
+        HumanCount(connected.opened),
+        micros(connected.opening_seconds * 1e6),
+        each_second(connected.opened_per_second)
+    );
+    if connected.opened_again > 0 {
+        put!(
+            out,
+            "  opened again    {} later, in the place of those that ended",
+            HumanCount(connected.opened_again)
+        );
     }
 }
 
@@ -143,7 +163,7 @@ fn put_outstanding(out: &mut String, report: &Report) {
     if all == 0 {
         return;
     }
-    let answered = all.saturating_sub(left + counts.timeouts + counts.resets);
+    let answered = all.saturating_sub(left + counts.timeouts + counts.resets + counts.disconnected);
     let told = match answered {
         0 => "none answered since".to_owned(),
         _ if answered == all => "all answered since".to_owned(),
@@ -263,7 +283,7 @@ fn put_times(out: &mut String, what: &str, times: &Times, columns: usize) {
 fn put_counts(out: &mut String, report: &Report) {
     put_told(out, "", &report.counts);
     let peers = u64::from(report.peers);
-    if report.counts.sources > peers {
+    if report.connections.is_none() && report.counts.sources > peers {
         let more = HumanCount(report.counts.sources - peers).to_string();
         put!(
             out,
@@ -281,6 +301,7 @@ fn put_parts(out: &mut String, report: &Report) {
         // These are told where the outstanding requests are, or of the measured time.
         timeouts: 0,
         resets: 0,
+        disconnected: 0,
         separate: 0,
         ..report.after.counts
     };
@@ -297,9 +318,13 @@ fn put_told(out: &mut String, head: &str, counts: &Counts) {
         (counts.timeouts, "requests given up"),
         (counts.resets, "requests rejected with a Reset"),
         (counts.unreachable, "errors of the network"),
+        (
+            counts.disconnected,
+            "requests whose connections ended before the answer",
+        ),
         (counts.duplicates, "answers that came before"),
         (counts.late, "answers to requests that had been given up"),
-        (counts.strays, "datagrams that belong to no request"),
+        (counts.strays, "messages that belong to no request"),
         (
             counts.challenges,
             "requests sent anew with the Echo option that the server wanted",

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use indicatif::HumanCount;
 
-use super::report::{Report, errors};
+use super::report::{Connected, Report, errors};
 use super::table::named;
 use crate::console::{Painter, Style, harmless_line};
 
@@ -54,11 +54,14 @@ pub(super) fn put(out: &mut String, report: &Report, painter: Painter) {
     if let Some(told) = of_silence(report) {
         bad(&told);
     }
+    if let Some(told) = report.connections.as_ref().and_then(of_losses) {
+        bad(&told);
+    }
     let (counts, over) = match report.observe {
         Some(_) => (&report.before.counts, report.before.sent),
         None => (&report.counts, report.sent - report.outstanding_at_end),
     };
-    let lost = counts.timeouts + counts.resets;
+    let lost = counts.timeouts + counts.resets + counts.disconnected;
     if well && lost > 0 {
         let told = format!(
             "no answer was wrong, but {} of {} requests had none",
@@ -117,6 +120,22 @@ fn of_errors(codes: &BTreeMap<String, u64>, what: &str) -> Option<String> {
             by_code()
         )),
     }
+}
+
+/// Connections that ended, and why the first did.
+fn of_losses(connected: &Connected) -> Option<String> {
+    let kinds = connected.lost.iter();
+    let kinds: Vec<_> = kinds
+        .map(|(kind, count)| format!("{} {kind}", HumanCount(*count)))
+        .collect();
+    let first = connected.first_lost.as_deref().unwrap_or_default();
+    (!kinds.is_empty()).then(|| {
+        format!(
+            "connections lost: {} (the first: {})",
+            kinds.join(", "),
+            harmless_line(first)
+        )
+    })
 }
 
 /// That there is nothing to measure.

@@ -71,6 +71,7 @@ impl<'a> Watch<'a> {
     /// Shows a stage, after it was added to the seconds.
     pub(super) fn tell(&mut self, stage: &Stage, seconds: &mut Seconds) {
         match stage {
+            Stage::Connecting => self.bar.set_message("opening connections"),
             Stage::Preparing => {
                 self.bar.set_message(match self.kind {
                     "notifications" => "registering observers",

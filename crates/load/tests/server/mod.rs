@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use coracle_wire::{Message, MessageType, MessageWriter, OptionNumber, Status};
 
+pub(crate) mod stream;
+
 /// Sends what `answer` makes of each request, in order, until the test's process ends.
 pub(crate) fn serve(
     mut answer: impl FnMut(&Message<'_>, SocketAddr) -> Vec<Vec<u8>> + Send + 'static,

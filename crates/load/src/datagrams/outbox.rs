@@ -5,7 +5,7 @@ use std::io;
 use coracle_engine::Path;
 use coracle_net::{SendBatch, UdpSocket};
 
-use crate::sources::Sources;
+use super::sources::Sources;
 
 /// What one turn of the loop has to send, copied into batches for each run of datagrams from the same socket.
 pub(crate) struct Outbox {

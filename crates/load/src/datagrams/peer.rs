@@ -2,9 +2,9 @@
 
 use coracle_wire::MessageId;
 
+use super::sources::Source;
 use crate::limits::IDS_PER_SOURCE;
 use crate::random::Random;
-use crate::sources::Source;
 
 pub(crate) struct Peer {
     pub(crate) source: Source,
@@ -12,8 +12,6 @@ pub(crate) struct Peer {
     previous: Option<Source>,
     next_id: u16,
     ids_left: u16,
-    /// An Echo option of the server for the next request (RFC 9175 §2.3).
-    pub(crate) echo: Option<Box<[u8]>>,
 }
 
 impl Peer {
@@ -23,7 +21,6 @@ impl Peer {
             previous: None,
             next_id: random.bits16(),
             ids_left: IDS_PER_SOURCE,
-            echo: None,
         }
     }
 
@@ -41,7 +38,6 @@ impl Peer {
         let forgotten = self.previous;
         *self = Peer {
             previous: Some(self.source),
-            echo: None,
             ..Peer::new(source, random)
         };
         forgotten

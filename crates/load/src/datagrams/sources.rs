@@ -14,13 +14,23 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::limits::EXCHANGE_LIFETIME;
 use crate::plan::Plan;
 
-/// An address and port that requests come from.
+/// An address and port that requests come from, or a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source {
-    /// Which socket.
+    /// Which socket, or the connection of which peer.
     pub(crate) socket: u32,
     /// Which of our addresses, where many are behind the socket.
     pub(crate) local: Option<IpAddr>,
+}
+
+impl Source {
+    /// The connection of a peer.
+    pub(crate) fn connection(number: u32) -> Source {
+        Source {
+            socket: number,
+            local: None,
+        }
+    }
 }
 
 /// All sources, fresh and used ones.
