@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::host::Host;
 use crate::probe::Probe;
+use crate::transport::{Opening, Transport};
 use crate::verdict::Judged;
 
 /// Which side is judged.
@@ -54,6 +55,10 @@ pub struct Case {
     pub shares: &'static [&'static str],
     /// How long it may take.
     pub limit: Duration,
+    /// What carries the messages of subjects that it judges.
+    pub over: &'static [Transport],
+    /// How its connections are opened.
+    pub opening: Opening,
     /// It brings its own loss and is left out behind the lossy gateway.
     pub no_gateway: bool,
     /// The function.
@@ -104,6 +109,8 @@ impl Case {
             locks: &[],
             shares: &[],
             limit: LIMIT,
+            over: Transport::DATAGRAMS,
+            opening: Opening::Csm,
             no_gateway: false,
             judge,
         }
@@ -141,6 +148,26 @@ impl Case {
     #[must_use]
     pub const fn within(mut self, seconds: u64) -> Case {
         self.limit = Duration::from_secs(seconds);
+        self
+    }
+
+    /// Sets [`over`](Self::over) to all: its requests and responses are the same in datagrams and in connections.
+    #[must_use]
+    pub const fn anywhere(self) -> Case {
+        self.over(Transport::ALL)
+    }
+
+    /// Sets [`over`](Self::over).
+    #[must_use]
+    pub const fn over(mut self, transports: &'static [Transport]) -> Case {
+        self.over = transports;
+        self
+    }
+
+    /// Sets [`opening`](Self::opening).
+    #[must_use]
+    pub const fn opened(mut self, opening: Opening) -> Case {
+        self.opening = opening;
         self
     }
 

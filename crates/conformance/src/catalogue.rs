@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::case::{Case, Role};
+use crate::transport::Transport;
 use crate::{cases, plugtests};
 
 /// All cases for both roles: those of the plugtests, then ours.
@@ -31,6 +32,14 @@ impl fmt::Display for NoSuchCase {
 }
 
 impl std::error::Error for NoSuchCase {}
+
+/// Those of some cases that are for a transport.
+#[must_use]
+pub fn over(transport: Transport, cases: Vec<Case>) -> Vec<Case> {
+    let mut cases = cases;
+    cases.retain(|case| case.over.contains(&transport));
+    cases
+}
 
 /// The cases for a role, those that fit `only` (all if it is empty) and not `skip`.
 ///

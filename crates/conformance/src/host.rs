@@ -11,6 +11,7 @@ use crate::message::{Message, Received};
 use crate::talk::{Frame, Talk};
 use crate::template::{Stimulus, Template};
 use crate::transcript::Fate;
+use crate::transport::{Opening, Transport};
 use crate::verdict::{Judged, Stop};
 
 /// How long a command may take to send its first message.
@@ -53,9 +54,15 @@ impl DerefMut for Host {
 }
 
 impl Host {
-    pub(crate) fn new(template: &Template, frame: &Frame) -> Judged<Host> {
+    pub(crate) fn new(
+        transport: Transport,
+        opening: Opening,
+        template: &Template,
+        frame: &Frame,
+    ) -> Judged<Host> {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Ok(Host {
-            talk: Talk::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None, frame)?,
+            talk: Talk::with_clients(transport, loopback, opening, frame)?,
             template: template.clone(),
             running: None,
             commands: Vec::new(),
@@ -73,7 +80,7 @@ impl Host {
         let authority = self.talk.local().to_string();
         let arguments = self
             .template
-            .expand(stimulus, &authority)
+            .expand(stimulus, self.talk.transport().scheme(), &authority)
             .map_err(|place| Stop::Skip(format!("the command cannot be told to: it has no {place}")))?;
         self.commands.push(command::quoted(&arguments));
         let running = Running::start(&arguments).map_err(|error| {
@@ -230,10 +237,12 @@ impl Host {
     }
 
     /// A response to a request, as it is piggybacked on the acknowledgement of a confirmable one, or as a
-    /// non-confirmable message with a fresh Message ID.
+    /// non-confirmable message with a fresh Message ID. In a connection there is neither type nor Message ID.
     pub fn response_to(&mut self, request: &Received, code: Status) -> Message {
         let (message_type, mid) = if request.is_con() {
             (MessageType::Acknowledgement, request.mid)
+        } else if self.talk.transport().is_connected() {
+            (MessageType::NonConfirmable, 0)
         } else {
             (MessageType::NonConfirmable, self.talk.fresh_mid())
         };
@@ -248,7 +257,7 @@ impl Host {
 
     /// Answers a request: `response` is sent once, and again to each copy of the request.
     pub fn answer(&mut self, request: &Received, response: &Message) {
-        self.talk.transmit_reply(request, &response.to_bytes());
+        self.talk.transmit_reply(request, response);
     }
 
     /// Answers a request with 2.05 and a text, as [`response_to`](Self::response_to) has it.
@@ -259,7 +268,7 @@ impl Host {
 
     /// Sends a message to where another came from, once.
     pub fn send(&mut self, to: &Received, message: &Message) {
-        self.talk.transmit(to.from, &message.to_bytes());
+        self.talk.transmit_message(to.from, message);
     }
 
     /// Sends any bytes to where a message came from, once.

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use coracle_wire::{
-    BlockOption, Code, CodeKind, ContentFormat, MessageError, MessageId, MessageType, Method, OptionNumber,
-    OptionsBuf, Status,
+    BlockOption, Code, CodeKind, ContentFormat, Framing, MessageError, MessageId, MessageType, Method,
+    OptionNumber, OptionsBuf, Signal, Status,
 };
 
 use crate::verdict::{Judged, Stop};
@@ -147,13 +147,21 @@ impl Message {
         self.content(ContentFormat::TEXT, text.as_bytes())
     }
 
-    /// The bytes on the wire.
+    /// The bytes of a datagram.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let view = self.view();
         let mut bytes = vec![0; view.encoded_len().min(1 << 17)];
         let length = view.encode(&mut bytes).unwrap_or_default();
         bytes.truncate(length);
+        bytes
+    }
+
+    /// The bytes in a connection: without type and Message ID (RFC 8323 §3.2, §4.2); nothing if that is too long.
+    #[must_use]
+    pub fn to_frame(&self, framing: Framing) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = self.view().append_frame(framing, &mut bytes);
         bytes
     }
 
@@ -173,15 +181,27 @@ impl Message {
     /// # Errors
     /// What is wrong with them.
     pub fn parse(bytes: &[u8]) -> Result<Message, MessageError> {
-        let view = coracle_wire::Message::parse(bytes)?;
-        Ok(Message {
-            message_type: view.message_type,
-            code: view.code,
-            mid: view.message_id.0,
-            token: view.token.to_vec(),
-            options: OptionsBuf::from(view.options),
-            payload: view.payload.to_vec(),
-        })
+        coracle_wire::Message::parse(bytes).map(Message::from)
+    }
+
+    /// Reads a message of a connection, whose type is non-confirmable and whose Message ID is 0.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_frame(framing: Framing, frame: &[u8]) -> Result<Message, MessageError> {
+        coracle_wire::Message::parse_frame(framing, frame).map(Message::from)
+    }
+
+    /// A signaling message (RFC 8323 §5).
+    #[must_use]
+    pub fn signal(signal: Signal) -> Message {
+        Message::new(MessageType::NonConfirmable, signal, 0)
+    }
+
+    /// It is this signaling message (RFC 8323 §5.1).
+    #[must_use]
+    pub fn is_signal(&self, signal: Signal) -> bool {
+        self.code == Code::from(signal)
     }
 
     /// Its method, if it is a request.
@@ -258,6 +278,19 @@ impl Message {
     #[must_use]
     pub fn block2_value(&self) -> Option<BlockOption> {
         self.options.as_options().block2()?.ok()
+    }
+}
+
+impl From<coracle_wire::Message<'_>> for Message {
+    fn from(view: coracle_wire::Message<'_>) -> Message {
+        Message {
+            message_type: view.message_type,
+            code: view.code,
+            mid: view.message_id.0,
+            token: view.token.to_vec(),
+            options: OptionsBuf::from(view.options),
+            payload: view.payload.to_vec(),
+        }
     }
 }
 

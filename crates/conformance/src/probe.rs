@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use coracle_wire::{MessageType, Method, OptionNumber, Status};
 
+use crate::datagrams::mid_of;
 use crate::message::{Message, Received};
-use crate::talk::{ACK_TIMEOUT, Frame, Talk, mid_of};
+use crate::talk::{ACK_TIMEOUT, Frame, Talk};
+use crate::transport::{Opening, Transport};
 use crate::verdict::{Judged, Stop};
 
 /// How long silence has to last to count as silence.
@@ -25,8 +27,10 @@ const ANSWER: Duration = Duration::from_secs(8);
 const ANSWER_LOSSY: Duration = Duration::from_secs(30);
 
 /// The server that is judged, as far as all cases know it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct ServerFacts {
+    /// What carries its messages.
+    pub(crate) transport: Transport,
     /// Which of its resources plays the role of one of the plugtest site.
     pub(crate) map: HashMap<String, String>,
     /// A resource that answers a GET with 2.05.
@@ -62,7 +66,17 @@ impl DerefMut for Probe {
 
 impl Probe {
     pub(crate) fn new(server: SocketAddr, facts: &Arc<ServerFacts>, frame: &Frame) -> Judged<Probe> {
-        let mut probe = Probe::stranger(server, facts, frame)?;
+        Probe::opened(server, Opening::Csm, facts, frame)
+    }
+
+    /// As [`new`](Self::new), with another opening of connections.
+    pub(crate) fn opened(
+        server: SocketAddr,
+        opening: Opening,
+        facts: &Arc<ServerFacts>,
+        frame: &Frame,
+    ) -> Judged<Probe> {
+        let mut probe = Probe::stranger(server, opening, facts, frame)?;
         if facts.echoes {
             let gateway = probe.talk.replace_gateway(None);
             // A server that asks for no proof now, or does not answer, will show in the case what it does.
@@ -73,7 +87,12 @@ impl Probe {
     }
 
     /// As [`new`](Self::new), but the server knows nothing of this address yet.
-    fn stranger(server: SocketAddr, facts: &Arc<ServerFacts>, frame: &Frame) -> Judged<Probe> {
+    fn stranger(
+        server: SocketAddr,
+        opening: Opening,
+        facts: &Arc<ServerFacts>,
+        frame: &Frame,
+    ) -> Judged<Probe> {
         let any: IpAddr = match server.ip() {
             IpAddr::V4(ip) if ip.is_loopback() => ip.into(),
             IpAddr::V6(ip) if ip.is_loopback() => ip.into(),
@@ -81,7 +100,7 @@ impl Probe {
             IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
         Ok(Probe {
-            talk: Talk::bind(SocketAddr::new(any, 0), Some(server), frame)?,
+            talk: Talk::with_server(facts.transport, SocketAddr::new(any, 0), server, opening, frame)?,
             server,
             facts: Arc::clone(facts),
         })
@@ -103,7 +122,7 @@ impl Probe {
     /// # Errors
     /// As [`another`](Self::another).
     pub fn another_stranger(&self) -> Judged<Probe> {
-        Probe::stranger(self.server, &self.facts, self.talk.frame())
+        Probe::stranger(self.server, Opening::Csm, &self.facts, self.talk.frame())
     }
 
     /// Another client, with another socket, in the same case.
@@ -112,6 +131,14 @@ impl Probe {
     /// [`Stop::Inconclusive`] if the system has no socket.
     pub fn another(&self) -> Judged<Probe> {
         Probe::new(self.server, &self.facts, self.talk.frame())
+    }
+
+    /// Another client whose connection is opened otherwise.
+    ///
+    /// # Errors
+    /// As [`another`](Self::another).
+    pub fn another_opened(&self, opening: Opening) -> Judged<Probe> {
+        Probe::opened(self.server, opening, &self.facts, self.talk.frame())
     }
 
     /// The server that is judged.
@@ -160,10 +187,10 @@ impl Probe {
 
     /// Sends a message, once.
     pub fn send(&mut self, message: &Message) {
-        self.send_bytes(&message.to_bytes());
+        self.talk.transmit_message(self.server, message);
     }
 
-    /// Sends any bytes, once.
+    /// Sends any bytes, once: a datagram, a binary message of a WebSocket, or bytes of a TCP connection.
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         self.talk.transmit(self.server, bytes);
     }
@@ -194,7 +221,7 @@ impl Probe {
         let until = Instant::now() + self.answer_time();
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let patience = if request.is_con() {
+            let patience = if request.is_con() || self.talk.transport().is_connected() {
                 left
             } else {
                 left.min(2 * ACK_TIMEOUT)

@@ -1,13 +1,16 @@
 //! Whether a server is there at all.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use coracle_wire::{MessageType, Method, OptionNumber};
+use coracle_wire::{Framing, MessageType, Method, OptionNumber, Signal};
 
 use crate::message::Message;
+use crate::transport::Transport;
+use crate::websocket;
 
 /// How long an answer to a knock is waited for before the next.
 const KNOCK: Duration = Duration::from_secs(1);
@@ -15,9 +18,49 @@ const KNOCK: Duration = Duration::from_secs(1);
 /// How many knocks in a row are refused by a host on which no server listens.
 const REFUSALS: u32 = 2;
 
-/// Whether anything comes from a server until some time. One socket is connected, so that a refusal is heard of; the
+/// How long after a refused connection the next is tried.
+const REFUSED_AGAIN: Duration = Duration::from_millis(500);
+
+/// Whether anything comes from a server until some time.
+pub(crate) fn knock(transport: Transport, server: SocketAddr, until: Instant) -> std::io::Result<bool> {
+    match transport.framing() {
+        None => knock_by_datagrams(server, until),
+        Some(framing) => knock_by_connections(framing, server, until),
+    }
+}
+
+/// A server that takes a connection is there if it says anything, or ends it.
+fn knock_by_connections(framing: Framing, server: SocketAddr, until: Instant) -> std::io::Result<bool> {
+    let left = || until.saturating_duration_since(Instant::now());
+    let connect = || TcpStream::connect_timeout(&server, left().max(REFUSED_AGAIN));
+    // A server that is started just now gets a second chance.
+    let mut stream = connect().or_else(|_| {
+        thread::sleep(REFUSED_AGAIN);
+        connect()
+    })?;
+    let hello = match framing {
+        Framing::Tcp => {
+            let (csm, ping) = (Message::signal(Signal::CSM), Message::signal(Signal::PING));
+            [csm.to_frame(framing), ping.to_frame(framing)].concat()
+        }
+        Framing::WebSocket => {
+            let host = server.to_string();
+            let key = "Y29yYWNsZSBwbHVndGVzdA==";
+            websocket::request(websocket::PATH, &host, Some("coap"), key).into_bytes()
+        }
+    };
+    stream.write_all(&hello)?;
+    stream.set_read_timeout(Some(left().max(Duration::from_millis(1))))?;
+    match stream.read(&mut [0]) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(false),
+        // It ended the connection, one way or the other.
+        _ => Ok(true),
+    }
+}
+
+/// One socket is connected, so that a refusal is heard of; the
 /// other one hears also who answers from another address.
-pub(crate) fn knock(server: SocketAddr, until: Instant) -> std::io::Result<bool> {
+fn knock_by_datagrams(server: SocketAddr, until: Instant) -> std::io::Result<bool> {
     let any: SocketAddr = if server.is_ipv4() {
         ([0, 0, 0, 0], 0).into()
     } else {
@@ -109,7 +152,7 @@ mod tests {
                     }
                 }
             });
-            knock(address, Instant::now() + 2 * KNOCK).unwrap()
+            knock(Transport::Udp, address, Instant::now() + 2 * KNOCK).unwrap()
         })
     }
 
@@ -124,7 +167,7 @@ mod tests {
     #[test]
     fn a_port_where_nobody_listens_is_told_soon() {
         let gone = UdpSocket::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-        let error = knock(gone, Instant::now() + Duration::from_secs(100)).unwrap_err();
+        let error = knock(Transport::Udp, gone, Instant::now() + Duration::from_secs(100)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     }
 }

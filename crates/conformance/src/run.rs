@@ -18,6 +18,7 @@ use crate::report::{CaseReport, Report};
 use crate::talk::Frame;
 use crate::template::Template;
 use crate::transcript::Transcript;
+use crate::transport::Transport;
 use crate::verdict::{Judged, Outcome, Stop};
 
 /// Who is judged.
@@ -25,6 +26,8 @@ use crate::verdict::{Judged, Outcome, Stop};
 pub enum Subject {
     /// A server.
     Server {
+        /// What carries its messages.
+        transport: Transport,
         /// Where it is.
         address: SocketAddr,
         /// What reports call it.
@@ -34,9 +37,21 @@ pub enum Subject {
     },
     /// A client.
     Client {
+        /// What carries its messages.
+        transport: Transport,
         /// How it is started.
         template: Template,
     },
+}
+
+impl Subject {
+    /// What carries its messages.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        match self {
+            Subject::Server { transport, .. } | Subject::Client { transport, .. } => *transport,
+        }
+    }
 }
 
 /// How a run goes.
@@ -124,7 +139,7 @@ pub fn run(
         },
         subject: match subject {
             Subject::Server { uri, .. } => uri.clone(),
-            Subject::Client { template } => template.source().to_owned(),
+            Subject::Client { template, .. } => template.source().to_owned(),
         },
         lossy: settings.lossy,
         began,
@@ -344,6 +359,10 @@ impl Court<'_> {
     }
 
     fn call(&self, case: &Case, frame: &Frame, evidence: &mut Evidence) -> Judged {
+        if !case.over.contains(&self.subject.transport()) {
+            let what = format!("is not about {}", self.subject.transport());
+            return Err(Stop::Skip(what));
+        }
         match (&case.judge, self.subject) {
             (Judge::Server(judge), Subject::Server { address, .. }) => {
                 for &path in case.needs {
@@ -351,10 +370,10 @@ impl Court<'_> {
                         return Err(Stop::Skip(format!("the server does not offer {path}")));
                     }
                 }
-                judge(&mut Probe::new(*address, &self.facts, frame)?)
+                judge(&mut Probe::opened(*address, case.opening, &self.facts, frame)?)
             }
-            (Judge::Client(judge), Subject::Client { template }) => {
-                let mut host = Host::new(template, frame)?;
+            (Judge::Client(judge), Subject::Client { template, transport }) => {
+                let mut host = Host::new(*transport, case.opening, template, frame)?;
                 let judged = judge(&mut host);
                 host.end();
                 evidence.commands = host.commands().to_vec();
@@ -408,13 +427,19 @@ impl Court<'_> {
 
 /// Learns which resource answers a GET with 2.05, and whether addresses have to be proved.
 fn facts(subject: &Subject, settings: &Settings, deadline: Instant, gone: bool) -> ServerFacts {
-    let Subject::Server { address, map, .. } = subject else {
-        return ServerFacts::default();
-    };
     let mut facts = ServerFacts {
+        transport: subject.transport(),
+        map: HashMap::new(),
+        target: String::new(),
+        echoes: false,
+    };
+    let Subject::Server { address, map, .. } = subject else {
+        return facts;
+    };
+    facts = ServerFacts {
         map: map.iter().cloned().collect(),
         target: "/test".to_owned(),
-        echoes: false,
+        ..facts
     };
     let frame = Frame {
         transcript: Transcript::begin(),
@@ -450,11 +475,14 @@ fn facts(subject: &Subject, settings: &Settings, deadline: Instant, gone: bool) 
 /// Why a server cannot be reached: nothing comes for pings and requests, from nowhere. What it is that comes is for
 /// the cases to judge.
 fn unreachable(subject: &Subject, deadline: Instant) -> Option<String> {
-    let Subject::Server { address, .. } = subject else {
+    let Subject::Server {
+        address, transport, ..
+    } = subject
+    else {
         return None;
     };
     let until = deadline.min(Instant::now() + SILENCE);
-    match knock(*address, until) {
+    match knock(*transport, *address, until) {
         Ok(true) => None,
         Ok(false) => Some(format!("nobody answers at {address}: nothing came")),
         Err(error) => Some(format!("nobody answers at {address}: {error}")),

@@ -1,9 +1,8 @@
-//! One socket of the judge: sends, receives, repeats what is confirmable, answers what is repeated.
+//! One endpoint of the judge, whatever carries its messages: a socket, or connections.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,23 +11,19 @@ use coracle_wire::{MessageType, Method};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
+use crate::connections::Connections;
+use crate::datagrams::{Datagrams, mid_of};
 use crate::gateway::Gateway;
 use crate::message::{Message, Received};
-use crate::transcript::{Fate, Record, Transcript};
+use crate::transcript::{Record, Transcript};
+use crate::transport::{Opening, Transport};
 use crate::verdict::{Judged, Stop};
 
 /// ACK_TIMEOUT (RFC 7252 §4.8).
 pub(crate) const ACK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// MAX_RETRANSMIT (RFC 7252 §4.8).
-const MAX_RETRANSMIT: u32 = 4;
-
-/// More than fits into a datagram, so that nothing is cut off unseen.
-const MAX_DATAGRAM: usize = 65_536;
-
-/// How many datagrams one endpoint takes in, and how many bytes: more than any case needs, a transfer in the smallest
-/// blocks too, and little enough to be kept in memory.
-const FLOOD: (usize, usize) = (20_000, 16 << 20);
+pub(crate) const MAX_RETRANSMIT: u32 = 4;
 
 /// How often it is looked whether the run is to end.
 const LOOK: Duration = Duration::from_millis(200);
@@ -46,107 +41,141 @@ pub(crate) struct Frame {
     pub(crate) stop: Arc<AtomicBool>,
 }
 
-/// A confirmable message of ours that nobody has acknowledged yet.
+/// What carries the messages.
 #[derive(Debug)]
-struct Outstanding {
-    mid: u16,
-    to: SocketAddr,
-    bytes: Vec<u8>,
-    next: Instant,
-    timeout: Duration,
-    left: u32,
-}
-
-/// A message of the subject, and what it was answered with: a copy of it is answered alike (RFC 7252 §4.5).
-#[derive(Debug)]
-struct Seen {
-    bytes: Vec<u8>,
-    reply: Option<Vec<u8>>,
+enum Carrier {
+    Datagrams(Datagrams),
+    Connections(Connections),
 }
 
 /// One endpoint of the judge, in one case.
 #[derive(Debug)]
 pub struct Talk {
-    socket: UdpSocket,
-    local: SocketAddr,
-    /// The only address that is listened to, if there is one; where messages go to otherwise is said each time.
-    peer: Option<SocketAddr>,
+    carrier: Carrier,
+    transport: Transport,
     frame: Frame,
-    gateway: Option<Gateway>,
-    outstanding: Vec<Outstanding>,
-    seen: HashMap<(SocketAddr, u16), Seen>,
-    /// The latest acknowledgement or Reset of each Message ID, until the case itself sends that Message ID again.
-    replies: HashMap<(SocketAddr, u16), Vec<u8>>,
-    /// How many datagrams came, and how many bytes.
-    taken: (usize, usize),
     inbox: VecDeque<Received>,
-    stray: Option<(usize, SocketAddr)>,
     raw: bool,
     next_mid: u16,
     random: ChaCha8Rng,
 }
 
 impl Talk {
-    /// Binds a socket on a port that the system gives.
-    pub(crate) fn bind(local: SocketAddr, peer: Option<SocketAddr>, frame: &Frame) -> Judged<Talk> {
-        let broken = |error| Stop::Inconclusive(format!("cannot bind a socket: {error}"));
-        let socket = UdpSocket::bind(local).map_err(broken)?;
-        let local = socket.local_addr().map_err(broken)?;
+    /// The judge as a client of a server. Datagrams come from `local`, at a port that the system gives.
+    pub(crate) fn with_server(
+        transport: Transport,
+        local: SocketAddr,
+        server: SocketAddr,
+        opening: Opening,
+        frame: &Frame,
+    ) -> Judged<Talk> {
+        let carrier = if transport.is_connected() {
+            Carrier::Connections(Connections::connect(transport, server, opening, frame)?)
+        } else {
+            Carrier::Datagrams(Datagrams::bind(local, Some(server), frame)?)
+        };
+        Ok(Talk::new(carrier, transport, frame))
+    }
+
+    /// The judge as a server, on a port that the system gives.
+    pub(crate) fn with_clients(
+        transport: Transport,
+        local: SocketAddr,
+        opening: Opening,
+        frame: &Frame,
+    ) -> Judged<Talk> {
+        let carrier = if transport.is_connected() {
+            Carrier::Connections(Connections::listen(transport, local, opening, frame)?)
+        } else {
+            Carrier::Datagrams(Datagrams::bind(local, None, frame)?)
+        };
+        Ok(Talk::new(carrier, transport, frame))
+    }
+
+    /// An endpoint of datagrams that listens to everybody.
+    pub(crate) fn bind(local: SocketAddr, frame: &Frame) -> Judged<Talk> {
+        Talk::with_clients(Transport::Udp, local, Opening::Csm, frame)
+    }
+
+    fn new(carrier: Carrier, transport: Transport, frame: &Frame) -> Talk {
         // The keys of the standard library's maps are random: two sockets never begin alike.
         let seed = RandomState::new().build_hasher().finish();
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        Ok(Talk {
-            socket,
-            local,
-            peer,
+        Talk {
+            carrier,
+            transport,
             frame: frame.clone(),
-            gateway: frame.lossy.then(Gateway::default),
-            outstanding: Vec::new(),
-            seen: HashMap::new(),
-            replies: HashMap::new(),
-            taken: (0, 0),
             inbox: VecDeque::new(),
-            stray: None,
             raw: false,
             next_mid: fold(random.next_u32()),
             random,
-        })
+        }
     }
 
     /// Where this endpoint is.
     #[must_use]
     pub fn local(&self) -> SocketAddr {
-        self.local
+        match &self.carrier {
+            Carrier::Datagrams(datagrams) => datagrams.local(),
+            Carrier::Connections(connections) => connections.local(),
+        }
+    }
+
+    /// What carries its messages.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.transport
     }
 
     pub(crate) fn frame(&self) -> &Frame {
         &self.frame
     }
 
+    /// Its connections.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] if it has none: a case runs over a transport that it is not for.
+    pub(crate) fn connections(&mut self) -> Judged<&mut Connections> {
+        match &mut self.carrier {
+            Carrier::Connections(connections) => Ok(connections),
+            Carrier::Datagrams(_) => Err(Stop::Inconclusive("the case is for connections".to_owned())),
+        }
+    }
+
+    fn datagrams(&mut self) -> Option<&mut Datagrams> {
+        match &mut self.carrier {
+            Carrier::Datagrams(datagrams) => Some(datagrams),
+            Carrier::Connections(_) => None,
+        }
+    }
+
     /// A lossy gateway is between both sides.
     #[must_use]
     pub fn is_lossy(&self) -> bool {
-        self.gateway.is_some()
+        match &self.carrier {
+            Carrier::Datagrams(datagrams) => datagrams.gateway.is_some(),
+            Carrier::Connections(_) => false,
+        }
     }
 
     /// From now on the path loses what the case wants, also behind the lossy gateway: the next so many datagrams on
     /// their way to the subject and to the judge, and no more.
     pub fn lose(&mut self, to_subject: u64, to_judge: u64) {
-        self.gateway = Some(Gateway::Next { to_subject, to_judge });
+        self.replace_gateway(Some(Gateway::Next { to_subject, to_judge }));
     }
 
     /// From now on nothing is done by itself: no repetition of what is not acknowledged, no second answer to what
-    /// is repeated. Every datagram is handed out.
+    /// is repeated, no answer to a Ping. Every message is handed out.
     pub fn set_raw(&mut self, raw: bool) {
         self.raw = raw;
-        if raw {
-            self.outstanding.clear();
+        if raw && let Some(datagrams) = self.datagrams() {
+            datagrams.give_all_up();
         }
     }
 
     /// Puts another gateway, or none, in place of the one that is there.
     pub(crate) fn replace_gateway(&mut self, gateway: Option<Gateway>) -> Option<Gateway> {
-        std::mem::replace(&mut self.gateway, gateway)
+        std::mem::replace(&mut self.datagrams()?.gateway, gateway)
     }
 
     /// A Message ID that was not used before.
@@ -160,9 +189,13 @@ impl Talk {
         self.random.next_u32().to_be_bytes().to_vec()
     }
 
-    /// A confirmable request with a fresh Message ID and token.
+    /// A confirmable request with a fresh Message ID and token; in a connection there is neither type nor Message ID.
     pub(crate) fn new_request(&mut self, method: Method, path: &str) -> Message {
-        let message = Message::new(MessageType::Confirmable, method, self.fresh_mid());
+        let message = if self.transport.is_connected() {
+            Message::new(MessageType::NonConfirmable, method, 0)
+        } else {
+            Message::new(MessageType::Confirmable, method, self.fresh_mid())
+        };
         let message = message.token(&self.fresh_token());
         let (path, query) = path
             .split_once('?')
@@ -177,72 +210,70 @@ impl Talk {
             .fold(message, Message::query)
     }
 
-    /// Sends bytes, once.
+    /// The bytes of a message as this transport carries them.
+    #[must_use]
+    pub fn encoded(&self, message: &Message) -> Vec<u8> {
+        match self.transport.framing() {
+            Some(framing) => message.to_frame(framing),
+            None => message.to_bytes(),
+        }
+    }
+
+    /// Sends bytes, once: in a datagram, in a binary message of a WebSocket, or as they are in a TCP connection.
     pub(crate) fn transmit(&mut self, to: SocketAddr, bytes: &[u8]) -> usize {
-        if let Some(mid) = mid_of(bytes) {
-            // Whoever sends it on purpose wants to see what comes for it, alike or not.
-            self.replies.remove(&(to, mid));
+        match &mut self.carrier {
+            Carrier::Datagrams(datagrams) => datagrams.transmit(to, bytes),
+            Carrier::Connections(connections) => connections.send(to, bytes),
         }
-        self.put_out(to, bytes)
     }
 
-    fn put_out(&mut self, to: SocketAddr, bytes: &[u8]) -> usize {
-        let passes = self
-            .gateway
-            .as_mut()
-            .is_none_or(|gateway| gateway.passes(true, bytes));
-        let fate = if passes { Fate::Passed } else { Fate::Lost };
-        let index = self.frame.transcript.push(true, self.local, to, bytes, fate);
-        if passes {
-            // What the system refuses to send is lost; the record shows that it was tried.
-            let _ = self.socket.send_to(bytes, to);
-        }
-        index
+    /// Sends a message, once.
+    pub(crate) fn transmit_message(&mut self, to: SocketAddr, message: &Message) {
+        let bytes = self.encoded(message);
+        self.transmit(to, &bytes);
     }
 
-    /// Sends a confirmable message again and again until it is acknowledged, as RFC 7252 §4.2 has it.
+    /// Sends a confirmable message again and again until it is acknowledged, as RFC 7252 §4.2 has it. A connection
+    /// does that itself.
     pub(crate) fn transmit_reliably(&mut self, to: SocketAddr, message: &Message) {
-        self.transmit_bytes_reliably(to, message.mid, &message.to_bytes());
+        let bytes = self.encoded(message);
+        self.transmit_bytes_reliably(to, message.mid, &bytes);
     }
 
     /// As [`transmit_reliably`](Self::transmit_reliably), for bytes that need not be a message.
     pub(crate) fn transmit_bytes_reliably(&mut self, to: SocketAddr, mid: u16, bytes: &[u8]) {
-        self.transmit(to, bytes);
-        if !self.raw {
-            self.outstanding.push(Outstanding {
-                mid,
-                to,
-                bytes: bytes.to_vec(),
-                next: Instant::now() + ACK_TIMEOUT,
-                timeout: ACK_TIMEOUT,
-                left: MAX_RETRANSMIT,
-            });
+        match &mut self.carrier {
+            Carrier::Datagrams(datagrams) if !self.raw => datagrams.transmit_reliably(to, mid, bytes),
+            Carrier::Datagrams(_) | Carrier::Connections(_) => drop(self.transmit(to, bytes)),
         }
     }
 
     /// Stops repeating a message.
     pub(crate) fn give_up(&mut self, mid: u16) {
-        self.outstanding.retain(|outstanding| outstanding.mid != mid);
+        if let Some(datagrams) = self.datagrams() {
+            datagrams.give_up(mid);
+        }
     }
 
     /// Sends an answer to a message, and keeps it for copies of that message.
-    pub(crate) fn transmit_reply(&mut self, to: &Received, bytes: &[u8]) {
-        self.transmit(to.from, bytes);
-        if let Some(seen) = self.seen.get_mut(&(to.from, to.message.mid)) {
-            seen.reply = Some(bytes.to_vec());
+    pub(crate) fn transmit_reply(&mut self, to: &Received, answer: &Message) {
+        let bytes = self.encoded(answer);
+        match &mut self.carrier {
+            Carrier::Datagrams(datagrams) => datagrams.transmit_reply(to, &bytes),
+            Carrier::Connections(connections) => drop(connections.send(to.from, &bytes)),
         }
     }
 
     /// Acknowledges a message with an empty acknowledgement.
     pub fn acknowledge(&mut self, message: &Received) {
         let ack = Message::empty(MessageType::Acknowledgement, message.message.mid);
-        self.transmit_reply(message, &ack.to_bytes());
+        self.transmit_reply(message, &ack);
     }
 
     /// Rejects a message with a Reset.
     pub fn reset(&mut self, message: &Received) {
         let reset = Message::empty(MessageType::Reset, message.message.mid);
-        self.transmit_reply(message, &reset.to_bytes());
+        self.transmit_reply(message, &reset);
     }
 
     /// Whether it acknowledges or rejects an earlier message of this endpoint than the one with this Message ID: it is
@@ -250,7 +281,7 @@ impl Talk {
     pub(crate) fn is_late(&self, message: &Received, mid: u16) -> bool {
         let replies = [MessageType::Acknowledgement, MessageType::Reset].contains(&message.message_type);
         let records = self.frame.transcript.records();
-        let sent = |record: &Record| record.by_judge && record.from == self.local;
+        let sent = |record: &Record| record.by_judge && record.from == self.local();
         replies
             && message.mid != mid
             && records
@@ -288,152 +319,15 @@ impl Talk {
             if now >= until {
                 return Ok(None);
             }
-            self.repeat(now);
-            let due = self.outstanding.iter().map(|outstanding| outstanding.next);
-            let wake = due
-                .chain([until, self.frame.deadline, now + LOOK])
-                .min()
-                .unwrap_or(until);
+            let wake = until.min(self.frame.deadline).min(now + LOOK);
             let wait = wake.saturating_duration_since(now).max(Duration::from_millis(1));
-            if let Some((bytes, from)) = self.receive_datagram(wait)?
-                && let Some(message) = self.take(&bytes, from)?
-            {
-                return Ok(Some(message));
+            let message = match &mut self.carrier {
+                Carrier::Datagrams(datagrams) => datagrams.step(wait, self.raw)?,
+                Carrier::Connections(connections) => connections.step(wait, self.raw)?,
+            };
+            if message.is_some() {
+                return Ok(message);
             }
-        }
-    }
-
-    fn receive_datagram(&mut self, wait: Duration) -> Judged<Option<(Vec<u8>, SocketAddr)>> {
-        let broken = |error| Stop::Inconclusive(format!("the socket failed: {error}"));
-        self.socket.set_read_timeout(Some(wait)).map_err(broken)?;
-        let mut buf = vec![0; MAX_DATAGRAM];
-        match self.socket.recv_from(&mut buf) {
-            Ok((length, from)) => {
-                buf.truncate(length);
-                Ok(Some((buf, from)))
-            }
-            // A refusal is an ICMP error, which is silence with a reason.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::WouldBlock
-                        | ErrorKind::TimedOut
-                        | ErrorKind::Interrupted
-                        | ErrorKind::ConnectionRefused
-                        | ErrorKind::ConnectionReset
-                ) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(broken(error)),
-        }
-    }
-
-    /// A datagram came: writes it down, reads it, and does what is done by itself. Nothing is handed out for what
-    /// was lost, came from elsewhere, or is a copy.
-    fn take(&mut self, bytes: &[u8], from: SocketAddr) -> Judged<Option<Received>> {
-        let at = self.frame.transcript.elapsed();
-        self.count(bytes.len())?;
-        if self.peer.is_some_and(|peer| peer != from) {
-            let index = self
-                .frame
-                .transcript
-                .push(false, from, self.local, bytes, Fate::Stray);
-            self.stray = Some((index, from));
-            return Ok(None);
-        }
-        let passes = self
-            .gateway
-            .as_mut()
-            .is_none_or(|gateway| gateway.passes(false, bytes));
-        let fate = if passes { Fate::Passed } else { Fate::Lost };
-        let index = self.frame.transcript.push(false, from, self.local, bytes, fate);
-        if !passes {
-            return Ok(None);
-        }
-        let message = Message::parse(bytes).map_err(|error| {
-            Stop::fail_at(
-                index,
-                format!("expected a well-formed message: {error}"),
-                "RFC 7252 §3",
-            )
-        })?;
-        if matches!(
-            message.message_type,
-            MessageType::Acknowledgement | MessageType::Reset
-        ) {
-            self.give_up(message.mid);
-            if self.is_reply_again(from, message.mid, bytes) {
-                return Ok(None);
-            }
-        } else if self.is_copy(from, &message, bytes) {
-            return Ok(None);
-        }
-        Ok(Some(Received {
-            message,
-            index,
-            at,
-            from,
-        }))
-    }
-
-    /// A subject that floods ends the case before it fills the memory.
-    fn count(&mut self, length: usize) -> Judged {
-        let (datagrams, bytes) = &mut self.taken;
-        *datagrams += 1;
-        *bytes += length;
-        if *datagrams > FLOOD.0 || *bytes > FLOOD.1 {
-            let what = format!("a flood: {datagrams} datagrams with {bytes} bytes came");
-            return Err(Stop::Inconclusive(what));
-        }
-        Ok(())
-    }
-
-    /// The reply to a repetition that crossed with the first reply, or that the network doubled.
-    fn is_reply_again(&mut self, from: SocketAddr, mid: u16, bytes: &[u8]) -> bool {
-        if self.raw {
-            return false;
-        }
-        let before = self.replies.insert((from, mid), bytes.to_vec());
-        before.is_some_and(|before| before == bytes)
-    }
-
-    /// Answers a copy of a message as the message was answered.
-    fn is_copy(&mut self, from: SocketAddr, message: &Message, bytes: &[u8]) -> bool {
-        if self.raw {
-            return false;
-        }
-        let key = (from, message.mid);
-        if let Some(seen) = self.seen.get(&key)
-            && seen.bytes == bytes
-        {
-            if let Some(reply) = seen.reply.clone() {
-                self.transmit(from, &reply);
-            }
-            return true;
-        }
-        let seen = Seen {
-            bytes: bytes.to_vec(),
-            reply: None,
-        };
-        self.seen.insert(key, seen);
-        false
-    }
-
-    /// Sends again what is not acknowledged in time.
-    fn repeat(&mut self, now: Instant) {
-        let mut due = Vec::new();
-        for outstanding in &mut self.outstanding {
-            if outstanding.next <= now {
-                outstanding.timeout *= 2;
-                outstanding.next = now + outstanding.timeout;
-                outstanding.left = outstanding.left.saturating_sub(1);
-                due.push((outstanding.to, outstanding.bytes.clone()));
-            }
-        }
-        self.outstanding.retain(|outstanding| outstanding.left > 0);
-        for (to, bytes) in due {
-            self.put_out(to, &bytes);
         }
     }
 
@@ -450,7 +344,11 @@ impl Talk {
 
     /// The finding that something is missing.
     pub(crate) fn nothing_came(&self, within: Duration, what: &str) -> Stop {
-        match self.stray {
+        let stray = match &self.carrier {
+            Carrier::Datagrams(datagrams) => datagrams.stray(),
+            Carrier::Connections(_) => None,
+        };
+        match stray {
             Some((index, from)) => Stop::fail_at(
                 index,
                 format!("expected {what}, but it came from {from}, which nobody asked"),
@@ -481,11 +379,6 @@ impl Talk {
     }
 }
 
-/// The bytes of a header where a Message ID stands (RFC 7252 §3).
-pub(crate) fn mid_of(bytes: &[u8]) -> Option<u16> {
-    Some(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))
-}
-
 fn fold(random: u32) -> u16 {
     let [a, b, _, _] = random.to_be_bytes();
     u16::from_be_bytes([a, b])
@@ -495,6 +388,8 @@ fn fold(random: u32) -> u16 {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::datagrams::FLOOD;
+    use std::net::UdpSocket;
 
     /// An endpoint of the judge, and the subject it talks to.
     fn pair() -> (Talk, UdpSocket) {
@@ -506,7 +401,8 @@ mod tests {
         };
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let subject = UdpSocket::bind(loopback).unwrap();
-        let talk = Talk::bind(loopback, Some(subject.local_addr().unwrap()), &frame).unwrap();
+        let server = subject.local_addr().unwrap();
+        let talk = Talk::with_server(Transport::Udp, loopback, server, Opening::Csm, &frame).unwrap();
         (talk, subject)
     }
 
@@ -561,6 +457,7 @@ mod tests {
             talk.receive_new(Duration::from_secs(10)).err()
         });
         assert!(matches!(ended, Some(Stop::Inconclusive(why)) if why.contains("flood")));
-        assert!(talk.taken.0 <= FLOOD.0 + 1 && talk.seen.len() <= FLOOD.0);
+        let (taken, seen) = talk.datagrams().unwrap().held();
+        assert!(taken <= FLOOD.0 + 1 && seen <= FLOOD.0);
     }
 }

@@ -236,7 +236,12 @@ impl Template {
     }
 
     /// The arguments for a case, the program first; or the name of the first wish that there is no place for.
-    pub(crate) fn expand(&self, stimulus: &Stimulus, authority: &str) -> Result<Vec<String>, String> {
+    pub(crate) fn expand(
+        &self,
+        stimulus: &Stimulus,
+        scheme: &str,
+        authority: &str,
+    ) -> Result<Vec<String>, String> {
         let verb = self.source.contains("{verb}");
         let group = |name: &str| {
             self.words
@@ -250,7 +255,7 @@ impl Template {
         if let Some((name, _)) = stimulus.wishes.iter().find(|(name, _)| lacks(name)) {
             return Err(format!("{{{name}:…}}"));
         }
-        let uri = format!("coap://{authority}{}", stimulus.target);
+        let uri = format!("{scheme}://{authority}{}", stimulus.target);
         let verb = VERBS.into_iter().find(|verb| stimulus.wish(verb).is_some());
         let verb = verb.unwrap_or(stimulus.method);
         let mut arguments = Vec::new();
@@ -392,7 +397,7 @@ mod tests {
     fn wishes_are_put_where_the_template_has_them() {
         let template = Template::parse("c -m {method} {payload:-e %} {non:-N} '{uri}' \"a b\"").unwrap();
         let put = Stimulus::new("put", "/x?a=b").with("payload", "two words");
-        let line = template.expand(&put, "127.0.0.1:5683").unwrap();
+        let line = template.expand(&put, "coap", "127.0.0.1:5683").unwrap();
         assert_eq!(
             line,
             [
@@ -411,14 +416,18 @@ mod tests {
     fn what_a_template_has_no_place_for_is_named() {
         let template = Template::parse("c {uri}").unwrap();
         assert_eq!(
-            template.expand(&Stimulus::new("put", "/"), "h").unwrap_err(),
+            template
+                .expand(&Stimulus::new("put", "/"), "coap", "h")
+                .unwrap_err(),
             "{method}"
         );
         assert_eq!(
-            template.expand(&Stimulus::get("/").non(), "h").unwrap_err(),
+            template
+                .expand(&Stimulus::get("/").non(), "coap", "h")
+                .unwrap_err(),
             "{non:…}"
         );
-        assert!(template.expand(&Stimulus::get("/"), "h").is_ok());
+        assert!(template.expand(&Stimulus::get("/"), "coap", "h").is_ok());
     }
 
     #[test]
@@ -456,7 +465,7 @@ mod tests {
 
     /// What a known client is told, and the name of the first wish that it cannot be told.
     fn told(name: &str, stimulus: &Stimulus) -> Result<String, String> {
-        let arguments = Template::named(name).unwrap().expand(stimulus, "h")?;
+        let arguments = Template::named(name).unwrap().expand(stimulus, "coap", "h")?;
         Ok(arguments.join(" "))
     }
 
@@ -485,6 +494,9 @@ mod tests {
         assert_eq!(told("coracle", &ping).unwrap(), "coracle ping coap://h/ -c 1");
         assert_eq!(told("coap", &ping).unwrap_err(), "{ping:…}");
         let custom = Template::parse("c {verb} {uri}").unwrap();
-        assert_eq!(custom.expand(&ping, "h").unwrap(), ["c", "ping", "coap://h/"]);
+        assert_eq!(
+            custom.expand(&ping, "coap", "h").unwrap(),
+            ["c", "ping", "coap://h/"]
+        );
     }
 }

@@ -1,11 +1,29 @@
 //! What went over the wire while a case ran.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use coracle_wire::Message;
+use coracle_wire::{Framing, Message, MessageError};
+
+use crate::websocket::{Head, Opcode, WsFrame};
+
+/// What a record shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The payload of a datagram.
+    Datagram,
+    /// Bytes of a TCP connection: a frame as a rule (RFC 8323 §3.2).
+    Tcp,
+    /// Bytes of a TCP connection that carries a WebSocket: a frame of it, or the head of its handshake.
+    WebSocket,
+    /// The sender closes its side of the connection.
+    End,
+    /// The sender resets the connection.
+    Reset,
+}
 
 /// What became of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +36,11 @@ pub enum Fate {
     Stray,
 }
 
-/// One datagram.
+/// One datagram, or a piece of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
+    /// What it is.
+    pub form: Form,
     /// When, since the case began.
     pub at: Duration,
     /// When, by the wall clock.
@@ -31,19 +51,53 @@ pub struct Record {
     pub from: SocketAddr,
     /// Where it went.
     pub to: SocketAddr,
-    /// The payload of the datagram: one CoAP message.
+    /// What was sent: one CoAP message as a rule, as its form has it.
     pub bytes: Vec<u8>,
     /// What became of it.
     pub fate: Fate,
 }
 
 impl Record {
-    /// The message in one line for people, or what is wrong with it.
+    /// The bytes of the CoAP message that it shows, if it shows one.
     #[must_use]
-    pub fn line(&self) -> String {
-        match Message::parse(&self.bytes) {
-            Ok(message) => message.to_string(),
-            Err(error) => format!("{} ({error})", hex(&self.bytes)),
+    pub fn message_bytes(&self) -> Option<Cow<'_, [u8]>> {
+        match self.form {
+            Form::Datagram | Form::Tcp => Some(Cow::Borrowed(&self.bytes)),
+            Form::WebSocket => match WsFrame::read(&self.bytes) {
+                Some((frame, length)) if frame.opcode == Opcode::BINARY && length == self.bytes.len() => {
+                    Some(Cow::Owned(frame.payload))
+                }
+                _ => None,
+            },
+            Form::End | Form::Reset => None,
+        }
+    }
+
+    /// Reads the bytes of the message that it shows.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn parse<'b>(&self, bytes: &'b [u8]) -> Result<Message<'b>, MessageError> {
+        match self.form {
+            Form::Tcp => Message::parse_frame(Framing::Tcp, bytes),
+            Form::WebSocket => Message::parse_frame(Framing::WebSocket, bytes),
+            Form::Datagram | Form::End | Form::Reset => Message::parse(bytes),
+        }
+    }
+
+    /// What it is, in words, if it shows no CoAP message.
+    #[must_use]
+    pub fn described(&self) -> String {
+        match self.form {
+            Form::End => "closes its side of the connection".to_owned(),
+            Form::Reset => "resets the connection".to_owned(),
+            _ => {
+                let frame = || WsFrame::read(&self.bytes).filter(|(_, length)| *length == self.bytes.len());
+                match Head::read(&self.bytes) {
+                    Some((head, _)) => head.start,
+                    None => frame().map_or_else(|| hex(&self.bytes), |(frame, _)| frame.line()),
+                }
+            }
         }
     }
 }
@@ -99,12 +153,36 @@ impl Transcript {
     /// Adds a datagram of now and gives its index. A subject that floods is cut off at 5,000 datagrams or a MiB: what
     /// comes then has an index that nothing is at.
     pub fn push(&self, by_judge: bool, from: SocketAddr, to: SocketAddr, bytes: &[u8], fate: Fate) -> usize {
+        self.add(by_judge, from, to, bytes, (Form::Datagram, fate))
+    }
+
+    /// As [`push`](Self::push), for a piece of a connection.
+    pub fn push_piece(
+        &self,
+        by_judge: bool,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: &[u8],
+        form: Form,
+    ) -> usize {
+        self.add(by_judge, from, to, bytes, (form, Fate::Passed))
+    }
+
+    fn add(
+        &self,
+        by_judge: bool,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: &[u8],
+        (form, fate): (Form, Fate),
+    ) -> usize {
         let mut records = self.records();
         let index = records.len();
         let total = bytes.len() + self.bytes.load(Ordering::Relaxed);
         if index < KEPT && total <= KEPT_BYTES {
             self.bytes.store(total, Ordering::Relaxed);
             records.push(Record {
+                form,
                 at: self.elapsed(),
                 time: SystemTime::now(),
                 by_judge,

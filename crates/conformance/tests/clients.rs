@@ -9,6 +9,7 @@ use coracle_conformance::case::Role;
 use coracle_conformance::report::CaseReport;
 use coracle_conformance::run::{Settings, Subject};
 use coracle_conformance::template::Template;
+use coracle_conformance::transport::Transport;
 use coracle_conformance::verdict::Outcome;
 use coracle_conformance::{catalogue, run};
 
@@ -20,7 +21,15 @@ fn judged(command: &str, seconds: u64) -> CaseReport {
         time_limit: Some(Duration::from_secs(seconds)),
         ..Settings::default()
     };
-    let mut report = run(&Subject::Client { template }, &cases, &settings, &mut |_| {});
+    let mut report = run(
+        &Subject::Client {
+            transport: Transport::Udp,
+            template,
+        },
+        &cases,
+        &settings,
+        &mut |_| {},
+    );
     assert_eq!(report.cases.len(), 1);
     report.cases.remove(0)
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use coracle_conformance::case::{Case, Judge, Role};
 use coracle_conformance::catalogue;
 use coracle_conformance::report::json;
+use coracle_conformance::transport::Transport;
 
 use super::reports::{Destination, ReportArgs};
 use crate::console::{Console, Painter, Style};
@@ -33,13 +34,20 @@ pub(super) struct CaseArgs {
 }
 
 impl CaseArgs {
-    /// The cases for a role.
-    pub(super) fn select(&self, role: Role) -> Result<Vec<Case>, CliError> {
-        let cases = chosen(role, &self.only, &self.skip)?;
+    /// The cases for a role: those about a transport, or about any.
+    pub(super) fn select(&self, role: Role, transport: Option<Transport>) -> Result<Vec<Case>, CliError> {
+        let mut cases = chosen(role, &self.only, &self.skip)?;
         if cases.is_empty() {
             return Err(CliError::usage(
                 "no case is left: --skip takes away all that --only names",
             ));
+        }
+        if let Some(transport) = transport {
+            cases = catalogue::over(transport, cases);
+            if cases.is_empty() {
+                let fault = format!("no case is left: none of these is about {transport}");
+                return Err(CliError::usage(fault));
+            }
         }
         Ok(cases)
     }
@@ -52,7 +60,8 @@ impl CaseArgs {
         console: &Console,
     ) -> Option<Result<Exit, CliError>> {
         let told = if self.list {
-            self.select(role).and_then(|cases| list(&cases, reports, console))
+            self.select(role, None)
+                .and_then(|cases| list(&cases, reports, console))
         } else {
             let id = std::slice::from_ref(self.explain.as_ref()?);
             chosen(role, id, &[]).and_then(|cases| console.write(explain(&cases, console.out).as_bytes()))
@@ -134,6 +143,8 @@ fn explain_one(case: &Case, painter: Painter) -> String {
     field("References", case.references);
     field("Needs", &case.needs.join(", "));
     field("Changes", &case.locks.join(", "));
+    let over: Vec<String> = case.over.iter().map(ToString::to_string).collect();
+    field("Over", &over.join(", "));
     field("Takes", &format!("up to {} s", case.limit.as_secs()));
     if case.no_gateway {
         field("Note", "makes its own loss, and is skipped with --lossy");

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use clap::Args;
 use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueEnum};
 use coracle_conformance::Role;
 use coracle_conformance::run::Subject;
 use coracle_conformance::template::Template;
+use coracle_conformance::transport::Transport;
 
 use super::cases::CaseArgs;
 use super::judging::{self, JudgingArgs};
@@ -20,6 +21,7 @@ Examples:
   coracle plugtest client --profile coap-client --html report.html
   coracle plugtest client --exec 'my-client --method {method} {payload:--data %} {uri}'
   coracle plugtest client --exec 'my-client {uri}' --only CORE_01
+  coracle plugtest client --profile coap-client --scheme coap+tcp
   coracle plugtest client --list
 
 The command is split into words at blanks, and no shell sees it. In it stand
@@ -48,6 +50,10 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Template::names()), conflicts_with = "exec")]
     profile: Option<String>,
 
+    /// The scheme of the URIs that it is given, which chooses what carries the messages
+    #[arg(long, value_name = "SCHEME", default_value = "coap")]
+    scheme: Judged,
+
     /// Which cases.
     #[command(flatten)]
     cases: CaseArgs,
@@ -61,17 +67,42 @@ pub(crate) struct ClientArgs {
     reports: ReportArgs,
 }
 
+/// The schemes of URIs whose clients can be judged; there is no security in the judge yet.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Judged {
+    /// UDP.
+    #[value(name = "coap")]
+    Coap,
+    /// TCP.
+    #[value(name = "coap+tcp")]
+    CoapTcp,
+    /// WebSocket.
+    #[value(name = "coap+ws")]
+    CoapWs,
+}
+
+impl Judged {
+    const fn transport(self) -> Transport {
+        match self {
+            Judged::Coap => Transport::Udp,
+            Judged::CoapTcp => Transport::Tcp,
+            Judged::CoapWs => Transport::WebSocket,
+        }
+    }
+}
+
 /// Judges, or tells about cases.
 pub(super) fn run(args: &ClientArgs, console: &Console) -> Result<Exit, CliError> {
     if let Some(told) = args.cases.tell(Role::Client, &args.reports, console) {
         return told;
     }
-    let cases = args.cases.select(Role::Client)?;
+    let transport = args.scheme.transport();
+    let cases = args.cases.select(Role::Client, Some(transport))?;
     let named = || known(args.profile.as_deref()?);
     let template = args.exec.clone().or_else(named);
     let template = template.ok_or_else(no_command)?;
     find_program(template.program())?;
-    let subject = Subject::Client { template };
+    let subject = Subject::Client { transport, template };
     judging::judge(&subject, &cases, &args.judging, &args.reports, console)
 }
 

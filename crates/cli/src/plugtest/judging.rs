@@ -43,6 +43,9 @@ pub(super) fn judge(
     reports: &ReportArgs,
     console: &Console,
 ) -> Result<Exit, CliError> {
+    if args.lossy && subject.transport().is_connected() {
+        return Err(CliError::usage("--lossy is for UDP: connections lose nothing"));
+    }
     let files = reports.open()?;
     let settings = Settings {
         lossy: args.lossy,
@@ -112,13 +115,14 @@ mod tests {
     use std::time::SystemTime;
 
     use coracle_conformance::case::{Judge, Role};
-    use coracle_conformance::transcript::{Fate, Record};
+    use coracle_conformance::transcript::{Fate, Form, Record};
 
     use super::*;
 
     fn case(outcome: Outcome, answered: bool) -> CaseReport {
         let address = "127.0.0.1:1".parse().unwrap();
         let record = |by_judge| Record {
+            form: Form::Datagram,
             at: Duration::ZERO,
             time: SystemTime::UNIX_EPOCH,
             by_judge,

@@ -7,6 +7,7 @@ use clap::Args;
 use coracle_conformance::Role;
 use coracle_conformance::catalogue;
 use coracle_conformance::run::Subject;
+use coracle_conformance::transport::Transport;
 
 use super::cases::CaseArgs;
 use super::judging::{self, JudgingArgs};
@@ -21,6 +22,8 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   coracle plugtest run coap://[fd00::1] --html report.html --pcap report.pcapng
   coracle plugtest run localhost --only CORE,OBS --lossy
+  coracle plugtest run coap+tcp://localhost
+  coracle plugtest run coap+ws://localhost:8080
   coracle plugtest run localhost:5683 --map /obs=/time --map /test=/hello
   coracle plugtest run localhost --junit junit.xml --json report.json
   coracle plugtest run --list --only 'rfc7959*'
@@ -39,7 +42,7 @@ be written; 2 if the command line makes no sense; 3 if nothing came from the ser
 /// Options of `coracle plugtest run`.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// The server; `coap://` may be left out
+    /// The server; `coap://` may be left out. `coap+tcp://` and `coap+ws://` have it judged over TCP and WebSocket
     #[arg(value_parser = client::parse_uri, required_unless_present_any = ["list", "explain"])]
     uri: Option<String>,
 
@@ -70,11 +73,12 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> Result<Exit, CliError> {
     if let Some(told) = args.cases.tell(Role::Server, &args.reports, console) {
         return told;
     }
-    let cases = args.cases.select(Role::Server)?;
     check_roles(&args.map)?;
     let uri = args.uri.as_deref().unwrap_or_default();
-    let address = resolve(uri, args.family)?;
+    let (transport, address) = resolve(uri, args.family)?;
+    let cases = args.cases.select(Role::Server, Some(transport))?;
     let subject = Subject::Server {
+        transport,
         address,
         uri: uri.to_owned(),
         map: args.map.clone(),
@@ -106,13 +110,19 @@ fn check_roles(map: &[(String, String)]) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The first address of the host.
-fn resolve(text: &str, family: FamilyArgs) -> Result<SocketAddr, CliError> {
+/// What carries the messages, and the first address of the host.
+fn resolve(text: &str, family: FamilyArgs) -> Result<(Transport, SocketAddr), CliError> {
     let uri = Uri::parse(text).map_err(|error| CliError::usage(format_args!("{text}: {error}")))?;
-    if uri.scheme != Scheme::Coap {
-        let fault = format!("{text}: only coap:// can be judged yet, not {}://", uri.scheme);
-        return Err(CliError::usage(fault));
-    }
+    let transport = match uri.scheme {
+        Scheme::Coap => Transport::Udp,
+        Scheme::CoapTcp => Transport::Tcp,
+        Scheme::CoapWs => Transport::WebSocket,
+        scheme => {
+            let fault =
+                format!("{text}: the judge has no security yet, so that {scheme}:// cannot be judged");
+            return Err(CliError::usage(fault).with_hint("coap://, coap+tcp:// and coap+ws:// can"));
+        }
+    };
     if !matches!(uri.path, "" | "/") || uri.query.is_some() {
         let fault = format!("{text}: a server is judged as a whole, without a path");
         return Err(CliError::usage(fault).with_hint("--map names its resources"));
@@ -140,7 +150,7 @@ fn resolve(text: &str, family: FamilyArgs) -> Result<SocketAddr, CliError> {
         let fault = format!("{text}: a group cannot be judged, only one server");
         return Err(CliError::usage(fault));
     }
-    Ok(address)
+    Ok((transport, address))
 }
 
 /// Two paths with `=` between them.
@@ -164,18 +174,25 @@ mod tests {
         args: RunArgs,
     }
 
-    fn resolved(text: &str) -> Result<SocketAddr, CliError> {
+    fn resolved(text: &str) -> Result<(Transport, SocketAddr), CliError> {
         let line = Line::try_parse_from(["run", text]).map_err(CliError::usage)?;
         resolve(line.args.uri.as_deref().unwrap(), line.args.family)
     }
 
     #[test]
     fn a_server_is_a_host_and_perhaps_a_port() {
-        assert_eq!(resolved("127.0.0.1").unwrap(), "127.0.0.1:5683".parse().unwrap());
-        assert_eq!(resolved("coap://[::1]:9/").unwrap(), "[::1]:9".parse().unwrap());
+        for (text, transport, address) in [
+            ("127.0.0.1", Transport::Udp, "127.0.0.1:5683"),
+            ("coap://[::1]:9/", Transport::Udp, "[::1]:9"),
+            ("coap+tcp://127.0.0.1", Transport::Tcp, "127.0.0.1:5683"),
+            ("coap+ws://127.0.0.1", Transport::WebSocket, "127.0.0.1:80"),
+        ] {
+            assert_eq!(resolved(text).unwrap(), (transport, address.parse().unwrap()));
+        }
         for wrong in [
             "coaps://[::1]",
-            "coap+tcp://[::1]",
+            "coaps+tcp://[::1]",
+            "coaps+ws://[::1]",
             "[::1]/test",
             "[::1]?a",
             "http://[::1]",

@@ -161,7 +161,7 @@ pub(super) mod tests {
 
     use coracle_conformance::case::{Case, Judge, Role};
     use coracle_conformance::report::CaseReport;
-    use coracle_conformance::transcript::{Fate, Record};
+    use coracle_conformance::transcript::{Fate, Form, Record};
 
     use super::*;
 
@@ -183,6 +183,7 @@ pub(super) mod tests {
     pub(in crate::plugtest) fn report() -> Report {
         let mut failed = case("CORE-2", Outcome::Fail, "2.05 is not\x1b[2J 2.04");
         failed.records.push(Record {
+            form: Form::Datagram,
             at: Duration::from_millis(1),
             time: SystemTime::UNIX_EPOCH,
             by_judge: false,

@@ -234,7 +234,7 @@ fn named(subject: &Subject) -> String {
     match subject {
         Subject::Server { address, uri, .. } if uri.contains(&address.to_string()) => uri.clone(),
         Subject::Server { address, uri, .. } => format!("{uri} at {address}"),
-        Subject::Client { template } => template.source().to_owned(),
+        Subject::Client { template, .. } => template.source().to_owned(),
     }
 }
 
@@ -266,10 +266,12 @@ mod tests {
     use super::super::summary::tests::report;
     use super::*;
     use crate::console::ColorChoice;
+    use coracle_conformance::transport::Transport;
 
     fn told() -> Told {
         let address = "127.0.0.1:5683".parse().unwrap();
         let subject = Subject::Server {
+            transport: Transport::Udp,
             address,
             uri: "coap://localhost".to_owned(),
             map: Vec::new(),

@@ -9,6 +9,7 @@ mod rfc7641;
 mod rfc7959;
 mod rfc7967;
 mod rfc8132;
+mod rfc8323;
 mod rfc8974;
 mod rfc9175;
 mod watch;
@@ -29,6 +30,7 @@ pub(crate) fn ours() -> Vec<Case> {
         rfc6690::cases(),
         rfc8132::cases(),
         rfc7967::cases(),
+        rfc8323::cases(),
         rfc8974::cases(),
         rfc9175::cases(),
     ]

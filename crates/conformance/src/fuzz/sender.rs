@@ -10,7 +10,7 @@ use coracle_wire::{Message, MessageType};
 use super::pacer::Pacer;
 use super::tally::{Batch, Tally};
 use super::{Event, Family, answer_server};
-use crate::transcript::{Fate, Record};
+use crate::transcript::{Fate, Form, Record};
 
 /// The longest sleep between two looks at what came.
 const NAP: Duration = Duration::from_millis(1);
@@ -149,6 +149,7 @@ impl Sender {
                 false => (self.there, self.here),
             };
             let record = Record {
+                form: Form::Datagram,
                 at: self.began.elapsed(),
                 time: SystemTime::now(),
                 by_judge,

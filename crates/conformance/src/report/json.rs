@@ -29,13 +29,14 @@
 //!       "at": 0.000123,                      // in seconds, since the case began
 //!       "time": "2026-01-31T12:00:00.000Z",
 //!       "by": "judge",                       // judge, subject
+//!       "form": "datagram",                  // datagram; of a connection: tcp, websocket, end, reset
 //!       "from": "127.0.0.1:40000",
 //!       "to": "127.0.0.1:5683",
 //!       "fate": "passed",                    // passed, lost (by the gateway), stray (from an unknown address)
 //!       "text": "CON 0.01 GET mid=0x0001 …", // for people
-//!       "length": 21,                        // of the datagram, in bytes
+//!       "length": 21,                        // of the datagram or the piece of a connection, in bytes
 //!       "hex": "400100…",                    // its first 2,048 bytes
-//!       "message": {                         // absent if it is malformed
+//!       "message": {                         // absent if it is malformed or no message; that of a connection is a NON
 //!         "type": "CON", "code": "0.01", "message_id": 1, "token": "6162",
 //!         "options": [{"number": 11, "name": "Uri-Path", "text": "Uri-Path: \"test\"", "hex": "74657374"}],
 //!         "payload_length": 0
@@ -49,14 +50,14 @@
 use std::fmt::Write as _;
 use std::io;
 
-use coracle_wire::{Message, OptionRef};
+use coracle_wire::{Code, Message, OptionRef};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::{CaseReport, Report, text};
 use crate::case::{Case, Judge, Role};
 use crate::timestamp;
-use crate::transcript::{Fate, Record};
+use crate::transcript::{Fate, Form, Record};
 use crate::verdict::Outcome;
 
 /// The version of the schema.
@@ -215,6 +216,7 @@ struct RecordJson {
     at: f64,
     time: String,
     by: &'static str,
+    form: &'static str,
     from: String,
     to: String,
     fate: &'static str,
@@ -229,11 +231,19 @@ struct RecordJson {
 
 impl RecordJson {
     fn new(record: &Record) -> RecordJson {
-        let parsed = Message::parse(&record.bytes);
+        let bytes = record.message_bytes();
+        let parsed = bytes.as_deref().map(|bytes| record.parse(bytes)).transpose();
         RecordJson {
             at: record.at.as_secs_f64(),
             time: timestamp::to_the_millisecond(record.time),
             by: if record.by_judge { "judge" } else { "subject" },
+            form: match record.form {
+                Form::Datagram => "datagram",
+                Form::Tcp => "tcp",
+                Form::WebSocket => "websocket",
+                Form::End => "end",
+                Form::Reset => "reset",
+            },
             from: record.from.to_string(),
             to: record.to.to_string(),
             fate: match record.fate {
@@ -244,7 +254,10 @@ impl RecordJson {
             text: text::message(record),
             length: record.bytes.len(),
             hex: hex(&record.bytes),
-            message: parsed.as_ref().ok().map(MessageJson::new),
+            message: parsed
+                .as_ref()
+                .ok()
+                .and_then(|parsed| Some(MessageJson::new(parsed.as_ref()?))),
             error: parsed.err().map(|error| error.to_string()),
         }
     }
@@ -271,7 +284,7 @@ impl MessageJson {
                 .options
                 .iter()
                 .take(OPTIONS)
-                .map(OptionJson::new)
+                .map(|option| OptionJson::new(option, message.code))
                 .collect(),
             payload_length: message.payload.len(),
         }
@@ -288,11 +301,14 @@ struct OptionJson {
 }
 
 impl OptionJson {
-    fn new(option: OptionRef<'_>) -> OptionJson {
+    fn new(option: OptionRef<'_>, code: Code) -> OptionJson {
         OptionJson {
             number: option.number.0,
-            name: option.number.name(),
-            text: text::line(&option.to_string()),
+            name: option
+                .number
+                .definition_in(code)
+                .map(|definition| definition.name),
+            text: text::line(&option.of(code).to_string()),
             hex: hex(option.value),
         }
     }

@@ -1,8 +1,9 @@
 //! Captures for Wireshark and tshark, in pcapng (draft-ietf-opsawg-pcapng).
 //!
-//! The judge sees payloads, not packets: the headers of IP and UDP are made anew from the addresses, with hop limits
-//! and identifications that mean nothing.
+//! The judge sees payloads, not packets: the headers of IP, UDP and TCP are made anew from the addresses, with hop limits
+//! and identifications that mean nothing. Of TCP there is no handshake, and a segment for each record.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::UNIX_EPOCH;
@@ -10,7 +11,7 @@ use std::time::UNIX_EPOCH;
 use etherparse::PacketBuilder;
 
 use super::{CaseReport, Report, text};
-use crate::transcript::{Fate, Record};
+use crate::transcript::{Fate, Form, Record};
 
 /// Packets begin with the header of IPv4 or IPv6 (LINKTYPE_RAW).
 const LINK_TYPE: u16 = 101;
@@ -28,6 +29,12 @@ const NANOSECONDS: u8 = 9;
 
 /// The longest payload that fits into a datagram of IPv4, in bytes.
 const LARGEST_PAYLOAD: usize = 65_507;
+
+/// The longest payload of a made-up segment, in bytes: what fits into a packet of IPv4.
+const LARGEST_SEGMENT: usize = 65_495;
+
+/// The window of made-up segments.
+const WINDOW: u16 = u16::MAX;
 
 /// The longest comment, in characters.
 const COMMENT: usize = 400;
@@ -72,6 +79,8 @@ fn comment(case: &CaseReport, index: usize, record: &Record) -> String {
 /// A capture that is being written.
 pub struct Capture<W> {
     out: W,
+    /// The next sequence number of each direction of a connection.
+    sequences: HashMap<(SocketAddr, SocketAddr), u32>,
 }
 
 impl<W: Write> Capture<W> {
@@ -80,7 +89,10 @@ impl<W: Write> Capture<W> {
     /// # Errors
     /// Those of the writer.
     pub fn begin(comment: &str, out: W) -> io::Result<Capture<W>> {
-        let mut capture = Capture { out };
+        let mut capture = Capture {
+            out,
+            sequences: HashMap::new(),
+        };
         let mut section = Vec::new();
         // In the order of bytes of this file, version 1.0, of unknown length.
         section.extend(0x1a2b_3c4d_u32.to_le_bytes());
@@ -107,7 +119,7 @@ impl<W: Write> Capture<W> {
     /// # Errors
     /// Those of the writer.
     pub fn packet(&mut self, record: &Record, comment: &str) -> io::Result<()> {
-        let packet = packet(record)?;
+        let packet = self.wrapped(record)?;
         let length = u32::try_from(packet.len()).map_err(io::Error::other)?;
         let since = record.time.duration_since(UNIX_EPOCH).unwrap_or_default();
         // 64 bits of nanoseconds last until 2554.
@@ -135,6 +147,45 @@ impl<W: Write> Capture<W> {
         self.out.flush()
     }
 
+    /// The payload behind headers of IP and of UDP or TCP.
+    fn wrapped(&mut self, record: &Record) -> io::Result<Vec<u8>> {
+        let builder = match addresses(record.from, record.to) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => PacketBuilder::ipv4(from.octets(), to.octets(), HOP_LIMIT),
+            (from, to) => PacketBuilder::ipv6(octets(from), octets(to), HOP_LIMIT),
+        };
+        let (from, to) = (record.from.port(), record.to.port());
+        if record.form == Form::Datagram {
+            let payload = record.bytes.get(..LARGEST_PAYLOAD).unwrap_or(&record.bytes);
+            let mut packet = Vec::with_capacity(payload.len() + 48);
+            let written = builder.udp(from, to).write(&mut packet, payload);
+            return written.map_err(io::Error::other).map(|()| packet);
+        }
+        let payload = record.bytes.get(..LARGEST_SEGMENT).unwrap_or(&record.bytes);
+        let (sequence, acknowledged) = self.advance(record, payload.len());
+        let segment = builder.tcp(from, to, sequence, WINDOW).ack(acknowledged);
+        let segment = match record.form {
+            Form::End => segment.fin(),
+            Form::Reset => segment.rst(),
+            _ => segment.psh(),
+        };
+        let mut packet = Vec::with_capacity(payload.len() + 60);
+        let written = segment.write(&mut packet, payload);
+        written.map_err(io::Error::other).map(|()| packet)
+    }
+
+    /// The number of a segment, and what it acknowledges.
+    fn advance(&mut self, record: &Record, length: usize) -> (u32, u32) {
+        let acknowledged = self
+            .sequences
+            .get(&(record.to, record.from))
+            .copied()
+            .unwrap_or(1);
+        let next = self.sequences.entry((record.from, record.to)).or_insert(1);
+        let sequence = *next;
+        *next = next.wrapping_add(u32::try_from(length).unwrap_or(0));
+        (sequence, acknowledged)
+    }
+
     /// Type, length, content, and the length again.
     fn block(&mut self, kind: u32, content: &[u8]) -> io::Result<()> {
         let length = u32::try_from(content.len() + 12).map_err(io::Error::other)?;
@@ -143,21 +194,6 @@ impl<W: Write> Capture<W> {
         self.out.write_all(content)?;
         self.out.write_all(&length.to_le_bytes())
     }
-}
-
-/// The payload behind headers of IP and UDP.
-fn packet(record: &Record) -> io::Result<Vec<u8>> {
-    let builder = match addresses(record.from, record.to) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => PacketBuilder::ipv4(from.octets(), to.octets(), HOP_LIMIT),
-        (from, to) => PacketBuilder::ipv6(octets(from), octets(to), HOP_LIMIT),
-    };
-    let payload = record.bytes.get(..LARGEST_PAYLOAD).unwrap_or(&record.bytes);
-    let mut packet = Vec::with_capacity(payload.len() + 48);
-    builder
-        .udp(record.from.port(), record.to.port())
-        .write(&mut packet, payload)
-        .map_err(io::Error::other)?;
-    Ok(packet)
 }
 
 /// Both as people write them: what a socket for both families calls `::ffff:127.0.0.1` went as IPv4.

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use coracle_wire::{ContentFormat, Message, Options};
 
-use crate::transcript::{Record, hex};
+use crate::transcript::{Form, Record, hex};
 
 /// The longest line of a message, in characters.
 const LINE: usize = 600;
@@ -55,13 +55,21 @@ fn put(out: &mut Bounded, character: char) -> fmt::Result {
 
 /// A message in one line, with the beginning of its payload; of what is none the bytes and what is wrong.
 pub(super) fn message(record: &Record) -> String {
-    let bytes = record.bytes.as_slice();
-    let shown = match Message::parse(bytes) {
-        Ok(message) => bounded(LINE, |out| write_message(out, &message)),
+    let Some(bytes) = record.message_bytes() else {
+        return line(&record.described());
+    };
+    let shown = match record.parse(&bytes) {
+        Ok(message) if record.form == Form::Datagram => bounded(LINE, |out| write_message(out, &message)),
+        Ok(message) => without_type(&bounded(LINE, |out| write_message(out, &message))),
         Err(_) if bytes.is_empty() => "an empty datagram".to_owned(),
-        Err(error) => format!("{} bytes {}: {error}", bytes.len(), hex(bytes)),
+        Err(error) => format!("{} bytes {}: {error}", bytes.len(), hex(&bytes)),
     };
     line(&shown)
+}
+
+/// A message of a connection has neither a type nor a Message ID (RFC 8323 §3.2).
+fn without_type(line: &str) -> String {
+    line.replacen("NON ", "", 1).replacen(" mid=0x0000", "", 1)
 }
 
 fn write_message(out: &mut Bounded, message: &Message<'_>) -> fmt::Result {
@@ -72,7 +80,7 @@ fn write_message(out: &mut Bounded, message: &Message<'_>) -> fmt::Result {
     };
     write!(out, "{head}")?;
     for option in message.options {
-        let option = shortened(&option.to_string(), OPTION);
+        let option = shortened(&option.of(message.code).to_string(), OPTION);
         write!(out, " [{option}]")?;
     }
     match message.payload {
@@ -167,7 +175,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::transcript::Fate;
+    use crate::transcript::{Fate, Form};
 
     #[test]
     fn long_options_and_commands_are_cut() {
@@ -176,6 +184,7 @@ mod tests {
         bytes.extend([b'a'; 255]);
         let address = ([127, 0, 0, 1], 1).into();
         let record = Record {
+            form: Form::Datagram,
             at: Duration::ZERO,
             time: SystemTime::UNIX_EPOCH,
             by_judge: true,

@@ -20,6 +20,7 @@ use coracle::Endpoint;
 use coracle_conformance::case::Role;
 use coracle_conformance::report::CaseReport;
 use coracle_conformance::run::{Settings, Subject};
+use coracle_conformance::transport::Transport;
 use coracle_conformance::verdict::Outcome;
 use coracle_conformance::{catalogue, run, site};
 
@@ -53,6 +54,7 @@ fn judge(address: SocketAddr, only: &[&str]) -> Vec<CaseReport> {
     let only: Vec<String> = only.iter().map(|&pattern| pattern.to_owned()).collect();
     let cases = catalogue::select(Role::Server, &only, &[]).unwrap();
     let subject = Subject::Server {
+        transport: Transport::Udp,
         address,
         uri: format!("coap://{address}"),
         map: Vec::new(),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use coracle_conformance::Role;
 use coracle_conformance::case::{Case, Judge};
 use coracle_conformance::report::{CaseReport, Report};
-use coracle_conformance::transcript::{Fate, Record};
+use coracle_conformance::transcript::{Fate, Form, Record};
 use coracle_conformance::verdict::Outcome;
 
 /// 2026-01-31T12:00:00Z.
@@ -39,6 +39,7 @@ fn record(milliseconds: u64, by_judge: bool, bytes: &[u8]) -> Record {
         (subject(), judge())
     };
     Record {
+        form: Form::Datagram,
         at,
         time: began() + at,
         by_judge,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coracle_conformance::report::{Report, html, json, junit, ladder, pcap};
-use coracle_conformance::transcript::{Fate, Record};
+use coracle_conformance::transcript::{Fate, Form, Record};
 use coracle_conformance::verdict::Outcome;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -30,6 +30,7 @@ fn record() -> impl Strategy<Value = Record> {
     let from = (address, any::<u16>()).prop_map(|(ip, port): (std::net::IpAddr, u16)| (ip, port).into());
     (datagram(), fate, from, any::<bool>(), any::<u32>()).prop_map(|(bytes, fate, from, by_judge, at)| {
         Record {
+            form: Form::Datagram,
             at: Duration::from_micros(at.into()),
             time: std::time::UNIX_EPOCH + Duration::from_micros(at.into()),
             by_judge,

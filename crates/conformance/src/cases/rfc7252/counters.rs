@@ -6,7 +6,7 @@ use crate::probe::Probe;
 use crate::verdict::Judged;
 
 /// The path of a counter that no other case uses, in no run; it is at 0 or not there.
-pub(super) fn own_counter(probe: &mut Probe) -> String {
+pub(in super::super) fn own_counter(probe: &mut Probe) -> String {
     let name = probe.fresh_token();
     let name = name
         .iter()
@@ -15,7 +15,7 @@ pub(super) fn own_counter(probe: &mut Probe) -> String {
 }
 
 /// What a counter is at.
-pub(super) fn count_of(probe: &mut Probe, path: &str) -> Judged<String> {
+pub(in super::super) fn count_of(probe: &mut Probe, path: &str) -> Judged<String> {
     let get = probe.get(path);
     let answer = probe.ask(&get)?;
     answer.code(Status::CONTENT)?;

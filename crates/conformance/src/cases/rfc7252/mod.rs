@@ -21,6 +21,8 @@ mod reliability;
 mod responses;
 mod uri;
 
+pub(super) use counters::{count_of, own_counter};
+
 use crate::case::Case;
 
 /// All, for both roles.

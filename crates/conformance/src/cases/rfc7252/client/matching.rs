@@ -132,7 +132,7 @@ fn token_non(host: &mut Host) -> Judged {
 /// A client whose socket is bound to the server does not even see such datagrams, so that a Reset need not come.
 fn another_endpoint(host: &mut Host) -> Judged {
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let mut stranger = Talk::bind(local, None, host.frame())?;
+    let mut stranger = Talk::bind(local, host.frame())?;
     let request = asked(host)?;
     let piggybacked = wrong(host, &request);
     let separate = host.separate_to(&request, Status::CONTENT).text(WRONG);

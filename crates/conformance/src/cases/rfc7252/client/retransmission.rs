@@ -164,7 +164,7 @@ fn ack_of_another_mid(host: &mut Host) -> Judged {
 
 fn ack_of_another_endpoint(host: &mut Host) -> Judged {
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let mut stranger = Talk::bind(local, None, host.frame())?;
+    let mut stranger = Talk::bind(local, host.frame())?;
     let request = asked(host)?;
     for reply in REPLIES {
         stranger.transmit(request.from, &Message::empty(reply, request.mid).to_bytes());
