@@ -37,7 +37,7 @@ impl Context {
         let config = config.bounded();
         Context {
             amplification: Amplification::new(&config, &mut stream(seed, 1)),
-            connections: Connections::new(&config.connections),
+            connections: Connections::new(&config.connections, stream(seed, 2).next_u64()),
             config,
             out: Outbox::default(),
             timers: Timers::default(),

@@ -545,6 +545,29 @@ fn what_waits_on_all_connections_is_bounded() {
 }
 
 #[test]
+fn one_address_does_not_take_all_the_room() {
+    let mut config = Config::default();
+    config.connections.max_connections = 5;
+    config.connections.max_connections_per_address = 3;
+    let mut endpoint = coracle_engine::Endpoint::new(config, [1; 32]);
+    let now = coracle_engine::Instant::ZERO;
+    let connect = |endpoint: &mut coracle_engine::Endpoint, host: u8, port| {
+        let path = coracle_engine::Path::to(([192, 0, 2, host], port).into());
+        endpoint.connected(now, path, coracle_wire::Framing::Tcp)
+    };
+    let first = connect(&mut endpoint, 1, 1).unwrap();
+    assert!(connect(&mut endpoint, 1, 2).is_some() && connect(&mut endpoint, 1, 3).is_some());
+    assert!(connect(&mut endpoint, 1, 4).is_none());
+    assert!(connect(&mut endpoint, 2, 1).is_some() && connect(&mut endpoint, 3, 1).is_some());
+    assert!(
+        connect(&mut endpoint, 4, 1).is_none(),
+        "there are as many as may be"
+    );
+    endpoint.disconnected(now, first);
+    assert!(connect(&mut endpoint, 1, 4).is_some());
+}
+
+#[test]
 fn requests_wait_for_the_csm_and_find_it_by_an_event() {
     let mut connected = Connected::new();
     let path = connected.path();

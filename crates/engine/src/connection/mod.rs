@@ -19,6 +19,8 @@ mod watch;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::net::IpAddr;
+use hashbrown::HashMap;
 
 use coracle_wire::{Csm, Framing, Message, Token};
 
@@ -27,6 +29,7 @@ use crate::connection::queue::{Queue, Spare};
 use crate::limits;
 use crate::path::{ConnectionId, Path};
 use crate::slab::{Key, Slab};
+use crate::tables::GiveBack;
 use crate::time::Instant;
 
 pub use parameters::{ConnectionParameters, MissingCsm};
@@ -115,6 +118,9 @@ impl Connection {
 /// All connections.
 pub(crate) struct Connections {
     table: Slab<Connection>,
+    /// How many each address has.
+    per_address: HashMap<IpAddr, usize, foldhash::fast::FixedState>,
+    max_per_address: usize,
     /// Those that have something new to write.
     line: VecDeque<Key>,
     spare: Spare,
@@ -126,9 +132,11 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(parameters: &ConnectionParameters) -> Connections {
+    pub(crate) fn new(parameters: &ConnectionParameters, seed: u64) -> Connections {
         Connections {
             table: Slab::new(parameters.max_connections),
+            per_address: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
+            max_per_address: parameters.max_connections_per_address,
             line: VecDeque::new(),
             spare: Spare::default(),
             max_message_size: parameters.max_message_size as usize,
@@ -138,7 +146,7 @@ impl Connections {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty() && self.queued == 0
+        self.table.is_empty() && self.per_address.is_empty() && self.queued == 0
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -158,8 +166,13 @@ impl Connections {
         self.table.get_mut(id.0)
     }
 
-    /// Takes a connection on. `None`: there are as many as may be.
+    /// Takes a connection on. `None`: there are as many as may be, in all or with this address.
     pub(crate) fn insert(&mut self, now: Instant, path: Path, framing: Framing) -> Option<ConnectionId> {
+        let address = path.remote.ip();
+        let of_address = self.per_address.get(&address).copied().unwrap_or(0);
+        if of_address >= self.max_per_address {
+            return None;
+        }
         let connection = Connection {
             path,
             framing,
@@ -185,6 +198,7 @@ impl Connections {
         let id = self.table.insert(connection).ok().map(ConnectionId)?;
         let connection = self.table.get_mut(id.0)?;
         connection.path = path.on(id);
+        self.per_address.insert(address, of_address + 1);
         Some(id)
     }
 
@@ -193,6 +207,14 @@ impl Connections {
         let mut connection = self.table.remove(id.0)?;
         self.queued -= connection.queue.len();
         connection.queue.clear(&mut self.spare);
+        let address = connection.path.remote.ip();
+        if let Some(of_address) = self.per_address.get_mut(&address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                self.per_address.remove(&address);
+                self.per_address.give_back();
+            }
+        }
         Some(connection)
     }
 

@@ -22,6 +22,9 @@ pub enum MissingCsm {
 pub struct ConnectionParameters {
     /// Connections at once; 65,536. Each takes some 300 bytes while it is idle.
     pub max_connections: usize,
+    /// The same with one address, whatever its ports; 16,384, so that no host takes all the room. Devices behind one NAT have
+    /// one address together.
+    pub max_connections_per_address: usize,
     /// The longest message that is taken, told in our CSM as Max-Message-Size (RFC 8323 §5.3.1), and the longest that is
     /// sent, in bytes; 1 MiB and 512 bytes: BERT blocks of 1 MiB with their options. At least 1,152.
     pub max_message_size: u32,
@@ -47,6 +50,7 @@ impl Default for ConnectionParameters {
     fn default() -> Self {
         ConnectionParameters {
             max_connections: 65_536,
+            max_connections_per_address: 16_384,
             max_message_size: (1 << 20) + 512,
             missing_csm: MissingCsm::Refuse,
             open_within: Duration::from_secs(30),
@@ -75,6 +79,8 @@ impl ConnectionParameters {
         let least = self.queued_bytes.min(2 * self.max_message_size as usize);
         ConnectionParameters {
             max_connections: self.max_connections.div_ceil(shards),
+            // The system spreads those of one address over the endpoints, more or less.
+            max_connections_per_address: (2 * self.max_connections_per_address).div_ceil(shards),
             queued_bytes: self.queued_bytes.div_ceil(shards).max(least),
             ..*self
         }

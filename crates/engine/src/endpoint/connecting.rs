@@ -27,7 +27,10 @@ impl Endpoint {
         if self.closing {
             return None;
         }
-        let id = self.context.connections.insert(now, path, framing)?;
+        let Some(id) = self.context.connections.insert(now, path, framing) else {
+            self.context.stats.drop_for(DropReason::Busy);
+            return None;
+        };
         self.context.stats.connections += 1;
         send_csm(&mut self.context, id);
         if self.context.config.connections.missing_csm == MissingCsm::Tolerate {

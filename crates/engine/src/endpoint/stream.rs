@@ -67,7 +67,7 @@ impl Endpoint {
     }
 
     /// A connection over a reliable transport is there, `path` says between whom. Our CSM is the first to be written on it.
-    /// `None`: there are as many as may be.
+    /// `None`: there are as many as may be, in all or with this address.
     pub fn connected(&mut self, now: Instant, path: Path, framing: Framing) -> Option<ConnectionId> {
         self.open_connection(now, path, framing)
     }
