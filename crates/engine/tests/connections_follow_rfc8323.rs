@@ -10,13 +10,15 @@ mod common;
 
 use std::time::Duration;
 
-use common::stream::{Connected, Given, csm, frame, parse};
+use common::stream::{Connected, Given, csm, frame, frame_in, parse};
 use common::{hex, to_hex};
 use coracle_engine::{
-    CloseReason, Config, Event, ExchangeError, MissingCsm, RequestError, RequestRef, ResponseRef, Topic,
+    CloseReason, Config, Event, ExchangeError, MissingCsm, RequestError, RequestRef, ResponseRef,
+    StreamedBody, Topic,
 };
 use coracle_wire::{
-    BlockOption, Code, Csm, Custody, Method, OptionNumber, Options, OptionsBuf, Release, Signal, Status,
+    BlockOption, Code, Csm, Custody, Framing, Method, OptionNumber, Options, OptionsBuf, Release, Signal,
+    Status,
 };
 
 const MIB: usize = 1 << 20;
@@ -363,6 +365,123 @@ fn a_peer_that_closes_its_side_is_still_answered() {
     assert!(matches!(connected.events.last(), Some(Event::Closing { .. })));
     connected.endpoint.disconnected(connected.now, connected.id);
     assert!(connected.endpoint.is_pristine());
+}
+
+/// How requests of ours failed, in order.
+fn failures(connected: &Connected) -> Vec<ExchangeError> {
+    let failure = |event: &Event| match event {
+        Event::Failed { error, .. } => Some(*error),
+        _ => None,
+    };
+    connected.events.iter().filter_map(failure).collect()
+}
+
+/// A later message of an exchange tells nothing about the first: here the renewal of an observation, and the request for
+/// a further block.
+#[test]
+fn what_had_left_once_is_not_said_to_be_unsent() {
+    let mut observe = OptionsBuf::new();
+    observe.set_uint(OptionNumber::OBSERVE, 0);
+    let more = block(0, true, 6);
+    let max_age = (OptionNumber::MAX_AGE, &[1][..]);
+    for (options, answer) in [
+        (
+            observe.as_options(),
+            vec![(OptionNumber::OBSERVE, &[][..]), max_age],
+        ),
+        (Options::empty(), vec![(OptionNumber::BLOCK2, &more[..])]),
+    ] {
+        let mut connected = Connected::opened(Config::default(), 1152);
+        let request = RequestRef::new(Method::GET, options);
+        let path = connected.path();
+        connected.endpoint.request(connected.now, &path, request).unwrap();
+        let token = parse(&connected.written()[0]).token.to_vec();
+        connected.give(&frame(Status::CONTENT, &token, &answer, &[7; 1024]));
+        connected.pass(Duration::from_secs(40));
+        assert!(!connected.endpoint.stream_output(connected.id).is_empty());
+        connected.endpoint.disconnected(connected.now, connected.id);
+        connected.poll();
+        assert_eq!(failures(&connected), [ExchangeError::Disconnected { sent: true }]);
+    }
+}
+
+/// A body whose first part the application has not given yet.
+#[test]
+fn what_was_not_begun_had_not_left() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let request = RequestRef::new(Method::PUT, Options::empty());
+    let request = request.with_streamed(Some(StreamedBody { total: None }));
+    let path = connected.path();
+    connected.endpoint.request(connected.now, &path, request).unwrap();
+    assert!(connected.written().is_empty());
+    connected.endpoint.disconnected(connected.now, connected.id);
+    connected.poll();
+    assert_eq!(
+        failures(&connected),
+        [ExchangeError::Disconnected { sent: false }]
+    );
+}
+
+/// What is said to be unsent does not leave before the Abort, whoever aborts, nor after the peer has closed its side.
+#[test]
+fn what_is_said_to_be_unsent_is_not_sent_later() {
+    for framing in [Framing::Tcp, Framing::WebSocket] {
+        for end in [
+            Some(frame_in(framing, Signal::ABORT, &[], &[], &[])),
+            Some(frame_in(framing, Code::from_byte(0xc0), &[], &[], &[])),
+            None,
+        ] {
+            let mut connected = Connected::framed(Config::default(), framing);
+            connected.give(&frame_in(framing, Signal::CSM, &[], &[], &[]));
+            connected.written();
+            let path = connected.path();
+            let ask = RequestRef::new(Method::GET, Options::empty());
+            // One has left in part where that is possible, two wait, with an answer between them.
+            connected.endpoint.request(connected.now, &path, ask).unwrap();
+            if framing == Framing::Tcp {
+                connected.endpoint.stream_written(connected.now, connected.id, 3);
+            }
+            connected.endpoint.request(connected.now, &path, ask).unwrap();
+            let asked = frame_in(framing, Method::GET, b"t", &[], &[]);
+            let (id, _) = connected.request(&asked);
+            connected
+                .endpoint
+                .respond(connected.now, id, content(b"x"))
+                .unwrap();
+            connected.endpoint.request(connected.now, &path, ask).unwrap();
+            match end {
+                Some(end) => drop(connected.give(&end)),
+                None => connected.endpoint.peer_ended(connected.now, connected.id),
+            }
+            connected.poll();
+            let sent = |sent| ExchangeError::Disconnected { sent };
+            let first = sent(framing == Framing::Tcp);
+            assert_eq!(failures(&connected), [first, sent(false), sent(false)]);
+            let mut left = Vec::new();
+            loop {
+                let output = connected.endpoint.stream_output(connected.id);
+                if output.is_empty() {
+                    break;
+                }
+                let len = output.len();
+                left.push(output.to_vec());
+                connected
+                    .endpoint
+                    .stream_written(connected.now, connected.id, len);
+            }
+            let left = match framing {
+                // Of the rest of the first request nothing is told; it has eight bytes of token.
+                Framing::Tcp => left.concat().split_off(2 + 8 - 3),
+                Framing::WebSocket => left.concat(),
+            };
+            let answer = frame_in(framing, Status::CONTENT, b"t", &[], b"x");
+            assert!(left.starts_with(&answer), "{}", to_hex(&left));
+            let requests = left.windows(2).filter(|bytes| *bytes == [8, 1]).count();
+            assert_eq!(requests, 0, "{}", to_hex(&left));
+            connected.endpoint.disconnected(connected.now, connected.id);
+            assert!(connected.endpoint.is_pristine());
+        }
+    }
 }
 
 #[test]

@@ -304,6 +304,13 @@ impl Connections {
             .flat_map(|connection| connection.queue.untouched())
     }
 
+    /// Takes messages back of which the transport has taken nothing, by their marks, in order.
+    pub(crate) fn withdraw(&mut self, id: ConnectionId, keys: &[Key]) {
+        if let Some(connection) = self.table.get_mut(id.0) {
+            self.queued -= connection.queue.withdraw(keys);
+        }
+    }
+
     /// Messages with a mark that the transport has not taken as a whole.
     pub(crate) fn marks(&self, id: ConnectionId) -> impl Iterator<Item = Key> {
         let connection = self.get(id);

@@ -155,6 +155,34 @@ impl Queue {
         untouched.map(|mark| mark.key)
     }
 
+    /// Takes messages back of which nothing is written, by their marks, in order; how many bytes they had.
+    pub(crate) fn withdraw(&mut self, keys: &[Key]) -> usize {
+        let (mut keys, mut cuts, mut gone) = (keys.iter().peekable(), Vec::new(), 0);
+        self.marks.retain_mut(|mark| {
+            if keys.next_if(|key| **key == mark.key).is_some() {
+                cuts.push((mark.begin, mark.end));
+                gone += mark.end - mark.begin;
+                return false;
+            }
+            mark.begin -= gone;
+            mark.end -= gone;
+            true
+        });
+        let place = |position: u64| usize::try_from(position - self.before).unwrap_or(usize::MAX);
+        for (begin, end) in cuts.iter().rev() {
+            self.bytes.drain(place(*begin)..place(*end));
+        }
+        let (mut position, mut cuts) = (self.position(), cuts.iter().peekable());
+        if let Some(lengths) = &mut self.lengths {
+            lengths.retain(|len| {
+                let at = position;
+                position += *len as u64;
+                cuts.next_if(|(begin, _)| *begin == at).is_none()
+            });
+        }
+        usize::try_from(gone).unwrap_or(usize::MAX)
+    }
+
     fn position(&self) -> u64 {
         self.before + self.start as u64
     }

@@ -12,6 +12,7 @@ use crate::connection::signaling::{
 use crate::connection::{Due, MissingCsm, Stage};
 use crate::endpoint::Endpoint;
 use crate::limits;
+use crate::message::Owner;
 use crate::path::{ConnectionId, Path};
 use crate::stats::DropReason;
 use crate::time::Instant;
@@ -178,10 +179,13 @@ impl Endpoint {
         };
         let pings = core::mem::take(&mut connection.pings);
         if connection.requests > 0 {
-            let untouched: Vec<_> = self.context.connections.untouched(id).collect();
+            let mut untouched: Vec<_> = self.context.connections.untouched(id).collect();
+            untouched.retain(|key| matches!(self.messages.owner(*key), Some(Owner::Request(_))));
             let gone = (id, untouched.as_slice());
             self.client
                 .disconnected(&mut self.context, &mut self.messages, now, gone);
+            // What is said to be unsent is not sent later.
+            self.context.connections.withdraw(id, &untouched);
         }
         for (_, key) in pings {
             let error = ExchangeError::Disconnected { sent: true };

@@ -40,6 +40,8 @@ pub(crate) struct Asking {
     pub(crate) ahead: Option<Ahead>,
     /// The message under way, as long as the message layer knows it.
     pub(crate) outgoing: Option<Key>,
+    /// How many messages it has had, as far as this can be counted.
+    pub(crate) messages: u8,
     pub(crate) upload: Option<Upload>,
     /// What tells the body of the request, once it goes in blocks, from others that go at the same time.
     pub(crate) operation: Option<Operation>,

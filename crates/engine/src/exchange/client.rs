@@ -112,6 +112,7 @@ impl Client {
             fetch: None,
             ahead: None,
             outgoing: None,
+            messages: 0,
             upload: match request.streamed {
                 Some(body) => Some(Upload::streamed(sizes.block, body.total)),
                 None => in_blocks.then(|| Upload::new(sizes.block, request.payload.len())),
@@ -193,6 +194,7 @@ impl Client {
         let sent = messages.send(context, now, sending, &message);
         let asking = self.table.get_mut(key)?;
         let outgoing = sent.ok()?;
+        asking.messages = asking.messages.saturating_add(1);
         // One message of an exchange is under way: this one is in place of the one before.
         if let Some(before) = asking.outgoing.replace(outgoing) {
             messages.cancel(context, now, before);

@@ -54,9 +54,13 @@ impl Client {
         (connection, untouched): (ConnectionId, &[Key]),
     ) {
         let of_it = |(key, asking): (Key, &Asking)| {
-            let at_start = asking.upload.is_none_or(|upload| upload.offset() == 0);
             let is_untouched = |outgoing: &Key| untouched.contains(outgoing);
-            let sent = !at_start || !asking.outgoing.as_ref().is_some_and(is_untouched);
+            let sent = match asking.messages {
+                0 => false,
+                1 => !asking.outgoing.as_ref().is_some_and(is_untouched),
+                // That the last has not left tells nothing about those before.
+                _ => true,
+            };
             (asking.path.connection == Some(connection)).then_some((key, sent))
         };
         let gone: Vec<_> = self.table.iter().filter_map(of_it).collect();
