@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use coracle_sim::{Flaw, Scenario, Totals, play_safely, shrink};
 
-const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--from SEED] [--threads N]
+const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--from SEED] [--threads N] [--over KIND]
 
   --seeds N     how many scenarios are played; 1000
   --from SEED   the seed of the first; 0
   --threads N   how many are played at once; as many as there are cores
+  --over KIND   what the nodes talk over: datagrams, connections (RFC 8323), or both, each seed once over each; both
 ";
 
 /// Runs of one shrinking, at most.
@@ -28,7 +29,17 @@ struct Arguments {
     seeds: u64,
     from: u64,
     threads: u64,
+    over: &'static [Draw],
 }
+
+/// How scenarios are drawn.
+type Draw = fn(u64) -> Scenario;
+
+const OVER: [(&str, &[Draw]); 3] = [
+    ("both", &[Scenario::draw, Scenario::draw_connections]),
+    ("datagrams", &[Scenario::draw]),
+    ("connections", &[Scenario::draw_connections]),
+];
 
 fn arguments() -> Option<Arguments> {
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
@@ -36,14 +47,16 @@ fn arguments() -> Option<Arguments> {
         seeds: 1_000,
         from: 0,
         threads,
+        over: OVER[0].1,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
-        let value = words.next()?.parse().ok()?;
+        let value = words.next()?;
         match word.as_str() {
-            "--seeds" => arguments.seeds = value,
-            "--from" => arguments.from = value,
-            "--threads" => arguments.threads = value,
+            "--seeds" => arguments.seeds = value.parse().ok()?,
+            "--from" => arguments.from = value.parse().ok()?,
+            "--threads" => arguments.threads = value.parse().ok()?,
+            "--over" => arguments.over = OVER.iter().find(|(kind, _)| *kind == value)?.1,
             _ => return None,
         }
     }
@@ -68,11 +81,15 @@ impl Night {
                 return;
             }
             let seed = self.arguments.from.wrapping_add(number);
-            let run = play_safely(&Scenario::draw(seed), Flaw::None);
-            if !run.complaints.is_empty() {
-                self.fail(seed);
+            let mut totals = Totals::default();
+            for draw in self.arguments.over {
+                let run = play_safely(&draw(seed), Flaw::None);
+                if !run.complaints.is_empty() {
+                    self.fail(*draw, seed);
+                }
+                totals.add(&run.totals);
             }
-            self.add(&run.totals);
+            self.add(&totals);
         }
     }
 
@@ -96,11 +113,11 @@ impl Night {
     }
 
     /// Shows why a seed failed.
-    fn fail(&self, seed: u64) {
+    fn fail(&self, draw: Draw, seed: u64) {
         if self.failures.fetch_add(1, Ordering::Relaxed) >= SHOWN {
             return println!("seed {seed} failed too");
         }
-        let Some(shrunk) = shrink(&Scenario::draw(seed), Flaw::None, TRIES) else {
+        let Some(shrunk) = shrink(&draw(seed), Flaw::None, TRIES) else {
             return println!("seed {seed} failed once and not again: a run is not deterministic");
         };
         println!(

@@ -1,16 +1,21 @@
 //! The application of every node of a run: it asks, answers, and writes down what it sees.
 
+mod calling;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use coracle_engine::{Event, ExchangeId, ResponseRef, Topic};
+use coracle_engine::{ConnectionId, Event, ExchangeId, ResponseRef, Topic};
 use coracle_wire::{Method, OptionNumber, OptionsBuf, Status};
 
+use crate::application::calling::{ASKS_AGAIN, Calling};
 use crate::body;
 use crate::history::{Happening, History, Says};
 use crate::node::{Input, Io};
 use crate::scenario::Ask;
+
+pub(crate) use calling::{asked, message_of};
 
 /// How an application of the run is broken on purpose, to see whether that comes out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +34,10 @@ pub enum Flaw {
     KeepsQuiet,
     /// It does not answer what takes time.
     NeverAnswers,
+    /// It takes it that what a broken connection cut off was not executed.
+    TrustsBrokenConnections,
+    /// It goes on working for who is gone.
+    WorksForTheGone,
 }
 
 /// What the applications of all nodes share.
@@ -50,6 +59,8 @@ pub(crate) struct World {
     observers: BTreeMap<(usize, ExchangeId), (u32, u32)>,
     /// The states, on a disk that survives crashes.
     pub(crate) states: BTreeMap<(usize, u64), u64>,
+    /// What the nodes know of their connections.
+    pub(crate) calling: Calling,
 }
 
 /// A request that a node works on.
@@ -57,6 +68,7 @@ pub(crate) struct Work {
     id: ExchangeId,
     request: u32,
     from: SocketAddr,
+    connection: Option<ConnectionId>,
     /// It asks to be put on the list: one for a further block, or for the end of an observation, does not.
     registers: bool,
 }
@@ -95,6 +107,7 @@ impl World {
                     id,
                     request,
                     from: path.remote,
+                    connection: path.connection,
                     registers: options.observe() == Some(0),
                 };
                 if more {
@@ -116,6 +129,7 @@ impl World {
                     self.execute(node, io, work, &body);
                 }
             }
+            Input::Wake(tag) if tag >= ASKS_AGAIN => self.ask_again(node, io, tag - ASKS_AGAIN),
             Input::Wake(execution) if self.flaw != Flaw::NeverAnswers => {
                 let execution = u32::try_from(execution).unwrap_or(u32::MAX);
                 match self.refreshing.remove(&(node, execution)) {
@@ -124,6 +138,13 @@ impl World {
                 }
             }
             Input::Event(event) => self.event(node, io, event),
+            Input::Connected {
+                stream,
+                connection,
+                with,
+            } => self.calling.connected(node, stream, connection, with),
+            Input::NotConnected { with, .. } => self.not_connected(node, io, with.0),
+            Input::Disconnected { stream, connection } => self.disconnected(node, io, stream, connection),
             Input::Wake(_) | Input::Restarted => {}
         }
     }
@@ -244,28 +265,32 @@ impl World {
 
     fn event(&mut self, node: usize, io: &mut Io<'_>, event: Event) {
         match event {
+            Event::Response { id, response, more } if more && self.is_in_parts(node, id) => {
+                let part = (response.payload, more);
+                self.part(node, io, id, (Some(response.status), part));
+            }
+            Event::Body { id, payload, more } => self.part(node, io, id, (None, (payload, more))),
+            Event::BodyWanted { id } => self.supply(node, io, id),
+            Event::Opened { connection } => self.opened(node, io, connection),
+            Event::Released { connection, .. } | Event::Closing { connection, .. } => {
+                self.calling.leaves(node, connection);
+            }
             Event::Response { id, response, more } => {
                 let Some(request) = self.request_of(node, id) else {
                     return;
                 };
-                // Only applications succeed: what is no answer of one then is a broken one.
-                let broken = Says {
-                    request,
-                    execution: 0,
-                    state: 0,
-                    intact: false,
-                };
-                let says = body::says(&response.payload).unwrap_or(broken);
-                let happening = Happening::Answered {
-                    request,
-                    says: response.status.is_success().then_some(says),
-                    more,
-                };
-                self.history.push(io.at, happening);
+                self.answered(io, request, (response.status, &response.payload), more);
             }
-            Event::Failed { id, .. } => {
+            Event::Pong { id } => {
                 if let Some(request) = self.request_of(node, id) {
-                    self.history.push(io.at, Happening::Failed { request });
+                    let (says, more) = (None, false);
+                    let happening = Happening::Answered { request, says, more };
+                    self.history.push(io.at, happening);
+                }
+            }
+            Event::Failed { id, error } => {
+                if let Some(request) = self.request_of(node, id) {
+                    self.failed(node, io, request, error);
                 }
             }
             Event::Stale { id } => {
@@ -278,8 +303,9 @@ impl World {
                     self.refresh(node, io, request, execution);
                 }
             }
-            Event::Ended { id } => {
+            Event::Ended { id } if self.flaw != Flaw::WorksForTheGone => {
                 self.streams.remove(&(node, id));
+                self.working.retain(|(by, _), work| *by != node || work.id != id);
                 if let Some((request, execution)) = self.observers.remove(&(node, id)) {
                     let happening = Happening::Deregistered { request, execution };
                     self.history.push(io.at, happening);
@@ -287,6 +313,24 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// An answer is there as a whole.
+    fn answered(&mut self, io: &Io<'_>, request: u32, (status, payload): (Status, &[u8]), more: bool) {
+        // Only applications succeed: what is no answer of one then is a broken one.
+        let broken = Says {
+            request,
+            execution: 0,
+            state: 0,
+            intact: false,
+        };
+        let says = body::says(payload).unwrap_or(broken);
+        let happening = Happening::Answered {
+            request,
+            says: status.is_success().then_some(says),
+            more,
+        };
+        self.history.push(io.at, happening);
     }
 
     /// The request that an exchange is about. It is kept after its end, so that what comes later is seen.
@@ -301,5 +345,6 @@ impl World {
         self.streams.retain(|(by, _), _| *by != node);
         self.refreshing.retain(|(by, _), _| *by != node);
         self.observers.retain(|(by, _), _| *by != node);
+        self.calling.forget(node);
     }
 }

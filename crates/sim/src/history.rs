@@ -69,6 +69,27 @@ pub enum Happening {
     Failed {
         /// The request.
         request: u32,
+        /// Nothing of it had left, for sure.
+        unsent: bool,
+    },
+    /// A request went on a connection.
+    Went {
+        /// The request.
+        request: u32,
+        /// The connection.
+        connection: usize,
+    },
+    /// A node was told that a connection is gone, and its application everything that came of that.
+    Disconnected {
+        /// Which node.
+        node: usize,
+        /// Which connection.
+        connection: usize,
+    },
+    /// A node still works for the other side of a connection that is gone.
+    Orphaned {
+        /// Which.
+        node: usize,
     },
     /// An observer was told that what it knows is too old.
     Stale {
@@ -142,6 +163,8 @@ pub struct History {
     pub longest_travel: Duration,
     /// The nodes have little memory, and take the leave of RFC 7252 §4.5 to execute idempotent requests again.
     pub short_of_memory: bool,
+    /// The nodes talk over connections.
+    pub connections: bool,
     /// Nothing was lost, nobody crashed, nobody's address changed, and no message was taken for another's copy.
     pub nothing_lost: bool,
 }
@@ -156,6 +179,7 @@ impl History {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for (_, happening) in &self.entries {
+            totals.unknown += u64::from(matches!(happening, Happening::Failed { unsent: false, .. }));
             let counter = match happening {
                 Happening::Asked { .. } => &mut totals.exchanges,
                 Happening::Executed { .. } => &mut totals.executed,
@@ -166,6 +190,7 @@ impl History {
                 Happening::Cancelled { .. } => &mut totals.cancelled,
                 Happening::Crashed { .. } => &mut totals.crashes,
                 Happening::Rebound { .. } => &mut totals.rebindings,
+                Happening::Disconnected { .. } => &mut totals.disconnections,
                 _ => continue,
             };
             *counter += 1;
@@ -195,6 +220,12 @@ pub struct Totals {
     pub crashes: u64,
     /// Addresses that changed.
     pub rebindings: u64,
+    /// Connections that ended, for one of their sides.
+    pub disconnections: u64,
+    /// Requests that failed of which it is unknown whether they were executed.
+    pub unknown: u64,
+    /// Messages that were written on connections.
+    pub frames: u64,
     /// Datagrams that were sent.
     pub datagrams: u64,
     /// The worst ratio of bytes sent to an address over bytes received from it
@@ -214,6 +245,9 @@ impl Totals {
         self.notifications += other.notifications;
         self.crashes += other.crashes;
         self.rebindings += other.rebindings;
+        self.disconnections += other.disconnections;
+        self.unknown += other.unknown;
+        self.frames += other.frames;
         self.datagrams += other.datagrams;
         self.worst_amplification = self.worst_amplification.max(other.worst_amplification);
     }
@@ -223,12 +257,17 @@ impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "exchanges      {:>12}   answered {}, refused {}, failed {}, cancelled {}",
-            self.exchanges, self.answered, self.refused, self.failed, self.cancelled
+            "exchanges      {:>12}   answered {}, refused {}, failed {} ({} perhaps executed), cancelled {}",
+            self.exchanges, self.answered, self.refused, self.failed, self.unknown, self.cancelled
         )?;
         writeln!(f, "executed       {:>12}", self.executed)?;
         writeln!(f, "notifications  {:>12}", self.notifications)?;
         writeln!(f, "datagrams      {:>12}", self.datagrams)?;
+        writeln!(
+            f,
+            "connections    {:>12}   ends of them, {} messages",
+            self.disconnections, self.frames
+        )?;
         writeln!(f, "crashes        {:>12}", self.crashes)?;
         writeln!(f, "rebindings     {:>12}", self.rebindings)?;
         write!(

@@ -25,192 +25,24 @@
 //! - **Messages keep their rules** (RFC 7252 §4.2, §4.4): nobody sends one more often or earlier than retransmission
 //!   allows, nobody gives an ID to two messages, and each confirmable one is acknowledged or rejected in time. The
 //!   acknowledgement of a registration may wait for that of its confirmable answer, which a copy brings again (§5.2.2).
+//! - **On connections** (RFC 8323) nothing comes twice: a request that is not safe is executed at most once by all lives of
+//!   all servers, and never if who asked was told that nothing of it had left. With a connection end the requests that
+//!   went on it, the work for its other side, and the observations of that. What is written keeps the rules of its
+//!   messages.
 //! - **Nothing remains** when all has ended and the lifetimes are over.
 
+mod complaint;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use coracle_engine::Instant;
 use coracle_wire::Method;
 
 use crate::history::{Happening, History, Says};
-use crate::messages::Rule;
 
-/// A promise that was not kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Complaint {
-    /// A request that is not safe was executed again by the same life of a server for the same address.
-    ExecutedAgain {
-        /// The request.
-        request: u32,
-    },
-    /// A node executed what nobody asked of it, or long after the request's end.
-    ExecutedUnasked {
-        /// The request.
-        request: u32,
-    },
-    /// The body of a request is not what was sent.
-    RequestBroken {
-        /// The request.
-        request: u32,
-    },
-    /// An answer tells of no execution of its request.
-    AnsweredUnexecuted {
-        /// The request.
-        request: u32,
-    },
-    /// The answer is that of another request.
-    AnswerOfAnother {
-        /// The request.
-        request: u32,
-        /// What the answer answers.
-        of: u32,
-    },
-    /// The body of an answer is not what was sent.
-    AnswerBroken {
-        /// The request.
-        request: u32,
-    },
-    /// Something came of a request after its end.
-    AfterTheEnd {
-        /// The request.
-        request: u32,
-    },
-    /// A request never ended.
-    NeverEnded {
-        /// The request.
-        request: u32,
-    },
-    /// An observer does not know the latest state, and does not know that it does not.
-    Outdated {
-        /// The request.
-        request: u32,
-        /// What it knows.
-        knows: u64,
-        /// The latest.
-        latest: u64,
-        /// It is on its server's list.
-        listed: bool,
-    },
-    /// An observer has known for long that what it knows is too old, and did not register anew.
-    NotRenewed {
-        /// The request.
-        request: u32,
-    },
-    /// An observer was not told that what it knows is older than its Max-Age.
-    Unaware {
-        /// The request.
-        request: u32,
-    },
-    /// An observer was told an older state after a newer one.
-    WentBack {
-        /// The request.
-        request: u32,
-        /// What it knew.
-        knew: u64,
-        /// What it was told.
-        told: u64,
-    },
-    /// A node keeps something of what is over.
-    Remains {
-        /// Which.
-        node: usize,
-    },
-    /// A confirmable request failed though nothing was lost.
-    FailedWithoutReason {
-        /// The request.
-        request: u32,
-    },
-    /// A node did not keep a rule for messages.
-    Broke {
-        /// Which.
-        node: usize,
-        /// The rule.
-        rule: Rule,
-    },
-    /// The run panicked.
-    Panicked,
-}
-
-impl Complaint {
-    /// Whether another is of the same kind, whatever it is about.
-    #[must_use]
-    pub fn is_like(&self, other: &Complaint) -> bool {
-        std::mem::discriminant(self) == std::mem::discriminant(other)
-    }
-}
-
-impl fmt::Display for Complaint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Complaint::ExecutedAgain { request } => {
-                write!(f, "request {request} was executed again (RFC 7252 §4.5)")
-            }
-            Complaint::ExecutedUnasked { request } => {
-                write!(f, "request {request} was executed, which nobody asked for then")
-            }
-            Complaint::RequestBroken { request } => {
-                write!(f, "request {request} was given to the server with another body")
-            }
-            Complaint::AnsweredUnexecuted { request } => {
-                write!(f, "request {request} was answered and not executed")
-            }
-            Complaint::AnswerOfAnother { request, of } => {
-                write!(
-                    f,
-                    "request {request} was given the answer of request {of} (RFC 7252 §5.3.2)"
-                )
-            }
-            Complaint::AnswerBroken { request } => {
-                write!(f, "request {request} was given an answer with another body")
-            }
-            Complaint::AfterTheEnd { request } => {
-                write!(f, "something came of request {request} after its end")
-            }
-            Complaint::NeverEnded { request } => write!(f, "request {request} never ended"),
-            Complaint::Outdated {
-                request,
-                knows,
-                latest,
-                listed,
-            } => {
-                let who = if *listed {
-                    "the server knows it"
-                } else {
-                    "its Max-Age is over"
-                };
-                write!(
-                    f,
-                    "observer {request} knows state {knows}, the latest is {latest}, and {who} (RFC 7641 §4.5)"
-                )
-            }
-            Complaint::NotRenewed { request } => {
-                write!(f, "observer {request} did not register anew (RFC 7641 §3.3.1)")
-            }
-            Complaint::Unaware { request } => {
-                write!(
-                    f,
-                    "observer {request} was not told that Max-Age is over (RFC 7641 §3.3.1)"
-                )
-            }
-            Complaint::WentBack { request, knew, told } => {
-                write!(
-                    f,
-                    "observer {request} knew state {knew} and was told {told} (RFC 7641 §3.4)"
-                )
-            }
-            Complaint::Remains { node } => write!(f, "node {node} keeps something of what is over"),
-            Complaint::FailedWithoutReason { request } => {
-                write!(f, "request {request} failed though nothing was lost")
-            }
-            Complaint::Broke { node, rule } => write!(f, "node {node} {rule}"),
-            Complaint::Panicked => f.write_str("the run panicked"),
-        }
-    }
-}
+pub use complaint::Complaint;
 
 /// All complaints about a history, in the order in which they come up, and when they do.
 #[must_use]
@@ -219,6 +51,7 @@ pub fn judge(history: &History) -> Vec<(Instant, Complaint)> {
         longest_travel: history.longest_travel,
         short_of_memory: history.short_of_memory,
         nothing_lost: history.nothing_lost,
+        connections: history.connections,
         ..Judge::default()
     };
     for (at, happening) in &history.entries {
@@ -233,6 +66,9 @@ pub fn judge(history: &History) -> Vec<(Instant, Complaint)> {
 /// most and sends what is lost again for 93 s, and its clock may be slow.
 const RENEWED_IN: Duration = Duration::from_secs(120);
 
+/// In place of the address from which was asked: on connections none is another client.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 /// Rounding of clocks, which run 5 % slow at most.
 const AWARE_IN: Duration = Duration::from_millis(100);
 
@@ -246,6 +82,11 @@ struct Asked {
     /// When it was told what it knows, unless it knows that this is stale.
     told_at: Option<Instant>,
     ended: Option<Instant>,
+    /// The connection on which it went.
+    connection: Option<usize>,
+    /// Who asked was told that nothing of it had left.
+    unsent: bool,
+    executed: bool,
     /// The state that its observer knows.
     knows: Option<u64>,
     stale: bool,
@@ -258,6 +99,27 @@ struct Asked {
 }
 
 impl Asked {
+    fn new(by: usize, of: usize, method: Method) -> Asked {
+        Asked {
+            by,
+            of,
+            method,
+            confirmable: true,
+            observes: None,
+            max_age: Duration::ZERO,
+            told_at: None,
+            ended: None,
+            connection: None,
+            unsent: false,
+            executed: false,
+            knows: None,
+            stale: false,
+            stale_since: None,
+            server_crashed: None,
+            listed: BTreeSet::new(),
+        }
+    }
+
     /// Its server keeps it on the list, and it is told so: a server that crashed may have taken a late copy of its
     /// registration for a new one, whose answer means nothing to it.
     fn is_served(&self) -> bool {
@@ -278,6 +140,7 @@ struct Judge {
     longest_travel: Duration,
     short_of_memory: bool,
     nothing_lost: bool,
+    connections: bool,
     asked: BTreeMap<u32, Asked>,
     /// Whose each execution is.
     executions: BTreeMap<u32, u32>,
@@ -302,19 +165,10 @@ impl Judge {
                 max_age,
             } => {
                 let asked = Asked {
-                    by,
-                    of,
-                    method,
                     confirmable,
                     observes,
                     max_age,
-                    told_at: None,
-                    ended: None,
-                    knows: None,
-                    stale: false,
-                    stale_since: None,
-                    server_crashed: None,
-                    listed: BTreeSet::new(),
+                    ..Asked::new(by, of, method)
                 };
                 self.asked.insert(request, asked);
             }
@@ -329,7 +183,14 @@ impl Judge {
                 self.complain(!intact, Complaint::RequestBroken { request });
             }
             Happening::Answered { request, says, more } => self.answered(at, request, says, more),
-            Happening::Failed { request } => self.failed(at, request),
+            Happening::Failed { request, unsent } => self.failed(at, request, unsent),
+            Happening::Went { request, connection } => {
+                if let Some(asked) = self.asked.get_mut(&request) {
+                    asked.connection = Some(connection);
+                }
+            }
+            Happening::Disconnected { node, connection } => self.disconnected(node, connection),
+            Happening::Orphaned { node } => self.complain(true, Complaint::Orphaned { node }),
             Happening::Cancelled { request } => self.ended(at, request),
             Happening::Stale { request } => self.stale(at, request),
             Happening::Changed { node, topic, state } => {
@@ -371,12 +232,19 @@ impl Judge {
     }
 
     fn executed(&mut self, at: Instant, (request, by, from): (u32, usize, SocketAddr), execution: u32) {
-        let travel = self.longest_travel;
+        let (travel, connections) = (self.longest_travel, self.connections);
+        let asked = self.asked.get_mut(&request);
+        let unsent = asked.is_some_and(|asked| {
+            asked.executed = true;
+            asked.unsent
+        });
+        self.complain(unsent, Complaint::ExecutedThoughUnsent { request });
         let asked = self.asked.get(&request);
         let wanted = asked.is_some_and(|asked| {
             let in_time = asked.ended.is_none_or(|ended| at - ended <= travel);
             // The end of an observation is told by asking once more (RFC 7641 §3.6).
-            asked.of == by && (in_time || asked.observes.is_some())
+            // What waits on a connection may wait for as long as that lives.
+            asked.of == by && (in_time || connections || asked.observes.is_some())
         });
         let once = asked.is_some_and(|asked| {
             let leave = self.short_of_memory && asked.method.is_idempotent();
@@ -384,7 +252,12 @@ impl Judge {
         });
         self.complain(!wanted, Complaint::ExecutedUnasked { request });
         let life = self.lives.get(&by).copied().unwrap_or(0);
-        let first = self.executed.insert((request, by, life, from));
+        let by_whom = (request, by, life, from);
+        let first = self.executed.insert(if connections {
+            (request, by, 0, NOBODY)
+        } else {
+            by_whom
+        });
         self.complain(!first && once, Complaint::ExecutedAgain { request });
         self.executions.insert(execution, request);
     }
@@ -445,7 +318,12 @@ impl Judge {
     }
 
     /// What observes may fail for the changes of what it observes.
-    fn failed(&mut self, at: Instant, request: u32) {
+    fn failed(&mut self, at: Instant, request: u32, unsent: bool) {
+        let executed = self.asked.get_mut(&request).is_some_and(|asked| {
+            asked.unsent |= unsent;
+            asked.executed && unsent
+        });
+        self.complain(executed, Complaint::ExecutedThoughUnsent { request });
         let asked = self.asked.get(&request);
         let without_reason = self.nothing_lost
             && !self.short_of_memory
@@ -457,6 +335,22 @@ impl Judge {
     fn ended(&mut self, at: Instant, request: u32) {
         let over = self.told(request).map(|asked| asked.ended = Some(at)).is_none();
         self.complain(over, Complaint::AfterTheEnd { request });
+    }
+
+    /// With a connection its requests are over.
+    fn disconnected(&mut self, node: usize, connection: usize) {
+        let outlives = |(_, asked): &(&u32, &Asked)| {
+            asked.by == node && asked.connection == Some(connection) && asked.ended.is_none()
+        };
+        let outlive: Vec<u32> = self
+            .asked
+            .iter()
+            .filter(outlives)
+            .map(|(request, _)| *request)
+            .collect();
+        for request in outlive {
+            self.complain(true, Complaint::OutlivesConnection { request });
+        }
     }
 
     /// Nobody is on a list under the present address.

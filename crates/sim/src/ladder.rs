@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use coracle_engine::Instant;
-use coracle_wire::Message;
+use coracle_wire::{Framing, Message};
 
 /// What became of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Fate {
     FormerAddress,
     /// It was not sent by who seems to have sent it, and arrives at once.
     Forged,
+    /// It is no datagram, but a message that was written on a connection.
+    Written(Framing),
 }
 
 /// One datagram on its way.
@@ -46,12 +48,17 @@ impl Record {
     #[must_use]
     pub fn line(&self) -> String {
         let mut line = format!("{:>12} {} -> {}  ", seconds(self.at), self.from, self.to);
-        let _ = match Message::parse(&self.datagram) {
+        let message = match self.fate {
+            Fate::Written(framing) => Message::parse_frame(framing, &self.datagram),
+            _ => Message::parse(&self.datagram),
+        };
+        let _ = match message {
             Ok(message) => write!(line, "{message}"),
             Err(error) => write!(line, "{:02x?}: {error}", self.datagram),
         };
         let _ = match self.fate {
             Fate::Arrives(_) => Ok(()),
+            Fate::Written(_) => line.write_str("  [written]"),
             Fate::Doubled(first, second) => {
                 write!(line, "  [twice: {}, {}]", seconds(first), seconds(second))
             }

@@ -42,6 +42,16 @@ pub enum Rule {
     /// A confirmable message is acknowledged or rejected, in time and each time that it comes. For the acknowledgement of
     /// a registration a confirmable response stands until it is acknowledged itself (RFC 7252 §5.2.2).
     Acknowledgement,
+    /// What is written on a connection is messages (RFC 8323 §3.2, §4.2).
+    Frame,
+    /// The first message of a connection is a CSM, no other is one of ours, and an Abort is the last (RFC 8323 §5.3, §5.6).
+    Order,
+    /// No message is longer than the other side has told that it takes, or 1,152 bytes before (RFC 8323 §5.3.1).
+    MessageSize,
+    /// A response has the token of a request of the same connection that waits for one (RFC 8323 §3.3).
+    Token,
+    /// A Pong with Custody follows the answers to all requests that came before its Ping (RFC 8323 §5.4.1).
+    Custody,
 }
 
 impl fmt::Display for Rule {
@@ -50,6 +60,11 @@ impl fmt::Display for Rule {
             Rule::Transmissions => "sent a message too often or too early (RFC 7252 §4.2)",
             Rule::MessageId => "used a message ID again (RFC 7252 §4.4)",
             Rule::Acknowledgement => "did not acknowledge a message in time (RFC 7252 §4.2)",
+            Rule::Frame => "wrote what is no message (RFC 8323 §3.2)",
+            Rule::Order => "wrote a signaling message out of order (RFC 8323 §5)",
+            Rule::MessageSize => "wrote a message that is longer than Max-Message-Size (RFC 8323 §5.3.1)",
+            Rule::Token => "answered what nobody asked on that connection (RFC 8323 §3.3)",
+            Rule::Custody => "took custody of what it had not done (RFC 8323 §5.4.1)",
         })
     }
 }

@@ -1,6 +1,8 @@
 //! The network: nodes, datagrams under way, and the clock.
 
 mod faults;
+mod flow;
+mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -14,10 +16,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::forgery::Forgery;
+use crate::frames::Frames;
 use crate::ladder::{Fate, Ladder, Record};
 use crate::link::{Link, LinkState, Travel};
 use crate::messages::Messages;
 use crate::node::{Application, Input, Io, Node, NodeId};
+use crate::stream::{Happens, Side, Streams};
 use crate::traffic::Traffic;
 
 /// What a filter decides about a datagram.
@@ -37,7 +41,7 @@ const ROUNDS_AT_ONE_INSTANT: usize = 20_000;
 /// The port of every node.
 const PORT: u16 = 5683;
 
-struct Datagram {
+pub(crate) struct Datagram {
     from: SocketAddr,
     to: SocketAddr,
     multicast: bool,
@@ -56,10 +60,12 @@ impl Datagram {
 }
 
 /// What the network does at a time.
-enum Due {
+pub(crate) enum Due {
     Arrival(Datagram),
     /// The sender is told that nobody has the address.
     Unreachable(NodeId, SocketAddr),
+    /// Something happens to an end of a connection.
+    Stream(usize, Side, Happens),
 }
 
 /// A deterministic network of endpoints.
@@ -81,6 +87,8 @@ pub struct Network {
     groups: BTreeMap<IpAddr, BTreeSet<usize>>,
     traffic: Traffic,
     pub(crate) messages: Messages,
+    streams: Streams,
+    pub(crate) frames: Frames,
     /// What is forged about the messages of which node.
     forgers: BTreeMap<NodeId, Vec<Forgery>>,
     under_way: BTreeMap<(Instant, u64), Due>,
@@ -108,6 +116,8 @@ impl Network {
             groups: BTreeMap::new(),
             traffic: Traffic::default(),
             messages: Messages::default(),
+            streams: Streams::new(),
+            frames: Frames::default(),
             forgers: BTreeMap::new(),
             under_way: BTreeMap::new(),
             sent: 0,
@@ -350,22 +360,38 @@ impl Network {
 
     /// Takes out all that the nodes have to send and to tell.
     fn settle(&mut self) {
-        let mut buf = [0; limits::MAX_DATAGRAM];
-        for index in 0..self.nodes.len() {
-            loop {
-                let now = self.now;
-                let Some(node) = self.nodes.get_mut(index) else {
-                    break;
-                };
-                let any = node.drain_events(now);
-                let from = node.address;
-                let Some(transmit) = node.endpoint.poll_transmit(node.time(now), &mut buf) else {
-                    if any { continue } else { break }
-                };
-                let bytes = buf.get(..transmit.len).unwrap_or_default().to_vec();
-                self.send(Some(NodeId(index)), from, transmit.path, bytes);
+        loop {
+            for index in 0..self.nodes.len() {
+                self.settle_node(index);
+            }
+            if !self.flow() {
+                return;
             }
         }
+    }
+
+    /// Takes out what a node has to send in datagrams, and to tell.
+    fn settle_node(&mut self, index: usize) {
+        let mut buf = [0; limits::MAX_DATAGRAM];
+        loop {
+            let now = self.now;
+            let Some(node) = self.nodes.get_mut(index) else {
+                return;
+            };
+            let any = node.drain_events(now);
+            let from = node.address;
+            let Some(transmit) = node.endpoint.poll_transmit(node.time(now), &mut buf) else {
+                if any { continue } else { return }
+            };
+            let bytes = buf.get(..transmit.len).unwrap_or_default().to_vec();
+            self.send(Some(NodeId(index)), from, transmit.path, bytes);
+        }
+    }
+
+    /// Lets the application of a node do something of its own accord.
+    pub fn with_io<T>(&mut self, node: NodeId, does: impl FnOnce(&mut Io<'_>) -> T) -> T {
+        let now = self.now;
+        does(&mut self.node_mut(node).io(now))
     }
 
     fn send(&mut self, sender: Option<NodeId>, from: SocketAddr, path: Path, bytes: Vec<u8>) {
@@ -428,9 +454,7 @@ impl Network {
         let arrivals = match record.fate {
             Fate::Arrives(at) => [Some(at), None],
             Fate::Doubled(first, second) => [Some(first), Some(second)],
-            Fate::Lost | Fate::TooLong | Fate::NoSuchAddress | Fate::FormerAddress | Fate::Forged => {
-                [None, None]
-            }
+            _ => [None, None],
         };
         self.ladder.push(record);
         for at in arrivals.into_iter().flatten() {
@@ -466,12 +490,14 @@ impl Network {
             if entry.key().0 > self.now {
                 return;
             }
+            let key = *entry.key();
             match entry.remove() {
                 Due::Arrival(datagram) => self.arrive(&datagram),
                 Due::Unreachable(node, remote) => {
                     let now = self.time_of(node);
                     self.endpoint(node).handle_unreachable(now, remote);
                 }
+                Due::Stream(number, side, what) => self.stream_due(key, (number, side), what),
             }
             self.settle();
         }

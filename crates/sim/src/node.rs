@@ -5,11 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use coracle_engine::{
-    Config, Endpoint, Event, ExchangeId, Instant, OwnedRequest, Path, Received, RespondError, ResponseRef,
+    Config, ConnectionId, Endpoint, Event, ExchangeId, Instant, OwnedRequest, Path, Received, RespondError,
+    ResponseRef,
 };
 use coracle_wire::{Method, OptionsBuf};
 
 use crate::clock::Clock;
+use crate::stream::StreamId;
 
 /// Names a node of a [`Network`](crate::Network).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +48,29 @@ pub enum Input {
     Event(Event),
     /// The time that the application set by [`Io::wake_after`] has come.
     Wake(u64),
+    /// A connection with another node is there.
+    Connected {
+        /// Its name in the network.
+        stream: StreamId,
+        /// Its name in the endpoint of this node.
+        connection: ConnectionId,
+        /// The other node.
+        with: NodeId,
+    },
+    /// Nobody has accepted a connection.
+    NotConnected {
+        /// Its name in the network.
+        stream: StreamId,
+        /// The other node.
+        with: NodeId,
+    },
+    /// A connection is over; the endpoint knows, and its events came before this.
+    Disconnected {
+        /// Its name in the network.
+        stream: StreamId,
+        /// Its name in the endpoint of this node.
+        connection: ConnectionId,
+    },
     /// The node was started anew after a crash: its endpoint and its wakes are gone, and so is what the application
     /// kept, unless it was on a disk.
     Restarted,
@@ -60,6 +85,7 @@ pub struct Io<'n> {
     /// Its endpoint.
     pub endpoint: &'n mut Endpoint,
     wakes: &'n mut BTreeSet<(Instant, u64)>,
+    dials: &'n mut Vec<NodeId>,
 }
 
 impl Io<'_> {
@@ -74,6 +100,11 @@ impl Io<'_> {
     /// Asks for [`Input::Wake`] with this tag after some time.
     pub fn wake_after(&mut self, wait: Duration, tag: u64) {
         self.wakes.insert((self.now + wait, tag));
+    }
+
+    /// Connects to another node. [`Input::Connected`] or [`Input::NotConnected`] follows.
+    pub fn connect(&mut self, to: NodeId) {
+        self.dials.push(to);
     }
 }
 
@@ -95,6 +126,10 @@ pub(crate) struct Node {
     wakes: BTreeSet<(Instant, u64)>,
     /// What a node without an application was given.
     pub(crate) inbox: VecDeque<Input>,
+    /// Those to whom the application wants to be connected.
+    pub(crate) dials: Vec<NodeId>,
+    /// Connections that the endpoint wants to be closed.
+    pub(crate) closing: Vec<ConnectionId>,
 }
 
 impl Node {
@@ -116,6 +151,8 @@ impl Node {
             application,
             wakes: BTreeSet::new(),
             inbox: VecDeque::new(),
+            dials: Vec::new(),
+            closing: Vec::new(),
         }
     }
 
@@ -135,6 +172,8 @@ impl Node {
         self.endpoint = Endpoint::new(self.config.clone(), seed);
         self.wakes.clear();
         self.inbox.clear();
+        self.dials.clear();
+        self.closing.clear();
         self.down = true;
     }
 
@@ -145,7 +184,7 @@ impl Node {
         self.give(at, Input::Restarted);
     }
 
-    fn give(&mut self, at: Instant, input: Input) {
+    pub(crate) fn give(&mut self, at: Instant, input: Input) {
         let now = self.time(at);
         let Some(application) = &mut self.application else {
             self.inbox.push_back(input);
@@ -156,30 +195,37 @@ impl Node {
             at,
             endpoint: &mut self.endpoint,
             wakes: &mut self.wakes,
+            dials: &mut self.dials,
         };
         application(&mut io, input);
     }
 
+    /// What an application may do of its own accord.
+    pub(crate) fn io(&mut self, at: Instant) -> Io<'_> {
+        Io {
+            now: self.time(at),
+            at,
+            endpoint: &mut self.endpoint,
+            wakes: &mut self.wakes,
+            dials: &mut self.dials,
+        }
+    }
+
     pub(crate) fn receive(&mut self, at: Instant, path: Path, datagram: &[u8]) {
         let now = self.time(at);
-        let input = match self.endpoint.handle_datagram(now, path, datagram) {
-            Received::Request(id, request) => Input::Request {
-                id,
-                method: request.method,
-                options: OptionsBuf::from(request.options),
-                payload: request.payload.to_vec(),
-                path: request.path,
-                more: request.more,
-            },
-            Received::Assembled(id, request) => assembled(id, request),
-            Received::Body(id, part) => Input::Body {
-                id,
-                payload: part.payload.to_vec(),
-                more: part.more,
-            },
-            Received::Nothing => return,
-        };
-        self.give(at, input);
+        if let Some(input) = given(self.endpoint.handle_datagram(now, path, datagram)) {
+            self.give(at, input);
+        }
+    }
+
+    /// Bytes of a connection; how many of them were taken.
+    pub(crate) fn receive_stream(&mut self, at: Instant, id: ConnectionId, bytes: &[u8]) -> usize {
+        let now = self.time(at);
+        let (used, received) = self.endpoint.handle_stream(now, id, bytes);
+        if let Some(input) = given(received) {
+            self.give(at, input);
+        }
+        used
     }
 
     /// Hands all events on; whether there were any.
@@ -187,6 +233,9 @@ impl Node {
         let mut any = false;
         while let Some(event) = self.endpoint.poll_event() {
             any = true;
+            if let Event::Closing { connection, .. } = event {
+                self.closing.push(connection);
+            }
             self.give(at, Input::Event(event));
         }
         any
@@ -218,6 +267,27 @@ impl Node {
             self.endpoint.handle_timeout(now);
         }
     }
+}
+
+/// What the application is given of what came.
+fn given(received: Received<'_>) -> Option<Input> {
+    Some(match received {
+        Received::Request(id, request) => Input::Request {
+            id,
+            method: request.method,
+            options: OptionsBuf::from(request.options),
+            payload: request.payload.to_vec(),
+            path: request.path,
+            more: request.more,
+        },
+        Received::Assembled(id, request) => assembled(id, request),
+        Received::Body(id, part) => Input::Body {
+            id,
+            payload: part.payload.to_vec(),
+            more: part.more,
+        },
+        Received::Nothing => return None,
+    })
 }
 
 fn assembled(id: ExchangeId, request: OwnedRequest) -> Input {

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coracle_engine::{Body, BodyPolicy, Config, RequestRef, Topic};
-use coracle_wire::{Method, OptionNumber, Options, OptionsBuf};
+use coracle_wire::{Method, Options};
 
-use crate::application::{Flaw, World};
-use crate::body;
+use crate::application::{Flaw, World, asked, message_of};
 use crate::forgery::Forgery;
 use crate::history::{Happening, History, Totals};
 use crate::judge::{Complaint, judge};
@@ -18,6 +17,7 @@ use crate::link::Link;
 use crate::network::Network;
 use crate::node::{Io, NodeId};
 use crate::scenario::{Action, Ask, Fault, Host, LONGEST_MAX_AGE, Operation, Scenario};
+use crate::stream::Break;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -63,13 +63,22 @@ impl BodyPolicy for Streams {
     }
 }
 
-fn config_of(scenario: &Scenario, host: Host) -> Config {
+fn config_of(scenario: &Scenario, number: usize, host: Host) -> Config {
     let mut config = if scenario.constrained {
         Config::constrained()
     } else {
         Config::default()
     };
     config.block_szx = config.block_szx.min(host.block_szx);
+    let connections = scenario.connections.as_ref();
+    if let Some(parameters) = connections.and_then(|all| all.parameters.get(number)) {
+        let constrained = config.connections;
+        config.connections = *parameters;
+        if scenario.constrained {
+            config.connections.max_connections = constrained.max_connections;
+            config.connections.queued_bytes = constrained.queued_bytes;
+        }
+    }
     if scenario.constrained {
         // So little that it is used up, and at most once still holds.
         config.seen_bytes = LITTLE_MEMORY;
@@ -91,6 +100,7 @@ enum Step<'s> {
     Mend,
     Forge(usize, Forgery),
     Honest(usize, Forgery),
+    Break([usize; 2], Break),
 }
 
 struct Player<'s> {
@@ -118,7 +128,7 @@ impl<'s> Player<'s> {
         for (number, host) in scenario.nodes.iter().enumerate() {
             let world = Rc::clone(&world);
             let application = move |io: &mut Io<'_>, input| world.borrow_mut().hear(number, io, input);
-            let config = config_of(scenario, *host);
+            let config = config_of(scenario, number, *host);
             let node = network.add_node(config, Some(Box::new(application)));
             network.set_clock(node, host.clock);
             nodes.push(node);
@@ -132,12 +142,21 @@ impl<'s> Player<'s> {
             outages: 0,
         };
         player.network.messages.short_of_memory = scenario.constrained;
+        if let Some(connections) = &scenario.connections {
+            player.network.set_pipe(connections.pipe);
+        }
         player.set_links();
         player
     }
 
     /// The links of the scenario, or none during an outage.
     fn set_links(&mut self) {
+        if self.scenario.connections.is_some() {
+            return match self.outages {
+                0 => self.network.end_outage(),
+                _ => self.network.begin_outage(),
+            };
+        }
         if self.outages > 0 {
             return self.network.set_link(Link::perfect().with_loss(1.0));
         }
@@ -169,6 +188,7 @@ impl<'s> Player<'s> {
                     (at, Step::Forge(node, forgery)),
                     (fault.end(), Step::Honest(node, forgery)),
                 ]),
+                Fault::Break { at, nodes, how } => steps.push((at, Step::Break(nodes, how))),
                 Fault::Rebind { at, node } => steps.push((at, Step::Rebind(node))),
                 Fault::Crash { at, node, .. } => {
                     steps.extend([(at, Step::Crash(node)), (fault.end(), Step::Restart(node))]);
@@ -189,10 +209,12 @@ impl<'s> Player<'s> {
         let mut world = self.world.borrow_mut();
         world.history.longest_travel = longest.into_iter().max().unwrap_or_default();
         world.history.short_of_memory = self.scenario.constrained;
+        world.history.connections = self.scenario.connections.is_some();
         world.history.nothing_lost = self.scenario.loses_nothing();
         drop(world);
         self.network.note("from here on nothing is lost".into());
         self.network.set_link(Link::perfect());
+        self.network.mend_pipes();
         self.network.run_for(SETTLES_IN);
         self.tell(Happening::Settled);
         self.network.run_for(RENEWS_IN);
@@ -200,6 +222,7 @@ impl<'s> Player<'s> {
         self.cancel_all();
         self.network.run_for(SETTLES_IN);
         self.change_all();
+        self.release_all();
         let silent = self.network.run_to_silence(FORGETS_IN);
         for (number, node) in self.nodes.clone().into_iter().enumerate() {
             if !silent || !self.network.endpoint(node).is_pristine() {
@@ -214,6 +237,8 @@ impl<'s> Player<'s> {
                 Action::Ask(ask) => self.ask(operation.number, ask),
                 Action::Cancel { operation } => self.cancel(*operation),
                 Action::Change { node, topic } => self.change(*node, *topic),
+                Action::Ping { from, to, custody } => self.ping(operation.number, (*from, *to), *custody),
+                Action::Release { from, to } => self.release(*from, *to),
             },
             Step::Cut | Step::Mend => {
                 let cut = matches!(step, Step::Cut);
@@ -230,6 +255,11 @@ impl<'s> Player<'s> {
             Step::Honest(number, forgery) => {
                 if let Some(node) = self.nodes.get(number) {
                     self.network.end_forging(*node, forgery);
+                }
+            }
+            Step::Break(pair, how) => {
+                if let [Some(one), Some(other)] = pair.map(|number| self.nodes.get(number).copied()) {
+                    self.network.break_between(one, other, how);
                 }
             }
             Step::Rebind(number) => {
@@ -264,41 +294,80 @@ impl<'s> Player<'s> {
     }
 
     fn ask(&mut self, request: u32, ask: &Ask) {
-        let (Some(from), Some(to)) = (self.nodes.get(ask.from), self.nodes.get(ask.to)) else {
+        let (Some(from), Some(to)) = (self.nodes.get(ask.from).copied(), self.nodes.get(ask.to)) else {
             return;
         };
         if !self.is_up(ask.from) {
             return;
         }
-        let mut options = OptionsBuf::new();
-        let fits = options.push_str(OptionNumber::URI_PATH, "r").is_ok()
-            && options
-                .push_str(OptionNumber::URI_QUERY, &request.to_string())
-                .is_ok();
-        debug_assert!(fits, "short options");
-        if ask.observes.is_some() {
-            options.set_uint(OptionNumber::OBSERVE, 0);
+        if self.scenario.connections.is_some() {
+            self.tell(asked(request, ask));
+            let world = Rc::clone(&self.world);
+            let asks = |io: &mut Io<'_>| world.borrow_mut().ask_on_connection(ask.from, io, request);
+            return self.network.with_io(from, asks);
         }
-        let payload = body::of_request(request, ask.body);
+        let (options, payload) = message_of(request, ask);
         let message = RequestRef::new(ask.method, options.as_options())
             .with_payload(&payload)
             .with_confirmable(ask.confirmable);
-        let begun = self.network.request(*from, *to, message);
-        self.tell(Happening::Asked {
-            request,
-            by: ask.from,
-            of: ask.to,
-            method: ask.method,
-            confirmable: ask.confirmable,
-            observes: ask.observes.as_ref().map(|observes| observes.topic),
-            max_age: ask
-                .observes
-                .as_ref()
-                .map_or(Duration::ZERO, |observes| observes.max_age),
-        });
+        let begun = self.network.request(from, *to, message);
+        self.tell(asked(request, ask));
         match begun {
             Ok(id) => drop(self.world.borrow_mut().asking.insert((ask.from, id), request)),
-            Err(_) => self.tell(Happening::Failed { request }),
+            Err(_) => self.tell(Happening::Failed {
+                request,
+                unsent: true,
+            }),
+        }
+    }
+
+    /// A node looks whether another is there, on their connection if they have one.
+    fn ping(&mut self, request: u32, (from, to): (usize, usize), custody: bool) {
+        let open = self.world.borrow().calling.open_between(from, to);
+        let (Some((stream, connection)), Some(node)) = (open, self.nodes.get(from).copied()) else {
+            return;
+        };
+        if custody {
+            let [.., token] = request.to_be_bytes();
+            self.network.inject_custody(node, connection, token);
+            return;
+        }
+        let begun = self.network.with_io(node, |io| {
+            let path = io.endpoint.connection_path(connection)?;
+            io.endpoint.ping(io.now, &path).ok()
+        });
+        if let Some(id) = begun {
+            self.world.borrow_mut().asking.insert((from, id), request);
+            self.tell(Happening::Asked {
+                request,
+                by: from,
+                of: to,
+                method: Method::GET,
+                confirmable: true,
+                observes: None,
+                max_age: Duration::ZERO,
+            });
+            let connection = stream.0;
+            self.tell(Happening::Went { request, connection });
+        }
+    }
+
+    /// Releases all connections (RFC 8323 §5.5).
+    fn release_all(&mut self) {
+        let all = self.world.borrow().calling.all();
+        for (number, connection) in all {
+            if let Some(node) = self.nodes.get(number) {
+                self.network
+                    .with_io(*node, |io| io.endpoint.release(io.now, connection));
+            }
+        }
+    }
+
+    fn release(&mut self, from: usize, to: usize) {
+        let open = self.world.borrow().calling.open_between(from, to);
+        if let (Some((_, connection)), Some(node)) = (open, self.nodes.get(from)) {
+            self.network
+                .with_io(*node, |io| io.endpoint.release(io.now, connection));
         }
     }
 
@@ -306,12 +375,19 @@ impl<'s> Player<'s> {
     fn cancel(&mut self, request: u32) {
         let open = self.open();
         let mut world = self.world.borrow_mut();
+        let (at, mut request) = (self.network.now(), request);
+        while let Some(again) = world.calling.again.get(&request) {
+            request = *again;
+        }
+        if world.calling.drop_waiting(request) {
+            return world.history.push(at, Happening::Cancelled { request });
+        }
         let exchange = world.asking.iter().find(|(_, of)| **of == request);
         let Some(&(by, id)) = exchange.map(|(exchange, _)| exchange) else {
             return;
         };
         if let Some(node) = self.nodes.get(by).filter(|_| open.contains(&request)) {
-            let (now, at) = (self.network.time_of(*node), self.network.now());
+            let now = self.network.time_of(*node);
             world.history.push(at, Happening::Cancelled { request });
             drop(world);
             self.network.endpoint(*node).cancel(now, id);
@@ -327,7 +403,7 @@ impl<'s> Player<'s> {
                 Happening::Answered {
                     request, more: false, ..
                 }
-                | Happening::Failed { request }
+                | Happening::Failed { request, .. }
                 | Happening::Cancelled { request } => drop(open.remove(request)),
                 _ => {}
             }
@@ -337,6 +413,7 @@ impl<'s> Player<'s> {
 
     /// Cancels all that still observes.
     fn cancel_all(&mut self) {
+        self.world.borrow_mut().calling.is_over = true;
         let world = self.world.borrow();
         let observes = |request: &u32| world.asks.get(request).is_some_and(|ask| ask.observes.is_some());
         let observers: Vec<u32> = self.open().into_iter().filter(observes).collect();
@@ -385,12 +462,14 @@ impl<'s> Player<'s> {
         history.nothing_lost &= !self.network.messages.collided;
         let breaches = self.network.messages.breaches(self.network.now());
         history.entries.extend(breaches);
+        history.entries.extend(self.network.frames.breaches());
         history.entries.sort_by_key(|(at, _)| *at);
         let complaints = judge(&history);
         let first = complaints.first().map(|(at, _)| *at);
         let ladder = first.map(|at| self.network.ladder_until(at));
         let totals = Totals {
-            datagrams: self.network.sent(),
+            datagrams: self.network.sent() - self.network.frames.written,
+            frames: self.network.frames.written,
             worst_amplification: self.network.worst_amplification(),
             ..history.totals()
         };

@@ -1,17 +1,23 @@
 //! A scenario: who asks whom for what, and what goes wrong meanwhile, as plain data that can be drawn from a seed,
 //! played, and made smaller.
 
+mod chance;
+mod connections;
+
 use std::fmt;
 use std::time::Duration;
 
-use coracle_engine::Instant;
 use coracle_wire::Method;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::clock::Clock;
 use crate::forgery::Forgery;
-use crate::link::{Bursts, Link, chance, share};
+use crate::link::Link;
+use crate::scenario::chance::Chance;
+use crate::stream::Break;
+
+pub use connections::Connections;
 
 /// A run as data. The same scenario comes out the same.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +31,8 @@ pub struct Scenario {
     pub nodes: Vec<Host>,
     /// The way from nodes to others of a higher number, and the way back.
     pub links: [Link; 2],
+    /// The nodes talk over connections (RFC 8323), and not in datagrams.
+    pub connections: Option<Connections>,
     /// What applications do, in the order of time.
     pub operations: Vec<Operation>,
     /// What goes wrong.
@@ -70,6 +78,22 @@ pub enum Action {
         /// Which.
         topic: u64,
     },
+    /// A node looks whether another is there, on their connection.
+    Ping {
+        /// Who looks.
+        from: usize,
+        /// For whom.
+        to: usize,
+        /// It asks for custody (RFC 8323 §5.4.1); no application learns of that.
+        custody: bool,
+    },
+    /// A node wants its connection with another to end (RFC 8323 §5.5).
+    Release {
+        /// Who.
+        from: usize,
+        /// With whom.
+        to: usize,
+    },
 }
 
 /// A request, and what its answer will be like.
@@ -91,6 +115,8 @@ pub struct Ask {
     pub takes: Duration,
     /// It observes.
     pub observes: Option<Observes>,
+    /// The application gives the body in parts, and takes that of the answer so.
+    pub parts: bool,
 }
 
 /// How a request observes.
@@ -141,6 +167,15 @@ pub enum Fault {
         /// What.
         forgery: Forgery,
     },
+    /// The connections between two nodes break.
+    Break {
+        /// When.
+        at: Duration,
+        /// Which nodes.
+        nodes: [usize; 2],
+        /// How.
+        how: Break,
+    },
 }
 
 impl Fault {
@@ -149,23 +184,14 @@ impl Fault {
     pub fn end(&self) -> Duration {
         match self {
             Fault::Outage { at, lasts } | Fault::Forge { at, lasts, .. } => *at + *lasts,
-            Fault::Rebind { at, .. } => *at,
+            Fault::Rebind { at, .. } | Fault::Break { at, .. } => *at,
             Fault::Crash { at, down, .. } => *at + *down,
         }
     }
 }
 
-/// The Max-Age values that are drawn, in seconds.
-const MAX_AGES: [u64; 4] = [5, 30, 120, LONGEST_MAX_AGE];
-
 /// The longest Max-Age that is drawn, in seconds.
 pub(crate) const LONGEST_MAX_AGE: u64 = 600;
-
-/// Within this time everything begins, in milliseconds.
-const SPAN: u64 = 120_000;
-
-/// MAX_LATENCY (RFC 7252 §4.8.2) in milliseconds, of which other delays are the rest.
-const MAX_LATENCY: u64 = 90_000;
 
 /// The size exponent of the largest blocks.
 pub(crate) const LARGEST_BLOCK: u8 = 6;
@@ -195,6 +221,7 @@ impl Scenario {
             constrained,
             nodes: hosts,
             links,
+            connections: None,
             operations,
             faults,
         }
@@ -205,6 +232,10 @@ impl Scenario {
     pub fn loses_nothing(&self) -> bool {
         let forges = |fault: &Fault| matches!(fault, Fault::Forge { .. });
         let links = self.links.iter();
+        let releases = |operation: &Operation| matches!(operation.action, Action::Release { .. });
+        if self.connections.as_ref().is_some_and(Connections::end) || self.operations.iter().any(releases) {
+            return false;
+        }
         self.faults.iter().all(forges)
             && !links.clone().any(Link::loses)
             && links.clone().all(|link| link.mtu == usize::MAX)
@@ -216,214 +247,6 @@ impl Scenario {
         let operations = self.operations.iter().map(|operation| operation.at);
         let faults = self.faults.iter().map(Fault::end);
         operations.chain(faults).max().unwrap_or_default()
-    }
-}
-
-/// Where a scenario is drawn from.
-struct Chance(ChaCha8Rng);
-
-impl Chance {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "small numbers"
-    )]
-    fn below(&mut self, bound: usize) -> usize {
-        (share(&mut self.0) * bound as f64) as usize
-    }
-
-    fn millis(&mut self, bound: u64) -> Duration {
-        Duration::from_millis(bound).mul_f64(share(&mut self.0))
-    }
-
-    fn one_in(&mut self, times: u32) -> bool {
-        chance(&mut self.0, 1.0 / f64::from(times))
-    }
-
-    fn up_to(&mut self, most: f64) -> f64 {
-        share(&mut self.0) * most
-    }
-
-    fn link(&mut self) -> Link {
-        let mut link = Link::perfect().with_latency(Duration::from_millis(1) + self.millis(400));
-        if self.one_in(2) {
-            link = link.with_loss(self.up_to(0.3));
-        }
-        if self.one_in(3) {
-            link = link.with_bursts(Bursts {
-                begin: self.up_to(0.1),
-                end: 0.1 + self.up_to(0.4),
-                loss: 0.5 + self.up_to(0.5),
-            });
-        }
-        if self.one_in(2) {
-            link = link.with_duplication(self.up_to(0.3));
-        }
-        if self.one_in(2) {
-            link = link.with_jitter(self.millis(3_000));
-        }
-        if self.one_in(3) {
-            link = link.with_reordering(self.up_to(0.3), self.millis(5_000));
-        }
-        if self.one_in(3) {
-            let late = if self.one_in(2) { MAX_LATENCY } else { 10_000 };
-            link = link.with_late_copies(self.up_to(0.3), Duration::from_millis(late));
-        }
-        if self.one_in(12) {
-            link = link.with_mtu(100 + self.below(1_100));
-        }
-        link
-    }
-
-    /// Clocks are up to 5 % off when they are.
-    fn host(&mut self, skewed: bool) -> Host {
-        let start = Instant::from_micros(1_000_000) + self.millis(10_000_000);
-        let drift = i32::try_from(self.below(100_001)).unwrap_or(0) - 50_000;
-        let szx = u8::try_from(2 + self.below(5)).unwrap_or(LARGEST_BLOCK);
-        Host {
-            clock: Clock::new(start, if skewed { drift } else { 0 }),
-            block_szx: if self.one_in(3) { szx } else { LARGEST_BLOCK },
-            streams: self.one_in(4),
-        }
-    }
-
-    fn operations(&mut self, nodes: usize) -> Vec<Operation> {
-        let count = 3 + self.below(22);
-        let mut operations: Vec<Operation> = Vec::new();
-        while operations.len() < count {
-            let at = self.millis(SPAN);
-            let mut add = |at, action| {
-                let number = u32::try_from(operations.len()).unwrap_or(u32::MAX);
-                operations.push(Operation { number, at, action });
-                number
-            };
-            match self.below(10) {
-                0..6 => drop(add(at, Action::Ask(self.ask(nodes)))),
-                6..9 => {
-                    let ask = self.observation(nodes);
-                    let (node, topic) = (ask.to, ask.observes.as_ref().map_or(0, |observes| observes.topic));
-                    let operation = add(at, Action::Ask(ask));
-                    for _ in 0..self.below(6) {
-                        let pause = if self.one_in(2) { 2_000 } else { 40_000 };
-                        add(at + self.millis(pause), Action::Change { node, topic });
-                    }
-                    if self.one_in(4) {
-                        add(at + self.millis(60_000), Action::Cancel { operation });
-                    }
-                }
-                _ => {
-                    let operation = add(at, Action::Ask(self.ask(nodes)));
-                    add(at + self.millis(10_000), Action::Cancel { operation });
-                }
-            }
-        }
-        operations
-    }
-
-    /// Two nodes.
-    fn pair(&mut self, nodes: usize) -> (usize, usize) {
-        let from = self.below(nodes);
-        let to = (from + 1 + self.below(nodes - 1)) % nodes;
-        (from, to)
-    }
-
-    /// Mostly what fits into a message; sometimes what takes some blocks.
-    fn length(&mut self, long: u32) -> usize {
-        if self.one_in(long) {
-            1_025 + self.below(5_000)
-        } else {
-            self.below(80)
-        }
-    }
-
-    fn ask(&mut self, nodes: usize) -> Ask {
-        const METHODS: [Method; 7] = [
-            Method::GET,
-            Method::POST,
-            Method::PUT,
-            Method::DELETE,
-            Method::FETCH,
-            Method::PATCH,
-            Method::IPATCH,
-        ];
-        let (from, to) = self.pair(nodes);
-        let method = METHODS
-            .get(self.below(METHODS.len()))
-            .copied()
-            .unwrap_or(Method::GET);
-        let has_body = method != Method::GET && method != Method::DELETE;
-        let takes = match self.below(6) {
-            0..3 => Duration::ZERO,
-            3..5 => self.millis(4_000),
-            _ => self.millis(20_000),
-        };
-        Ask {
-            from,
-            to,
-            method,
-            confirmable: !self.one_in(4),
-            body: if has_body { self.length(3) } else { 0 },
-            answer: self.length(3),
-            takes,
-            observes: None,
-        }
-    }
-
-    fn observation(&mut self, nodes: usize) -> Ask {
-        let (from, to) = self.pair(nodes);
-        let max_age = MAX_AGES.get(self.below(MAX_AGES.len())).copied().unwrap_or(60);
-        let confirmable = [None, Some(true), Some(false)];
-        let fetch = self.one_in(5);
-        Ask {
-            from,
-            to,
-            method: if fetch { Method::FETCH } else { Method::GET },
-            confirmable: !self.one_in(3),
-            body: if fetch { self.length(8) } else { 0 },
-            answer: self.length(6),
-            takes: if self.one_in(4) {
-                self.millis(4_000)
-            } else {
-                Duration::ZERO
-            },
-            observes: Some(Observes {
-                topic: self.below(2) as u64,
-                max_age: Duration::from_secs(max_age),
-                confirmable: confirmable.get(self.below(3)).copied().flatten(),
-            }),
-        }
-    }
-
-    fn fault(&mut self, nodes: usize) -> Fault {
-        let at = self.millis(SPAN);
-        match self.below(6) {
-            4.. => Fault::Forge {
-                at,
-                lasts: self.millis(120_000),
-                node: self.below(nodes),
-                forgery: *Forgery::ALL
-                    .get(self.below(Forgery::ALL.len()))
-                    .unwrap_or(&Forgery::AnswerWithGuessedId),
-            },
-            0 => Fault::Outage {
-                at,
-                lasts: if self.one_in(2) {
-                    self.millis(10_000)
-                } else {
-                    self.millis(150_000)
-                },
-            },
-            1 | 2 => Fault::Rebind {
-                at,
-                node: self.below(nodes),
-            },
-            3 => Fault::Crash {
-                at,
-                node: self.below(nodes),
-                down: self.millis(60_000),
-            },
-        }
     }
 }
 
@@ -449,6 +272,9 @@ impl fmt::Display for Scenario {
                 }
             )?;
         }
+        if let Some(connections) = &self.connections {
+            write!(f, "{connections}")?;
+        }
         let [there, back] = &self.links;
         writeln!(f, "  to higher numbers: {there:?}")?;
         if there != back {
@@ -473,6 +299,7 @@ impl fmt::Display for Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::Bursts;
 
     #[test]
     fn a_seed_draws_the_same_scenario_and_another_seed_another() {

@@ -4,14 +4,16 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use coracle_wire::Method;
+use coracle_engine::ConnectionParameters;
+use coracle_wire::{Framing, Method};
 
 use crate::application::Flaw;
 use crate::history::{History, Totals};
 use crate::judge::Complaint;
 use crate::link::{Bursts, Link};
+use crate::pipe::Pipe;
 use crate::play::{Run, play};
-use crate::scenario::{Action, Fault, Host, LARGEST_BLOCK, LONGEST_MAX_AGE, Scenario};
+use crate::scenario::{Action, Connections, Fault, Host, LARGEST_BLOCK, LONGEST_MAX_AGE, Scenario};
 
 /// The smallest scenario that was found, and what it fails at.
 #[derive(Clone, Debug)]
@@ -123,6 +125,13 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     without(&|smaller| smaller.nodes.truncate(nodes_in_use(scenario)));
     without(&|smaller| smaller.constrained = false);
     without(&|smaller| smaller.links = [Link::perfect(); 2]);
+    for calm in CALMER_PIPES {
+        without(&|smaller| {
+            if let Some(connections) = &mut smaller.connections {
+                calm(connections);
+            }
+        });
+    }
     for calm in CALMER {
         without(&|smaller| smaller.links.iter_mut().for_each(calm));
     }
@@ -154,6 +163,19 @@ const CALMER: [fn(&mut Link); 8] = [
     |link| link.latency = Link::perfect().latency,
 ];
 
+/// What makes connections calmer, one thing at a time.
+const CALMER_PIPES: [fn(&mut Connections); 6] = [
+    |connections| connections.pipe = Pipe::perfect(connections.pipe.framing),
+    |connections| connections.pipe.framing = Framing::Tcp,
+    |connections| connections.pipe = connections.pipe.with_breaks(0.0, 0),
+    |connections| connections.pipe = connections.pipe.with_slow_readers(1 << 20, Duration::ZERO),
+    |connections| connections.pipe = connections.pipe.with_capacity(1 << 20, 1 << 16),
+    |connections| {
+        let parameters = ConnectionParameters::default();
+        connections.parameters.fill(parameters);
+    },
+];
+
 /// What makes a node more like others, one thing at a time.
 const PLAINER: [fn(&mut Host); 3] = [
     |host| host.clock.drift_ppm = 0,
@@ -162,7 +184,8 @@ const PLAINER: [fn(&mut Host); 3] = [
 ];
 
 /// What makes an operation simpler, one thing at a time.
-const SIMPLER: [fn(&mut Action); 6] = [
+const SIMPLER: [fn(&mut Action); 7] = [
+    |action| with_ask(action, |ask| ask.parts = false),
     |action| with_ask(action, |ask| ask.body = 0),
     |action| with_ask(action, |ask| ask.answer = 0),
     |action| with_ask(action, |ask| ask.takes = Duration::ZERO),
@@ -199,10 +222,12 @@ fn nodes_in_use(scenario: &Scenario) -> usize {
         .map(|operation| match &operation.action {
             Action::Ask(ask) => ask.from.max(ask.to) + 1,
             Action::Change { node, .. } => node + 1,
+            Action::Ping { from, to, .. } | Action::Release { from, to } => from.max(to) + 1,
             Action::Cancel { .. } => 0,
         });
     let faults = scenario.faults.iter().map(|fault| match fault {
         Fault::Rebind { node, .. } | Fault::Crash { node, .. } | Fault::Forge { node, .. } => node + 1,
+        Fault::Break { nodes, .. } => nodes.iter().max().unwrap_or(&0) + 1,
         Fault::Outage { .. } => 0,
     });
     operations.chain(faults).max().unwrap_or(0)
@@ -285,6 +310,54 @@ mod tests {
         assert_small(&shrunk, 2);
         assert_eq!(asks(&shrunk), 1);
         assert!(matches!(shrunk.run.complaints[0], Complaint::Outdated { .. }));
+    }
+
+    /// The same over connections.
+    fn caught_on_connections(flaw: Flaw) -> Shrunk {
+        let mut shrunk = (0..50).find_map(|seed| shrink(&Scenario::draw_connections(seed), flaw, 1_000));
+        shrunk.take().expect("the flaw comes out within 50 seeds")
+    }
+
+    #[test]
+    fn what_applications_do_wrong_is_caught_on_connections_too() {
+        for (flaw, complaint) in [
+            (Flaw::ExecutesTwice, Complaint::ExecutedAgain { request: 0 }),
+            (
+                Flaw::AnswersAnother,
+                Complaint::AnswerOfAnother { request: 0, of: 0 },
+            ),
+            (Flaw::CutsAnswers, Complaint::AnswerBroken { request: 0 }),
+            (Flaw::NeverAnswers, Complaint::FailedWithoutReason { request: 0 }),
+        ] {
+            let found = (0..100).any(|seed| {
+                let complaints = play(&Scenario::draw_connections(seed), flaw).complaints;
+                complaints.iter().any(|other| other.is_like(&complaint))
+            });
+            assert!(found, "{flaw:?}");
+        }
+    }
+
+    #[test]
+    fn who_takes_it_that_what_broke_was_not_executed_is_caught_with_one_request() {
+        let shrunk = caught_on_connections(Flaw::TrustsBrokenConnections);
+        let text = shrunk.to_string();
+        assert_eq!(asks(&shrunk), 1, "{text}");
+        let complaints = &shrunk.run.complaints[..];
+        assert!(
+            matches!(complaints, [Complaint::ExecutedThoughUnsent { .. }]),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn who_works_for_the_gone_is_caught_with_one_request() {
+        let shrunk = caught_on_connections(Flaw::WorksForTheGone);
+        let text = shrunk.to_string();
+        assert_eq!(asks(&shrunk), 1, "{text}");
+        assert!(
+            matches!(shrunk.run.complaints[..], [Complaint::Orphaned { .. }]),
+            "{text}"
+        );
     }
 
     /// What came out smaller fails when it is played again, and comes out the same from the same beginning.

@@ -102,7 +102,8 @@ fn changed(state: u64) -> Happening {
 }
 
 fn failed(request: u32) -> Happening {
-    Happening::Failed { request }
+    let unsent = false;
+    Happening::Failed { request, unsent }
 }
 
 fn cancelled(request: u32) -> Happening {
@@ -525,6 +526,63 @@ fn messages_against_the_rules_are_found_out() {
 fn what_remains_is_found_out() {
     let remains = [Happening::Remains { node: 1 }];
     assert_eq!(complaints(&remains), [Complaint::Remains { node: 1 }]);
+}
+
+fn unsent(request: u32) -> Happening {
+    let unsent = true;
+    Happening::Failed { request, unsent }
+}
+
+#[test]
+fn what_was_executed_though_it_had_not_left_is_found_out() {
+    let complaint = [Complaint::ExecutedThoughUnsent { request: 1 }];
+    let before = [asked(1, Method::POST), executed(1, 1), unsent(1)];
+    assert_eq!(complaints(&before), complaint);
+    let after = [asked(1, Method::GET), unsent(1), executed(1, 1)];
+    assert_eq!(complaints(&after), complaint);
+    let unknown = [asked(1, Method::POST), executed(1, 1), failed(1)];
+    assert_eq!(complaints(&unknown), []);
+}
+
+/// On a connection nothing comes twice, whoever crashed.
+#[test]
+fn what_a_connection_brings_twice_is_found_out() {
+    let twice = [
+        asked(1, Method::PUT),
+        executed_from(1, 1, 50_000),
+        Happening::Crashed { node: SERVER },
+        executed_from(1, 2, 50_001),
+        failed(1),
+    ];
+    assert_eq!(complaints(&twice), [], "datagrams may");
+    let mut history = history(&twice);
+    history.connections = true;
+    assert_eq!(complaints_of(&history), [Complaint::ExecutedAgain { request: 1 }]);
+}
+
+#[test]
+fn what_outlives_its_connection_is_found_out() {
+    let went = Happening::Went {
+        request: 1,
+        connection: 7,
+    };
+    let gone = |node, connection| Happening::Disconnected { node, connection };
+    let outlives = [asked(1, Method::GET), went, gone(CLIENT, 7), failed(1)];
+    assert_eq!(
+        complaints(&outlives),
+        [Complaint::OutlivesConnection { request: 1 }]
+    );
+    let others = [
+        asked(1, Method::GET),
+        went,
+        gone(CLIENT, 6),
+        gone(SERVER, 7),
+        failed(1),
+        gone(CLIENT, 7),
+    ];
+    assert_eq!(complaints(&others), []);
+    let orphaned = [Happening::Orphaned { node: SERVER }];
+    assert_eq!(complaints(&orphaned), [Complaint::Orphaned { node: SERVER }]);
 }
 
 /// A complaint tells when it came up, so that a ladder can end there.

@@ -45,9 +45,11 @@ impl Network {
         address
     }
 
-    /// A node loses all its state. Until it is started again it takes nothing in, and nobody is told.
+    /// A node loses all its state. Until it is started again it takes nothing in, and nobody is told, but for some who
+    /// have connections with it.
     pub fn crash(&mut self, node: NodeId) {
         self.settle();
+        self.crash_streams(node.0);
         let seed = self.fresh_seed();
         self.node_mut(node).crash(seed);
         self.messages.crashed(node);
