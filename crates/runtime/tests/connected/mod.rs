@@ -1,6 +1,8 @@
 //! A server of several schemes, and what tests of connections have in common.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
+pub mod raw;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
