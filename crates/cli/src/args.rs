@@ -189,7 +189,7 @@ pub(crate) enum Command {
     /// Find servers and their resources (RFC 6690)
     #[command(after_help = DISCOVER_EXAMPLES)]
     Discover(DiscoverArgs),
-    /// Measure round-trip times with empty messages
+    /// Measure round-trip times with empty messages or, on connections, pings
     #[command(after_help = PING_EXAMPLES)]
     Ping(PingArgs),
     /// Serve a site to try clients with, or the files of a folder

@@ -1,7 +1,9 @@
 //! The library as the commands use it: settings from the command line, errors as exit statuses.
 
+mod tls;
+
 use std::fmt::Display;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -9,19 +11,23 @@ use clap::Args;
 use coracle::client::Family;
 use coracle::{Config, Error, ExchangeError, TransmissionParameters};
 
-use crate::console::Console;
+use crate::console::{Console, harmless_line};
 use crate::error::{CliError, Exit};
 use crate::format_arg::FormatParser;
 use crate::option_arg::{OptionArg, parse_etag};
-use crate::wire::{ContentFormat, Status, Uri, UriErrorKind};
+use crate::wire::{ContentFormat, Scheme, Status, Uri, UriErrorKind};
 
 pub(crate) use coracle::client::{
     Client, Notification, Observation, RequestBuilder, Response, SentRequest, StreamedResponse,
 };
+pub(crate) use tls::TlsArgs;
 
 /// The longest answer that is taken, in bytes. It is held in memory unless it goes to a file; 2^20 blocks of 1,024 bytes
 /// are all that RFC 7959 can transfer.
 const MAX_BODY: usize = 1 << 30;
+
+/// How long the end of connections in good order may take: what was asked for is here.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Which addresses to use.
 #[derive(Args, Clone, Copy, Debug)]
@@ -57,10 +63,10 @@ impl FamilyArgs {
 }
 
 /// How messages are transmitted (RFC 7252 §4.8).
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Network")]
 pub(crate) struct TransmissionArgs {
-    /// Send non-confirmable messages
+    /// Send non-confirmable messages; on connections all are alike
     #[arg(short = 'N', long = "non")]
     non_confirmable: bool,
 
@@ -77,12 +83,16 @@ pub(crate) struct TransmissionArgs {
     #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
     ack_timeout: Option<Duration>,
 
-    /// Offer and ask for blocks of this size: 16, 32 ... 1024 bytes [default: 1024]
+    /// Offer and ask for blocks of this size: 16, 32 ... 1024 bytes [default: 1024, on connections as many of these
+    /// at once as the server takes]
     #[arg(long, value_name = "BYTES", value_parser = parse_block_size)]
     block_size: Option<BlockSize>,
 
     #[command(flatten)]
     family: FamilyArgs,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// A block size as its exponent (RFC 7959 §2.2).
@@ -92,21 +102,25 @@ struct BlockSize {
 }
 
 impl TransmissionArgs {
-    /// A client for these settings.
-    pub(crate) fn client(&self) -> Result<Client, CliError> {
+    /// A client with these settings, for what `uri` asks for.
+    pub(crate) fn client(&self, uri: &str, console: &Console) -> Result<Client, CliError> {
         let mut config = Config::default();
         if let Some(BlockSize { szx }) = self.block_size {
             config.block_szx = szx;
         }
         let client = Client::with_config(config).map_err(plain)?;
-        Ok(client.with_family(self.family.family()))
+        self.tls
+            .protect(client.with_family(self.family.family()), uri, console)
     }
 
-    /// How long a silent peer is waited for, in words: the user's time, or MAX_TRANSMIT_WAIT (RFC 7252 §4.8.2).
-    pub(crate) fn patience(&self) -> String {
-        let longest = self.parameters().unwrap_or_default().max_transmit_wait();
+    /// How long the peer of this URI is waited for if it is silent, in words: the user's time, or MAX_TRANSMIT_WAIT
+    /// (RFC 7252 §4.8.2), on connections EXCHANGE_LIFETIME.
+    pub(crate) fn patience(&self, uri: &str) -> String {
+        let parameters = self.parameters().unwrap_or_default();
+        let longest = parameters.max_transmit_wait();
         match self.timeout {
             Some(timeout) => up_to(timeout),
+            None if is_reliable(uri) => up_to(parameters.exchange_lifetime()),
             None if self.non_confirmable => up_to(longest),
             None => format!("{} for an acknowledgement", up_to(longest)),
         }
@@ -138,6 +152,22 @@ impl TransmissionArgs {
         }
         request
     }
+}
+
+/// The scheme of a URI; `None` if it is none.
+fn scheme_of(uri: &str) -> Option<Scheme> {
+    Uri::parse(uri).ok().map(|uri| uri.scheme)
+}
+
+/// Whether messages go on a connection (RFC 8323).
+pub(crate) fn is_reliable(uri: &str) -> bool {
+    scheme_of(uri).is_some_and(|scheme| !matches!(scheme, Scheme::Coap | Scheme::Coaps))
+}
+
+/// Ends the connections of a client in good order (RFC 8323 §5.5), if there are any.
+pub(crate) async fn leave(client: &Client) {
+    // A server that does not let go matters to nobody any more.
+    let _ = tokio::time::timeout(FAREWELL, client.close()).await;
 }
 
 /// Options of a request.
@@ -267,13 +297,71 @@ pub(crate) fn failure(uri: &str, error: Error) -> CliError {
         Error::Resolve { .. } => no_answer(error.to_string()),
         Error::Exchange(error) => exchange_failure(uri, error),
         Error::Body(error) => CliError::io(format_args!("{uri}: the body"), &error),
-        Error::Io(error) => match error.kind() {
-            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable => {
-                no_answer(CliError::io(uri, &error))
-            }
-            _ => CliError::io(uri, &error),
-        },
+        Error::Io(error) => io_failure(uri, &error),
+        Error::HeldOff { .. } => no_answer(format_args!("{uri}: {error}")),
         _ => CliError::new(format_args!("{uri}: {error}")),
+    }
+}
+
+/// A socket that cannot be opened, or a connection that cannot be made.
+fn io_failure(uri: &str, error: &io::Error) -> CliError {
+    let told = CliError::io(uri, error);
+    match error.kind() {
+        ErrorKind::HostUnreachable
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::AddrNotAvailable
+        | ErrorKind::TimedOut
+        | ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionRefused
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof
+        | ErrorKind::InvalidData => {}
+        _ => return told,
+    }
+    let told = told.with_exit(Exit::NoAnswer);
+    match connection_hint(error.kind(), &error.to_string()) {
+        Some(hint) => told.with_hint(hint),
+        None => told,
+    }
+}
+
+/// What can be done about a connection that could not be made, for this reason.
+fn connection_hint(kind: ErrorKind, why: &str) -> Option<&'static str> {
+    let about_tls = [
+        (
+            "a certificate of ours",
+            "--cert and --key name a certificate to show",
+        ),
+        (
+            "does not speak TLS",
+            "without TLS it is coap+tcp:// or coap+ws://",
+        ),
+        (
+            "the peer's certificate",
+            "--cacert FILE says whom to trust; --insecure trusts anybody",
+        ),
+    ];
+    let known = about_tls.iter().find(|(part, _)| why.contains(part));
+    match (known, kind) {
+        (Some((_, hint)), _) => Some(hint),
+        (None, ErrorKind::ConnectionRefused) => {
+            Some("is the server running, and does it take connections at this port?")
+        }
+        (None, ErrorKind::ConnectionAborted) => Some(
+            "is there CoAP at this port, by this transport? It did not begin with its capabilities (CSM)",
+        ),
+        _ => None,
+    }
+}
+
+/// The error with why the connection ended, if that is its reason and somebody knows.
+pub(crate) fn explained(error: CliError, client: &Client, uri: &str) -> CliError {
+    match client.closed_because(uri) {
+        Some(reason) if error.exit() == Exit::Unknown => {
+            error.with_hint(format_args!("the connection ended: {}", harmless_line(&reason)))
+        }
+        _ => error,
     }
 }
 
@@ -286,7 +374,8 @@ fn exchange_failure(uri: &str, error: ExchangeError) -> CliError {
         ExchangeError::Unreachable => {
             no_answer(told).with_hint("is the server running, and is the port right?")
         }
-        ExchangeError::Reset => no_answer(told),
+        ExchangeError::Reset | ExchangeError::Disconnected { sent: false } => no_answer(told),
+        ExchangeError::Disconnected { sent: true } => CliError::new(told).with_exit(Exit::Unknown),
         _ => CliError::new(told),
     }
 }
@@ -366,10 +455,14 @@ mod tests {
             ExchangeError::Timeout,
             ExchangeError::Reset,
             ExchangeError::Unreachable,
+            ExchangeError::Disconnected { sent: false },
         ] {
             assert_eq!(of(Error::Exchange(silent)), Exit::NoAnswer, "{silent:?}");
         }
+        let broken = ExchangeError::Disconnected { sent: true };
+        assert_eq!(of(Error::Exchange(broken)), Exit::Unknown);
         assert_eq!(of(Error::Exchange(ExchangeError::BlockOption)), Exit::Failure);
+        assert_eq!(of(Error::Io(ErrorKind::ConnectionRefused.into())), Exit::NoAnswer);
         assert_eq!(
             of(Error::Io(ErrorKind::NetworkUnreachable.into())),
             Exit::NoAnswer
@@ -377,6 +470,36 @@ mod tests {
         assert_eq!(of(Error::Io(ErrorKind::PermissionDenied.into())), Exit::Failure);
         assert_eq!(of(Error::Uri("no".into())), Exit::Usage);
         assert_eq!(of(Error::Closed), Exit::Failure);
+    }
+
+    #[test]
+    fn what_can_be_done_about_a_connection_is_told() {
+        let told = |kind, text: &str| {
+            let error = Error::Io(io::Error::new(kind, text));
+            failure("coaps+tcp://a", error).to_string()
+        };
+        let refused = told(ErrorKind::ConnectionRefused, "connection refused");
+        assert!(refused.contains("does it take connections"), "{refused}");
+        let stranger = told(ErrorKind::InvalidData, "the peer's certificate has expired");
+        assert!(stranger.contains("--cacert FILE"), "{stranger}");
+        let asked = told(ErrorKind::InvalidData, "the peer wants a certificate of ours");
+        assert!(asked.contains("--cert and --key"), "{asked}");
+        // TLS 1.3 tells it when the handshake is over.
+        let late = told(
+            ErrorKind::ConnectionAborted,
+            "closed: the peer wants a certificate of ours",
+        );
+        assert!(late.contains("--cert and --key"), "{late}");
+        let silent = told(ErrorKind::ConnectionAborted, "the peer closed it");
+        assert!(silent.contains("CSM"), "{silent}");
+        let plain = told(ErrorKind::InvalidData, "the peer does not speak TLS");
+        assert!(plain.contains("coap+tcp://"), "{plain}");
+    }
+
+    #[test]
+    fn connections_are_told_from_datagrams() {
+        assert!(["coap+tcp://a", "coaps+ws://a/b"].into_iter().all(is_reliable));
+        assert!(!["coap://a", "coaps://a", "nonsense"].into_iter().any(is_reliable));
     }
 
     #[test]

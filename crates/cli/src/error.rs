@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     ClientError,
     /// 5: the answer was 5.xx.
     ServerError,
+    /// 6: the connection broke, and whether the request was carried out is unknown.
+    Unknown,
     /// 130: a signal ended it before it was done, as shells tell of SIGINT.
     Interrupted,
 }
@@ -29,9 +31,10 @@ Exit status:
   0  the answer was 2.xx
   1  something else failed, for instance reading or writing a file
   2  the command line makes no sense
-  3  no answer: time-out, reset, or unreachable
+  3  no answer: time-out, reset, unreachable, or no connection
   4  the answer was 4.xx
   5  the answer was 5.xx
+  6  the connection broke: whether the request was carried out is unknown
   130  ended by Ctrl-C or SIGTERM before there was an answer, or all of it";
 
 impl From<Exit> for ExitCode {
@@ -43,6 +46,7 @@ impl From<Exit> for ExitCode {
             Exit::NoAnswer => 3,
             Exit::ClientError => 4,
             Exit::ServerError => 5,
+            Exit::Unknown => 6,
             Exit::Interrupted => 130,
         })
     }

@@ -6,6 +6,7 @@ mod bench;
 mod client;
 mod console;
 mod decode;
+mod descriptors;
 mod discover;
 mod error;
 mod format_arg;

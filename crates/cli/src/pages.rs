@@ -98,7 +98,7 @@ mod tests {
         let page = String::from_utf8(render(Cli::command()).unwrap()).unwrap();
         assert!(page.starts_with(".ie"), "{page}");
         assert!(
-            page.contains("no answer: time\\-out, reset, or unreachable"),
+            page.contains("no answer: time\\-out, reset, unreachable, or no connection"),
             "{page}"
         );
     }

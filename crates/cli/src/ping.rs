@@ -5,11 +5,11 @@ use std::time::Duration;
 use clap::Args;
 use coracle::Error;
 
-use crate::client::{self, FamilyArgs};
+use crate::client::{self, Client, FamilyArgs, TlsArgs};
 use crate::console::{Console, Style};
 use crate::error::{CliError, Exit};
 
-/// Measure round-trip times with empty messages (RFC 7252 §4.3).
+/// Measure round-trip times with empty messages (RFC 7252 §4.3), on connections with Ping and Pong (RFC 8323 §5.4).
 #[derive(Args, Debug)]
 pub(crate) struct PingArgs {
     /// Whom to ask; `coap://` may be left out
@@ -30,6 +30,9 @@ pub(crate) struct PingArgs {
 
     #[command(flatten)]
     family: FamilyArgs,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// What is known so far.
@@ -46,14 +49,16 @@ struct Tally {
 
 /// Pings until there are enough, or the user has enough.
 pub(crate) async fn run(args: &PingArgs, console: &Console) -> Result<Exit, CliError> {
+    let client = args.tls.protect(args.family.client()?, &args.uri, console)?;
     let mut tally = Tally::default();
     if !console.quiet {
         console.write(format!("PING {}\n", args.uri).as_bytes())?;
     }
     let pinged = tokio::select! {
-        pinged = ping(args, &mut tally, console) => pinged,
+        pinged = ping(args, &client, &mut tally, console) => pinged,
         () = client::interrupted() => Ok(()),
     };
+    client::leave(&client).await;
     pinged?;
     console.write(tally.summary(&args.uri).as_bytes())?;
     Ok(if tally.answered > 0 {
@@ -63,8 +68,12 @@ pub(crate) async fn run(args: &PingArgs, console: &Console) -> Result<Exit, CliE
     })
 }
 
-async fn ping(args: &PingArgs, tally: &mut Tally, console: &Console) -> Result<(), CliError> {
-    let client = args.family.client()?;
+async fn ping(
+    args: &PingArgs,
+    client: &Client,
+    tally: &mut Tally,
+    console: &Console,
+) -> Result<(), CliError> {
     let mut ticks = tokio::time::interval(args.interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while args.count == 0 || tally.sent < args.count {

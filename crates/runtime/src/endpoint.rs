@@ -50,7 +50,6 @@ pub struct Endpoint {
 
 /// Where an [`Endpoint`] can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Bound {
     /// How.
     pub scheme: Scheme,

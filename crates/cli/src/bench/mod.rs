@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use coracle_load::{Outcome, Plan};
+use coracle_load::Outcome;
 
 pub(crate) use self::args::{BenchArgs, EXAMPLES};
 use self::change::Changes;
@@ -24,6 +24,7 @@ use self::report::{Report, Seconds};
 use self::watch::Watch;
 use crate::addresses;
 use crate::console::Console;
+use crate::descriptors;
 use crate::error::{CliError, Exit};
 use crate::hangup::stopped_by_signals;
 use crate::json;
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &BenchArgs, console: &Console) -> Result<Exit, CliError>
         can_write(file)?;
     }
     console.note(&announcement(args, server));
-    allow_sockets(&plan);
+    descriptors::allow(Some(plan.peers.into()));
     let stop = stopped_by_signals();
     let failure = |error: io::Error| failure(&args.uri, &error);
     let changes = match args.change {
@@ -145,23 +146,6 @@ fn ping(address: SocketAddr) -> io::Result<()> {
     socket.send(b"\x40\0\0\0")?;
     socket.recv(&mut [0; 64]).map(drop)
 }
-
-/// Connections, and peers of servers on other machines, have a socket each, for which many systems want to be asked.
-#[cfg(unix)]
-fn allow_sockets(plan: &Plan) {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-
-    let mut limit = getrlimit(Resource::Nofile);
-    let wanted = u64::from(plan.peers) + 1000;
-    if limit.current.is_some_and(|current| current < wanted) {
-        limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
-        // If it does not work, binding tells.
-        let _ = setrlimit(Resource::Nofile, limit);
-    }
-}
-
-#[cfg(not(unix))]
-fn allow_sockets(_: &Plan) {}
 
 /// An error for people.
 fn failure(uri: &str, error: &io::Error) -> CliError {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use coracle::{Error, ExchangeError};
 
-use crate::client::{self, Client, FamilyArgs, Response};
+use crate::client::{self, Client, FamilyArgs, Response, TlsArgs};
 use crate::console::{Console, harmless_line};
 use crate::discover::links::{Found, base_of};
 use crate::error::{CliError, Exit};
@@ -63,6 +63,9 @@ pub(crate) struct DiscoverArgs {
 
     #[command(flatten)]
     family: FamilyArgs,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl DiscoverArgs {
@@ -85,21 +88,24 @@ impl DiscoverArgs {
 
 /// Asks one server, a group, or both groups of all nodes.
 pub(crate) async fn run(args: &DiscoverArgs, console: &Console) -> Result<Exit, CliError> {
+    let uri = args.uri.as_deref().unwrap_or("coap://");
     let search = Search {
-        client: args.family.client()?,
+        client: args.tls.protect(args.family.client()?, uri, console)?,
         filters: args.filters(),
         args,
         console,
         printed: RefCell::default(),
     };
-    match args.uri.as_deref() {
-        Some(uri) if is_group(uri) => match search.ask_group(uri).await? {
-            0 => Err(client::silence(uri)),
-            _ => Ok(Exit::Success),
+    let found = match args.uri.as_deref() {
+        Some(uri) if is_group(uri) => match search.ask_group(uri).await {
+            Ok(0) => Err(client::silence(uri)),
+            asked => asked.map(|_| Exit::Success),
         },
         Some(uri) => search.ask_server(uri).await,
         None => search.ask_groups(&args.groups()).await,
-    }
+    };
+    client::leave(&search.client).await;
+    found
 }
 
 fn is_group(uri: &str) -> bool {

@@ -166,6 +166,11 @@ fn parameters(
     if let Some(name) = told.find(|name| name.len() <= MAX_COMMON_NAME) {
         parameters.distinguished_name.push(DnType::CommonName, name);
     }
+    // Many a machine trusts another certificate of the name localhost, which is not to be mistaken for this one.
+    let maker = "coracle keys self-signed";
+    parameters
+        .distinguished_name
+        .push(DnType::OrganizationName, maker);
     parameters.is_ca = IsCa::ExplicitNoCa;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::client::{self, Notification, Observation, OptionArgs, Response, TransmissionArgs};
+use crate::client::{self, Client, Notification, Observation, OptionArgs, Response, TransmissionArgs};
 use crate::console::{Console, harmless};
 use crate::error::{CliError, Exit};
 use crate::json::{self, OptionJson, PayloadJson};
@@ -55,7 +55,7 @@ impl ObserveArgs {
     /// How long the first answer is waited for, in words.
     fn patience(&self) -> String {
         self.duration
-            .map_or_else(|| self.transmission.patience(), client::up_to)
+            .map_or_else(|| self.transmission.patience(&self.uri), client::up_to)
     }
 }
 
@@ -83,7 +83,14 @@ impl Course {
 
 /// Observes until the user, the server, or a limit ends it.
 pub(crate) async fn run(args: &ObserveArgs, console: &Console) -> Result<Exit, CliError> {
-    let client = args.transmission.client()?;
+    let client = args.transmission.client(&args.uri, console)?;
+    let ended = observe(args, &client, console).await;
+    let ended = ended.map_err(|error| client::explained(error, &client, &args.uri));
+    client::leave(&client).await;
+    ended
+}
+
+async fn observe(args: &ObserveArgs, client: &Client, console: &Console) -> Result<Exit, CliError> {
     let request = args.transmission.apply(client.observe(&args.uri));
     let request = args.options.apply(request, console)?;
     let failure = |error| client::failure(&args.uri, error);

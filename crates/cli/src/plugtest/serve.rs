@@ -1,10 +1,9 @@
 //! `coracle plugtest serve`: the site of the plugtests.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
-use coracle::Config;
+use coracle::{Bound, Config};
 use coracle_conformance::site::{self, Settings};
 
 use crate::client;
@@ -26,7 +25,7 @@ It has the resources that the CoAP plugtests ask of a server (/test, /separate, 
 Clients may change what it holds, from wherever they can reach it; all of it is bounded, and
 forgotten when it ends. Addresses need not prove themselves (RFC 9175, 2.4) unless --amplification
 says so: the tests tell which answers clients are to see. Without --bind it listens on this machine
-only, at port 5683. Ctrl-C ends it when all that was accepted is answered, a second one at once.
+only, by UDP and TCP at port 5683, by WebSocket at 8683. Ctrl-C ends it when all that was accepted is answered, a second one at once.
 `coracle serve --help` says what --stats tells.";
 
 /// Options of `coracle plugtest serve`.
@@ -47,15 +46,15 @@ pub(crate) fn run(args: &ServeArgs, console: &Console) -> Result<Exit, CliError>
     // The tests are about clients who prove nothing, and say which sizes and messages they are to see.
     let mut config = Config::default();
     config.amplification = None;
-    serve::serve(&args.listen, config, console, |addresses| {
+    serve::serve(&args.listen, config, console, |bound| {
         let settings = Settings { period: args.period };
-        Ok((site::router(&settings), announcement(addresses, args.period)))
+        Ok((site::router(&settings), announcement(bound, args.period)))
     })
 }
 
 /// What is said when it starts, beginning with a line for each socket.
-fn announcement(addresses: &[SocketAddr], period: Duration) -> String {
-    let base = base(addresses);
+fn announcement(bound: &[Bound], period: Duration) -> String {
+    let base = base(bound);
     format!(
         "{}
 Try it in another terminal:
@@ -64,7 +63,7 @@ Try it in another terminal:
   coracle observe {base}/obs
 
 Serving the site of the CoAP plugtests; observable resources change every {} s. Peers may change what it holds.",
-        listening(addresses),
+        listening(bound),
         period.as_secs_f64()
     )
 }
@@ -79,6 +78,8 @@ fn parse_period(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use coracle::wire::Scheme;
+
     use super::*;
 
     #[test]
@@ -92,9 +93,13 @@ mod tests {
 
     #[test]
     fn it_says_where_it_listens_first() {
-        let addresses = ["127.0.0.1:5684".parse().unwrap(), "[::1]:5684".parse().unwrap()];
-        let told = announcement(&addresses, Duration::from_millis(500));
-        let expected = "listening on coap://127.0.0.1:5684\nlistening on coap://[::1]:5684\n\nTry it";
+        let bound = [(Scheme::Coap, "127.0.0.1:5684"), (Scheme::CoapTcp, "[::1]:5683")];
+        let bound = bound.map(|(scheme, address)| Bound {
+            scheme,
+            address: address.parse().unwrap(),
+        });
+        let told = announcement(&bound, Duration::from_millis(500));
+        let expected = "listening on coap://127.0.0.1:5684\nlistening on coap+tcp://[::1]:5683\n\nTry it";
         assert!(told.starts_with(expected), "{told}");
         assert!(
             told.contains("coracle observe coap://127.0.0.1:5684/obs\n"),

@@ -11,7 +11,7 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::client::{
-    self, OptionArgs, RequestBuilder, Response, SentRequest, StreamedResponse, TransmissionArgs,
+    self, Client, OptionArgs, RequestBuilder, Response, SentRequest, StreamedResponse, TransmissionArgs,
 };
 use crate::console::Console;
 use crate::error::{CliError, Exit};
@@ -119,15 +119,29 @@ async fn send(
     complete: &dyn Fn(RequestBuilder) -> Result<RequestBuilder, CliError>,
     console: &Console,
 ) -> Result<Exit, CliError> {
+    let client = args.transmission.client(&args.uri, console)?;
+    let delivered = ask(args, &client, (method, resumes), complete, console).await;
+    let delivered = delivered.map_err(|error| client::explained(error, &client, &args.uri));
+    client::leave(&client).await;
+    delivered
+}
+
+/// Sends the request by this client.
+async fn ask(
+    args: &RequestArgs,
+    client: &Client,
+    (method, resumes): (Method, bool),
+    complete: &dyn Fn(RequestBuilder) -> Result<RequestBuilder, CliError>,
+    console: &Console,
+) -> Result<Exit, CliError> {
     let failure = |error| client::failure(&args.uri, error);
-    let client = args.transmission.client()?;
     let request = || {
         let request = args.transmission.apply(client.request(method, &args.uri));
         complete(args.options.add_to(request)?)
     };
     args.options.warn(console);
     tell_request(&args.uri, &request()?.preview().map_err(failure)?, console);
-    let patience = args.transmission.patience();
+    let patience = args.transmission.patience(&args.uri);
     let mut signals = Signals::new().map_err(|error| CliError::io("cannot take signals", &error))?;
     if let Some(path) = args.answer.file() {
         let download = Download {
@@ -180,8 +194,13 @@ fn interruption(method: Method, uri: &str, transfer: &Transfer) -> CliError {
 
 /// Tells what is sent, if the user wants to know.
 pub(crate) fn tell_request(uri: &str, request: &SentRequest, console: &Console) {
-    let kind = if request.confirmable { "CON" } else { "NON" };
-    let start = format!("{} {uri} ({kind})", request.method);
+    // On connections there are no types (RFC 8323 §2.2).
+    let kind = match (client::is_reliable(uri), request.confirmable) {
+        (true, _) => "",
+        (false, true) => " (CON)",
+        (false, false) => " (NON)",
+    };
+    let start = format!("{} {uri}{kind}", request.method);
     let outline = message::outline(
         '>',
         &start,

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use coracle::Bound;
 use coracle::wire::Scheme;
 
 use super::access::Access;
@@ -11,7 +12,7 @@ use super::access::Access;
 /// What is served, in short.
 pub(super) struct Announcement<'a> {
     /// The addresses that are bound.
-    pub(super) addresses: &'a [SocketAddr],
+    pub(super) bound: &'a [Bound],
     /// The folder, if one is served.
     pub(super) folder: Option<&'a Path>,
     /// Who may change what is served.
@@ -23,13 +24,28 @@ pub(super) struct Announcement<'a> {
 impl Announcement<'_> {
     /// The text, beginning with a line for each socket. Programs that start the server read those.
     pub(super) fn text(&self) -> String {
-        let mut text = listening(self.addresses);
-        let base = base(self.addresses);
+        let mut text = listening(self.bound);
+        let base = base(self.bound);
         match self.folder {
             Some(folder) => self.tell_of_folder(&mut text, folder, &base),
             None => self.tell_of_site(&mut text, &base),
         }
         text
+    }
+
+    /// A command for each of the other transports.
+    fn tell_of_transports(&self, text: &mut String, path: &str) {
+        let mut told: Vec<Scheme> = self.bound.iter().take(1).map(|bound| bound.scheme).collect();
+        for bound in self.bound {
+            if !told.contains(&bound.scheme) {
+                told.push(bound.scheme);
+                let trust = match bound.scheme {
+                    Scheme::CoapsTcp | Scheme::CoapsWs => " --cacert FILE",
+                    _ => "",
+                };
+                let _ = writeln!(text, "  coracle get {}{path}{trust}", base_of(*bound));
+            }
+        }
     }
 
     fn tell_of_folder(&self, text: &mut String, folder: &Path, base: &str) {
@@ -40,6 +56,7 @@ impl Announcement<'_> {
         if self.access == Access::Write {
             let _ = writeln!(text, "  coracle put {base}/NAME -d @FILE");
         }
+        self.tell_of_transports(text, "/");
         let _ = write!(text, "\nServing the files of {}, ", folder.display());
         text.push_str(match self.access {
             Access::Write => "which peers may change and delete (--write).",
@@ -58,6 +75,7 @@ impl Announcement<'_> {
         if self.access == Access::Write {
             let _ = writeln!(text, "  coracle put {base}/store/greeting 'hello'");
         }
+        self.tell_of_transports(text, "/hello");
         text.push_str("\nServing /hello, /clock, /store, /echo, /separate and /large. ");
         text.push_str(match (self.access, self.write) {
             (Access::Write, true) => "Peers may change the store (--write).",
@@ -69,31 +87,32 @@ impl Announcement<'_> {
     }
 }
 
-/// A line for each socket.
-pub(crate) fn listening(addresses: &[SocketAddr]) -> String {
+/// A line for each socket, with its URI.
+pub(crate) fn listening(bound: &[Bound]) -> String {
     let mut text = String::new();
-    for address in addresses {
+    for bound in bound {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "listening on coap://{address}");
+        let _ = writeln!(text, "listening on {bound}");
     }
     text
 }
 
 /// A URI of the first of these addresses for a client on this machine.
-pub(crate) fn base(addresses: &[SocketAddr]) -> String {
-    let Some(address) = addresses.first().copied() else {
-        return String::new();
-    };
+pub(crate) fn base(bound: &[Bound]) -> String {
+    bound.first().copied().map(base_of).unwrap_or_default()
+}
+
+fn base_of(bound: Bound) -> String {
+    let Bound { scheme, address, .. } = bound;
     let host = match address {
         SocketAddr::V4(address) if address.ip().is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
         SocketAddr::V6(address) if address.ip().is_unspecified() => format!("[{}]", Ipv6Addr::LOCALHOST),
         SocketAddr::V4(address) => address.ip().to_string(),
         SocketAddr::V6(address) => format!("[{}]", address.ip()),
     };
-    if address.port() == Scheme::Coap.default_port() {
-        format!("coap://{host}")
-    } else {
-        format!("coap://{host}:{}", address.port())
+    match address.port() == scheme.default_port() {
+        true => format!("{scheme}://{host}"),
+        false => format!("{scheme}://{host}:{}", address.port()),
     }
 }
 
@@ -101,11 +120,11 @@ pub(crate) fn base(addresses: &[SocketAddr]) -> String {
 mod tests {
     use super::*;
 
-    fn text(addresses: &[&str], folder: Option<&str>, access: Access, write: bool) -> String {
-        let addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+    fn text(uris: &[&str], folder: Option<&str>, access: Access, write: bool) -> String {
+        let bound: Vec<Bound> = uris.iter().map(|uri| bound(uri)).collect();
         let folder = folder.map(Path::new);
         let announcement = Announcement {
-            addresses: &addresses,
+            bound: &bound,
             folder,
             access,
             write,
@@ -113,9 +132,23 @@ mod tests {
         announcement.text()
     }
 
+    fn bound(uri: &str) -> Bound {
+        let (scheme, address) = uri.split_once("://").unwrap();
+        let named = |known: &Scheme| known.as_str() == scheme;
+        Bound {
+            scheme: Scheme::ALL.into_iter().find(named).unwrap(),
+            address: address.parse().unwrap(),
+        }
+    }
+
     #[test]
     fn each_socket_has_its_line_with_its_port() {
-        let text = text(&["127.0.0.1:5683", "[::1]:49152"], None, Access::Write, false);
+        let text = text(
+            &["coap://127.0.0.1:5683", "coap://[::1]:49152"],
+            None,
+            Access::Write,
+            false,
+        );
         let expected = "listening on coap://127.0.0.1:5683\nlistening on coap://[::1]:49152\n\nTry it";
         assert!(text.starts_with(expected), "{text}");
         assert!(
@@ -123,18 +156,42 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("all addresses are on this machine."), "{text}");
+        assert!(!text.contains("coap+"), "{text}");
+    }
+
+    #[test]
+    fn each_transport_has_a_command_to_try_it() {
+        let uris = [
+            "coap://127.0.0.1:5683",
+            "coap+tcp://127.0.0.1:5683",
+            "coap+tcp://[::1]:5683",
+            "coap+ws://127.0.0.1:8683",
+            "coaps+tcp://127.0.0.1:5684",
+        ];
+        let text = text(&uris, None, Access::Write, false);
+        let tried: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("  coracle get "))
+            .collect();
+        let expected = [
+            "coap://127.0.0.1/hello",
+            "coap+tcp://127.0.0.1/hello",
+            "coap+ws://127.0.0.1:8683/hello",
+            "coaps+tcp://127.0.0.1/hello --cacert FILE",
+        ];
+        assert_eq!(tried, expected);
     }
 
     #[test]
     fn a_server_that_others_reach_says_what_they_may() {
-        let reader = text(&["0.0.0.0:5684"], None, Access::ReadOnly, false);
+        let reader = text(&["coap://0.0.0.0:5684"], None, Access::ReadOnly, false);
         assert!(
             reader.contains("coracle get coap://127.0.0.1:5684/hello\n"),
             "{reader}"
         );
         assert!(!reader.contains("coracle put"), "{reader}");
         assert!(reader.contains("--write lets them change it"), "{reader}");
-        let writer = text(&["[::]:5683"], Some("/srv/x"), Access::Write, true);
+        let writer = text(&["coap://[::]:5683"], Some("/srv/x"), Access::Write, true);
         assert!(writer.contains("coracle put coap://[::1]/NAME"), "{writer}");
         assert!(
             writer.contains("the files of /srv/x, which peers may change"),

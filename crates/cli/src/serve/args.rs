@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use coracle::{Config, RateLimit};
 
+use super::connections::ConnectionArgs;
+use super::tls::TlsArgs;
 use crate::error::CliError;
 
 /// How long an item of the store may be if nothing else is said, in bytes.
@@ -18,10 +20,14 @@ Examples:
   coracle serve --bind 127.0.0.1:0 -v
   coracle serve --bind [::] --multicast eth0
   coracle serve --bind 0.0.0.0 --stats 5
+  coracle serve --bind coap://[::] --bind coap+tcp://[::] --bind coap+ws://[::]:8683
+  coracle serve --tls-cert cert.pem --tls-key key.pem
   coracle serve --dir ./firmware --bind 0.0.0.0:5683
   coracle serve --dir ./inbox --write --max-file-bytes 16M
 
-Without --bind it listens on this machine only, at port 5683. The site has a store, a clock and
+Without --bind it listens on this machine only: by UDP and TCP at port 5683, by WebSocket at 8683,
+and with a certificate by TLS at 5684 and 8684. It begins by telling the URIs. URIs of WebSockets
+name the port, as the usual ones, 80 and 443, are web servers'. The site has a store, a clock and
 some resources to try; the store takes changes when all addresses are on this machine, and
 otherwise with --write. Files of --dir are changed with --write only, and take the place of the
 site. Content-Formats of files are told by the ends of their names: what is put as another format
@@ -36,6 +42,7 @@ proved themselves for each byte from them, at most 3 (--amplification); then cou
 are not 0: refused (answered 4.xx or 5.xx before the site was asked), challenged (asked to prove
 the address), withheld (not sent, as no request had paid for it), sent again and given up (for
 want of an acknowledgement), handed over and lost between shards, and dropped, with the reason.
+Connections are those that are open, with those that came since; too many of them are turned away.
 
 Ctrl-C or SIGTERM ends it: what was accepted is answered, for up to 5 s. An upload is waited for
 while its blocks come. A second signal ends it at once, with exit status 1.";
@@ -63,9 +70,10 @@ pub(crate) struct ServeArgs {
 /// Where a server listens.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ListenArgs {
-    /// Listen on this address: 127.0.0.1:5684, [::] (IPv4 too), coap://localhost; 5684 is on this machine
-    /// only, port 0 any that is free
-    #[arg(short, long, value_name = "ADDR:PORT")]
+    /// Listen on this address and no other, by UDP or as the scheme says: 127.0.0.1:5684, [::] (IPv4 too),
+    /// coap+tcp://0.0.0.0, coap+ws://[::]:8683, coaps+tcp://localhost; 5684 is on this machine only, port 0 any that is
+    /// free
+    #[arg(short, long, value_name = "[SCHEME://]ADDR:PORT")]
     pub(crate) bind: Vec<String>,
 
     /// Join the group All CoAP Nodes on this interface; needs --bind [::] or 0.0.0.0
@@ -102,6 +110,14 @@ pub(crate) struct ListenArgs {
     /// closed networks, where nobody has to [default: 3, of plugtest serve 0]
     #[arg(long, value_name = "N", value_parser = parse_amplification)]
     pub(crate) amplification: Option<u8>,
+
+    /// Certificates.
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
+
+    /// What holds for connections.
+    #[command(flatten)]
+    pub(super) connections: ConnectionArgs,
 }
 
 impl ListenArgs {
@@ -110,6 +126,7 @@ impl ListenArgs {
         if let Some(times) = self.amplification {
             config.amplification = NonZeroU8::new(times);
         }
+        self.connections.configure(&mut config);
         config
     }
 
@@ -186,7 +203,6 @@ fn parse_interval(text: &str) -> Result<u32, String> {
     sensible.ok_or_else(|| "not a number of whole seconds from 1 to 86400, such as 5".to_owned())
 }
 
-/// A number of bytes: `1048576`, `1024K`, `1M`, `1MiB`; K, M and G are powers of 1,024.
 fn parse_amplification(text: &str) -> Result<u8, String> {
     let times = text.parse().ok().filter(|times| !matches!(times, 1..3));
     times.ok_or_else(|| {
@@ -194,7 +210,8 @@ fn parse_amplification(text: &str) -> Result<u8, String> {
     })
 }
 
-fn parse_size(text: &str) -> Result<u64, String> {
+/// A number of bytes: `1048576`, `1024K`, `1M`, `1MiB`; K, M and G are powers of 1,024.
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase();
     let shift = match unit.as_str() {

@@ -6,6 +6,7 @@ mod access;
 mod announce;
 mod args;
 mod clock;
+mod connections;
 mod files;
 mod listen;
 mod log;
@@ -13,15 +14,15 @@ mod rates;
 mod shutdown;
 mod site;
 mod store;
+mod tls;
 mod window;
 
 use std::future::IntoFuture;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle::{Config, Endpoint, Error, Router, Statistics};
+use coracle::{Bound, Config, Endpoint, Error, Router, Statistics};
 use tokio::sync::oneshot;
 
 use self::access::Access;
@@ -31,6 +32,7 @@ pub(crate) use self::args::{EXAMPLES, ListenArgs, ServeArgs};
 pub(crate) use self::shutdown::Signals;
 use self::store::Store;
 use crate::console::Console;
+use crate::descriptors;
 use crate::error::{CliError, Exit};
 
 /// How long what was cut off may take to clean up.
@@ -39,16 +41,16 @@ const CLEANUP: Duration = Duration::from_millis(500);
 /// Serves until a signal ends it.
 pub(crate) fn run(args: &ServeArgs, console: &Console) -> Result<Exit, CliError> {
     args.store.check()?;
-    serve(&args.listen, config(args), console, |addresses| {
+    serve(&args.listen, config(args), console, |bound| {
         let folder = args.files.dir.as_deref();
-        let local = folder.is_none() && listen::is_local(addresses);
+        let local = folder.is_none() && listen::is_local(bound);
         let access = if args.write || local {
             Access::Write
         } else {
             Access::ReadOnly
         };
         let announcement = Announcement {
-            addresses,
+            bound,
             folder,
             access,
             write: args.write,
@@ -63,24 +65,20 @@ pub(crate) fn serve(
     listen: &ListenArgs,
     config: Config,
     console: &Console,
-    prepare: impl FnOnce(&[SocketAddr]) -> Result<(Router, String), CliError>,
+    prepare: impl FnOnce(&[Bound]) -> Result<(Router, String), CliError>,
 ) -> Result<Exit, CliError> {
+    descriptors::allow(None);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::io("cannot start", &error))?;
     let ended = runtime.block_on(async {
         let signals = Signals::new().map_err(|error| CliError::io("cannot take signals", &error))?;
-        let mut endpoint = listen::bind(
-            &listen.bind,
-            &listen.multicast,
-            listen.configured(config),
-            console,
-        )?;
+        let mut endpoint = listen::bind(listen, listen.configured(config), console)?;
         if let Some(shards) = listen.shards {
             endpoint = endpoint.with_shards(shards.into());
         }
-        let (router, announcement) = prepare(&endpoint.local_addrs())?;
+        let (router, announcement) = prepare(&endpoint.bound())?;
         console.note(&announcement);
         let router = match listen.rate_limit() {
             Some(limit) => router.layer(limit),
@@ -138,16 +136,16 @@ async fn until_signals(
         // Nothing is sent: that the other end is dropped is the sign.
         let _ = stopped.await;
     };
-    let (addresses, statistics) = (endpoint.local_addrs(), endpoint.statistics());
+    let (bound, statistics) = (endpoint.bound(), endpoint.statistics());
     let serving = endpoint.serve(router).with_graceful_shutdown(stopped);
     let mut serving = pin!(serving.into_future());
     tokio::select! {
-        ended = &mut serving => return over(ended, &addresses),
+        ended = &mut serving => return over(ended, &bound),
         () = signals.next() => console.note(&ending(&statistics.read().await)),
     }
     drop(stop);
     tokio::select! {
-        ended = &mut serving => over(ended, &addresses),
+        ended = &mut serving => over(ended, &bound),
         () = signals.next() => Err(CliError::new("ended before all was answered")),
     }
 }
@@ -171,12 +169,12 @@ fn ending(now: &Statistics) -> String {
     text
 }
 
-fn over(ended: coracle::Result<()>, addresses: &[SocketAddr]) -> Result<Exit, CliError> {
+fn over(ended: coracle::Result<()>, bound: &[Bound]) -> Result<Exit, CliError> {
     let Err(error) = ended else {
         return Ok(Exit::Success);
     };
-    let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-    let what = format!("cannot serve {} any longer", addresses.join(", "));
+    let bound: Vec<String> = bound.iter().map(Bound::to_string).collect();
+    let what = format!("cannot serve {} any longer", bound.join(", "));
     Err(match error {
         Error::Io(error) => CliError::io(what, &error),
         error => CliError::new(format_args!("{what}: {error}")),

@@ -27,10 +27,15 @@ pub(super) async fn tell(reader: StatisticsReader, every: Duration, console: Con
     }
 }
 
-/// Nothing came, nothing went, and nobody began or ended to observe.
+/// Nothing came, nothing went, and nobody began or ended to observe or to be connected.
 fn is_quiet(before: &Statistics, now: &Statistics) -> bool {
-    let traffic = |of: &Statistics| (of.engine.datagrams_in, of.engine.datagrams_out);
-    traffic(before) == traffic(now) && before.observers == now.observers
+    let traffic = |of: &Statistics| {
+        let engine = &of.engine;
+        let datagrams = (engine.datagrams_in, engine.datagrams_out);
+        (datagrams, engine.frames_in, engine.frames_out)
+    };
+    let standing = |of: &Statistics| (of.observers, of.connections, of.connections_accepted);
+    traffic(before) == traffic(now) && standing(before) == standing(now)
 }
 
 /// What was done between two readings: rates, then what there is now, then what went wrong, if anything did.
@@ -56,6 +61,11 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
             each_second(notifications, millis)
         );
     }
+    let came = more(now.connections_accepted, before.connections_accepted);
+    if now.connections > 0 || came > 0 {
+        let open = HumanCount(now.connections);
+        let _ = write!(line, ", {open} connections ({} new)", HumanCount(came));
+    }
     let unproved_in = more(new.unproved_bytes_in, old.unproved_bytes_in);
     if unproved_in > 0 {
         let unproved_out = more(new.unproved_bytes_out, old.unproved_bytes_out);
@@ -65,6 +75,10 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
     }
     let counts = [
         ("refused", more(new.refused, old.refused)),
+        (
+            "connections turned away",
+            more(now.connections_refused, before.connections_refused),
+        ),
         ("challenged", more(new.challenges, old.challenges)),
         ("withheld", more(new.withheld, old.withheld)),
         ("sent again", more(new.retransmissions, old.retransmissions)),
@@ -133,6 +147,10 @@ mod tests {
         assert!(!is_quiet(&before, &now));
         (now.engine.datagrams_in, now.observers) = (0, 1);
         assert!(!is_quiet(&before, &now));
+        (now.observers, now.engine.frames_in) = (0, 1);
+        assert!(!is_quiet(&before, &now));
+        (now.engine.frames_in, now.connections) = (0, 1);
+        assert!(!is_quiet(&before, &now));
     }
 
     #[test]
@@ -150,6 +168,13 @@ mod tests {
             line(&before, &now, Duration::from_secs(2)),
             "6,173 requests/s, 1.50 kB/s in, 0 B/s out, 12 notifications/s to 12 observers, amplification 2.50, 7 refused"
         );
+        (now.connections, now.connections_accepted, now.connections_refused) = (4, 1200, 3);
+        let told = line(&before, &now, Duration::from_secs(2));
+        assert!(
+            told.contains(" observers, 4 connections (1,200 new), amplification"),
+            "{told}"
+        );
+        assert!(told.ends_with("7 refused, 3 connections turned away"), "{told}");
         // A shard ended.
         assert!(line(&now, &before, Duration::from_secs(2)).starts_with("0 requests/s"));
     }

@@ -142,6 +142,18 @@ impl Client {
         entry.ok_or(Error::Closed)?.opened().await
     }
 
+    /// Why the connection to the host of `uri` is over, in words for people, such as those of a peer that aborted it
+    /// (RFC 8323 §5.6). `None` while there is one that may be used, or if there was none.
+    #[must_use]
+    pub fn closed_because(&self, uri: impl AsRef<str>) -> Option<String> {
+        let origin = self.target(uri.as_ref()).ok()?.origin();
+        let kept = self.pool.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept.by_origin.get(&origin)?.line.borrow() {
+            Line::Over { reason, .. } => Some(reason.to_string()),
+            _ => None,
+        }
+    }
+
     /// Begins to make a connection, in a task of its own: whoever waits for it may give up without harm to others.
     fn begin_connection(&self, target: &Target, origin: &Origin) -> Option<Entry> {
         let mut hasher = DefaultHasher::new();

@@ -226,6 +226,7 @@ impl Connections {
                     Poll::Ready(Ok(0)) => {
                         open.is_ended = true;
                         open.forget_kept();
+                        open.tell(over("the peer closed it"));
                         return inside.engine.peer_ended(inside.now, id);
                     }
                     Poll::Ready(Ok(came)) => budget = budget.saturating_sub(came),

@@ -59,7 +59,9 @@ fn certificate(error: &CertificateError) -> String {
             "the peer's certificate is valid only in {}: are the clocks right?",
             span(not_before.as_secs().saturating_sub(time.as_secs()))
         ),
-        CertificateError::BadSignature => {
+        // The other authority may also have a key of another kind.
+        CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "the peer's certificate is signed by another authority of the same name than the one that is trusted here: is \
              the file of the authority an old one?"
                 .into()
@@ -114,6 +116,19 @@ fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_authority_of_the_same_name_with_another_kind_of_key_is_told_as_another() {
+        let other_key = CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+            signature_algorithm_id: vec![1],
+            public_key_algorithm_id: vec![2],
+        };
+        let told = describe(&Error::InvalidCertificate(other_key));
+        assert_eq!(
+            told,
+            describe(&Error::InvalidCertificate(CertificateError::BadSignature))
+        );
+    }
 
     #[test]
     fn spans_are_told_in_a_unit_that_fits() {

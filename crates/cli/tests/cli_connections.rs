@@ -1,0 +1,263 @@
+//! Connections of TCP, WebSocket and TLS, as those who serve and ask see them.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[allow(dead_code, reason = "other tests use the rest")]
+mod served;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Output;
+use std::thread;
+
+use served::{LIMIT, Server, command};
+
+/// An address of each kind, of the system's choice; the first is that of datagrams.
+const EVERYWHERE: [&str; 4] = [
+    "coap://127.0.0.1:0",
+    "coap+tcp://127.0.0.1:0",
+    "coap+ws://127.0.0.1:0",
+    "coaps+tcp://127.0.0.1:0",
+];
+
+fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What it ends with, and what it prints.
+fn ended(arguments: &[&str]) -> (i32, String) {
+    let output = run(arguments);
+    (output.status.code().unwrap(), said(&output))
+}
+
+fn keys(folder: &Path) -> [String; 2] {
+    let out = folder.to_str().unwrap();
+    assert!(run(&["keys", "self-signed", "--out", out]).status.success());
+    ["cert.pem", "key.pem"].map(|name| folder.join(name).to_str().unwrap().to_owned())
+}
+
+/// The URI of the other kinds, from the lines that come after the first.
+fn listening(server: &Server, scheme: &str) -> String {
+    let line = server.wait_for(&format!("listening on {scheme}://"));
+    line.strip_prefix("listening on ").unwrap().to_owned()
+}
+
+#[test]
+fn a_server_is_reached_by_all_transports() {
+    let folder = tempfile::tempdir().unwrap();
+    let [cert, key] = keys(folder.path());
+    let mut line = vec!["serve", "--tls-cert", &cert, "--tls-key", &key];
+    line.extend(EVERYWHERE.iter().flat_map(|uri| ["--bind", *uri]));
+    line.extend(["--bind", "coaps+ws://127.0.0.1:0"]);
+    let server = Server::start(&line);
+    let uris = ["coap+tcp", "coap+ws", "coaps+tcp", "coaps+ws"].map(|scheme| listening(&server, scheme));
+    for uri in &uris {
+        let hello = format!("{uri}/hello");
+        let mut get = vec!["get", &hello];
+        if uri.starts_with("coaps") {
+            get.extend(["--cacert", &cert]);
+        }
+        let got = run(&get);
+        assert_eq!(got.stdout, b"hello", "{uri}: {}", said(&got));
+        assert_eq!(got.status.code(), Some(0));
+    }
+}
+
+/// RFC 8323 §5.3: our CSM comes first, then what was asked for.
+#[test]
+fn a_frame_is_answered_after_our_csm() {
+    let server = Server::start(&[
+        "serve",
+        "--bind",
+        "coap://127.0.0.1:0",
+        "--bind",
+        "coap+tcp://127.0.0.1:0",
+    ]);
+    let uri = listening(&server, "coap+tcp");
+    let mut stream = TcpStream::connect(uri.strip_prefix("coap+tcp://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.write_all(b"\x00\xe1\x61\x01\xaa\xb5hello").unwrap();
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 512];
+    while !bytes.ends_with(b"hello") {
+        let length = stream.read(&mut buffer).unwrap();
+        assert_ne!(length, 0, "{bytes:02x?}");
+        bytes.extend_from_slice(&buffer[..length]);
+    }
+    assert_eq!(bytes[1], 0xe1, "{bytes:02x?}");
+    assert!(bytes.ends_with(b"\x71\x45\xaa\xc0\xffhello"), "{bytes:02x?}");
+}
+
+#[test]
+fn what_cannot_be_trusted_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let [cert, key] = keys(folder.path());
+    let bind = [
+        "--bind",
+        "coap://127.0.0.1:0",
+        "--bind",
+        "coaps+tcp://127.0.0.1:0",
+    ];
+    let line = [&["serve", "--tls-cert", &cert, "--tls-key", &key][..], &bind].concat();
+    let server = Server::start(&line);
+    let hello = format!("{}/hello", listening(&server, "coaps+tcp"));
+
+    let other = tempfile::tempdir().unwrap();
+    let [stranger, _] = keys(other.path());
+    let (status, told) = ended(&["get", &hello, "--cacert", &stranger]);
+    assert_eq!(status, 3, "{told}");
+    assert!(
+        told.contains("--cacert FILE") && told.contains("--insecure"),
+        "{told}"
+    );
+
+    let anybody = run(&["get", &hello, "--insecure", "-q"]);
+    assert_eq!(
+        (anybody.status.code(), &*anybody.stdout),
+        (Some(0), &b"hello"[..])
+    );
+    assert!(said(&anybody).contains("can read and change everything"));
+
+    // What protects nothing is not taken silently.
+    let (status, told) = ended(&["get", "coap+tcp://127.0.0.1/hello", "--cacert", &cert]);
+    assert_eq!(status, 2, "{told}");
+    assert!(told.contains("is without TLS"), "{told}");
+    let (status, told) = ended(&["get", &hello, "--cacert", "/no/such/file"]);
+    assert_eq!(status, 1, "{told}");
+    assert!(told.contains("/no/such/file"), "{told}");
+}
+
+#[test]
+fn clients_have_to_show_a_certificate_where_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let [cert, key] = keys(folder.path());
+    let others = tempfile::tempdir().unwrap();
+    let [ours, our_key] = keys(others.path());
+    let bind = [
+        "--bind",
+        "coap://127.0.0.1:0",
+        "--bind",
+        "coaps+tcp://127.0.0.1:0",
+    ];
+    let tls = ["--tls-cert", &cert, "--tls-key", &key, "--tls-client-ca", &ours];
+    let required = Server::start(&[&["serve"], &bind[..], &tls].concat());
+    let hello = format!("{}/hello", listening(&required, "coaps+tcp"));
+    let (status, told) = ended(&["get", &hello, "--cacert", &cert]);
+    assert_eq!(status, 3, "{told}");
+    assert!(told.contains("--cert and --key"), "{told}");
+    let with = [
+        "get", &hello, "--cacert", &cert, "--cert", &ours, "--key", &our_key,
+    ];
+    assert_eq!(ended(&with), (0, String::new()));
+
+    let optional = Server::start(&[&["serve"], &bind[..], &tls, &["--tls-client-optional"]].concat());
+    let hello = format!("{}/hello", listening(&optional, "coaps+tcp"));
+    assert_eq!(ended(&["get", &hello, "--cacert", &cert]), (0, String::new()));
+}
+
+#[test]
+fn tls_without_a_certificate_is_a_fault_of_the_command_line() {
+    for line in [
+        &["serve", "--bind", "coaps+tcp://127.0.0.1:0"][..],
+        &["serve", "--bind", "127.0.0.1:0", "--tls-cert", "/no/such/file"],
+        &["serve", "--tls-key", "/no/such/file"],
+        &["serve", "--tls-cert", "x", "--tls-client-optional"],
+        &["serve", "--missing-csm", "perhaps"],
+        &["serve", "--max-message-size", "100"],
+        &["serve", "--allow-origin", "example.org"],
+    ] {
+        let (status, told) = ended(line);
+        assert!(status == 2 || told.contains("/no/such/file"), "{line:?}: {told}");
+    }
+}
+
+/// Another program has a port that nobody asked for: that is told, and the others are served.
+#[test]
+fn a_usual_port_that_is_taken_is_left_out() {
+    // The usual ports are this machine's; whoever else has one of them only makes the list shorter.
+    let _taken = TcpListener::bind("127.0.0.1:8683");
+    let mut serve = command(&["serve"]);
+    let mut child = serve.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut text = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    let mut buffer = [0; 1024];
+    while !text.contains("Peers may") && !text.contains("cannot listen") {
+        let length = stderr.read(&mut buffer).unwrap();
+        assert_ne!(length, 0, "{text}");
+        text.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Port 5683 of UDP may be somebody else's on this machine; then it ends, as it should.
+    if !text.contains("cannot listen on coap://") {
+        assert!(
+            text.contains("not listening on coap+ws://127.0.0.1:8683: "),
+            "{text}"
+        );
+        assert!(text.contains("listening on coap://127.0.0.1:5683"), "{text}");
+    }
+}
+
+/// A server that takes connections, says something, says something else when it has got so many bytes, and closes.
+fn impolite(says: &'static [u8], wants: usize, then: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.write_all(says).unwrap();
+            // Who goes earlier is not told the rest.
+            if stream.read_exact(&mut vec![0; wants]).is_ok() && !then.is_empty() {
+                stream.write_all(then).unwrap();
+                // To close with something unread might take what was said away from the other side.
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+        }
+    });
+    format!("coap+tcp://{address}/store")
+}
+
+/// A CSM that says nothing (RFC 8323 §5.3).
+const CSM: &[u8] = b"\x00\xe1";
+
+/// Our CSM has 8 bytes; this is within the request that follows it.
+const REQUEST_BEGUN: usize = 20;
+
+#[test]
+fn a_connection_that_breaks_leaves_the_outcome_unknown() {
+    let uri = impolite(CSM, REQUEST_BEGUN, b"");
+    let (status, told) = ended(&["post", &uri, "a new entry"]);
+    assert_eq!(status, 6, "{told}");
+    assert!(told.contains("unknown"), "{told}");
+}
+
+/// RFC 8323 §5.6: the diagnostic payload is for people.
+#[test]
+fn an_abort_is_told_with_its_reason() {
+    let uri = impolite(CSM, REQUEST_BEGUN, b"\x80\xe5\xffgo away");
+    let (status, told) = ended(&["post", &uri, "a new entry"]);
+    assert_eq!(status, 6, "{told}");
+    assert!(told.contains("go away"), "{told}");
+}
+
+#[test]
+fn a_server_that_is_not_one_of_coap_is_told_as_such() {
+    let closing = impolite(b"", 4, b"");
+    let (status, told) = ended(&["post", &closing, "x"]);
+    assert_eq!(status, 3, "{told}");
+    assert!(told.contains("is there CoAP at this port"), "{told}");
+    let web = impolite(b"HTTP/1.1 400 Bad Request\r\n\r\n", 4, b"");
+    let (status, told) = ended(&["post", &web, "x"]);
+    assert_eq!(status, 3, "{told}");
+    assert!(told.contains("is there CoAP at this port"), "{told}");
+}
