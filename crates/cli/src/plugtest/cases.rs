@@ -185,6 +185,7 @@ RFC7252-4.3-ping
   References  RFC 7252 §4.3
   Needs       /test
   Changes     /obs
+  Over        UDP
   Takes       up to 5 s
   Note        makes its own loss, and is skipped with --lossy
   Not yet     waits for nothing
