@@ -292,4 +292,72 @@ impl Host {
     pub fn until_ended(&mut self, of: &Received) -> Judged<Ended> {
         self.until_end(of.from, END)
     }
+
+    /// What the client has announced in the connection that a message came by.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] if it has not sent a CSM.
+    pub fn announced(&mut self, of: &Received) -> Judged<Csm> {
+        self.csm_of(of.from)
+    }
+
+    /// Sends bytes of the TCP connection that a message came by, whatever it carries.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] without a connection.
+    pub fn send_stream(&mut self, to: &Received, bytes: &[u8]) -> Judged {
+        self.connections()?.put_out(to.from, bytes);
+        Ok(())
+    }
+
+    /// Sends a frame of a WebSocket.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] without a connection.
+    pub fn send_websocket(&mut self, to: &Received, frame: WsFrame) -> Judged {
+        self.connections()?.send_websocket(to.from, frame);
+        Ok(())
+    }
+
+    /// The next frame of the client that is about the WebSocket itself.
+    ///
+    /// # Errors
+    /// As [`Talk::receive`].
+    pub fn control(&mut self, of: &Received, within: Duration) -> Judged<Option<(usize, WsFrame)>> {
+        self.control_of(of.from, within)
+    }
+
+    /// Closes the connection that a message came by.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] without a connection.
+    pub fn close(&mut self, of: &Received) -> Judged {
+        self.connections()?.shut(of.from, Shutdown::Both);
+        Ok(())
+    }
+
+    /// The first connection of the client.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] if none comes.
+    pub fn connection(&mut self) -> Judged<SocketAddr> {
+        let until = Instant::now() + END;
+        loop {
+            if let Some(peer) = self.connections()?.first() {
+                return Ok(peer);
+            }
+            if Instant::now() >= until {
+                return Err(Stop::Inconclusive("the command did not connect".to_owned()));
+            }
+            self.receive(LOOK)?;
+        }
+    }
+
+    /// The next message of the client, of any kind.
+    ///
+    /// # Errors
+    /// As [`Host::request`].
+    pub fn message(&mut self, what: &str) -> Judged<Received> {
+        self.await_message(END, what, |_| true)
+    }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use coracle_wire::{Csm, Framing, Signal, frame_len};
 
 use self::arrivals::{Acceptor, News};
+use crate::connected;
 use crate::message::{Message, Received};
 use crate::talk::Frame;
 use crate::transcript::{Form, Transcript};
@@ -185,15 +186,17 @@ impl Connections {
 
     /// Messages can be sent: the first one is, if the opening has one.
     fn open(&mut self, peer: SocketAddr) {
-        if self.opening == Opening::Csm {
-            let csm = Csm {
-                block_wise_transfer: true,
-                ..Csm::default()
-            };
-            let mut message = Message::signal(Signal::CSM);
-            message.options = csm.to_options();
-            self.send(peer, &message.to_frame(self.framing));
-        }
+        let max_message_size = match self.opening {
+            Opening::Csm => None,
+            Opening::Announcing(bytes) => Some(bytes),
+            Opening::Silent | Opening::Bytes => return,
+        };
+        let message = connected::csm(&Csm {
+            max_message_size,
+            block_wise_transfer: true,
+            extended_token_length: None,
+        });
+        self.send(peer, &message.to_frame(self.framing));
     }
 
     fn of(&mut self, peer: SocketAddr) -> Option<&mut Connection> {
@@ -262,6 +265,11 @@ impl Connections {
         let bytes: Vec<u8> = connection.unread.drain(..length).collect();
         let index = transcript.push_piece(false, peer, local, &bytes, form);
         Some((index, head))
+    }
+
+    /// The first connection that has come.
+    pub(crate) fn first(&self) -> Option<SocketAddr> {
+        self.connections.first().map(|known| known.peer)
     }
 
     /// From now on the bytes of a connection are messages.

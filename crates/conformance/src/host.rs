@@ -33,6 +33,7 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Host {
     talk: Talk,
+    opening: Opening,
     template: Template,
     running: Option<Running>,
     commands: Vec<String>,
@@ -63,11 +64,21 @@ impl Host {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Ok(Host {
             talk: Talk::with_clients(transport, loopback, opening, frame)?,
+            opening,
             template: template.clone(),
             running: None,
             commands: Vec::new(),
             output: Vec::new(),
         })
+    }
+
+    /// The judge as another server in the same case, with connections that are opened as this one's are.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] if the system has no socket.
+    pub fn another(&self) -> Judged<Host> {
+        let (transport, opening) = (self.talk.transport(), self.opening);
+        Host::new(transport, opening, &self.template, self.talk.frame())
     }
 
     /// Starts the client's command; one that still runs is ended first.

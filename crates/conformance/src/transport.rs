@@ -66,6 +66,8 @@ pub enum Opening {
     /// A CSM is sent that offers block-wise transfers and announces nothing else.
     #[default]
     Csm,
+    /// A CSM is sent that offers block-wise transfers and announces the longest message that is taken, in bytes.
+    Announcing(u32),
     /// Messages can be sent, and none is: the case sends its own CSM, or none.
     Silent,
     /// Nothing is sent at all, no handshake of a WebSocket either.

@@ -187,6 +187,15 @@ fn garbage_ends_the_connection_and_nothing_after_it_is_taken() {
     }
 }
 
+/// RFC 8974 §2.2.1: what is announced is taken, and more than that is a format error.
+#[test]
+fn a_token_is_as_long_as_announced_or_ends_the_connection() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    assert_eq!(connected.give(&get("a", &[7; 256])).len(), 1);
+    assert!(connected.give(&get("a", &[7; 257])).is_empty());
+    assert_eq!(codes(&connected.written()), ["7.05"]);
+}
+
 /// RFC 8323 §5.4.
 #[test]
 fn a_ping_is_answered_with_its_token() {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use coracle_wire::{ContentFormat, Message, Options};
+use coracle_wire::{ContentFormat, Message, Options, frame_len};
 
 use crate::transcript::{Form, Record, hex};
 
@@ -62,9 +62,17 @@ pub(super) fn message(record: &Record) -> String {
         Ok(message) if record.form == Form::Datagram => bounded(LINE, |out| write_message(out, &message)),
         Ok(message) => without_type(&bounded(LINE, |out| write_message(out, &message))),
         Err(_) if bytes.is_empty() => "an empty datagram".to_owned(),
+        Err(_) if record.form == Form::Tcp && !is_whole(&bytes) => {
+            format!("{} bytes {}", bytes.len(), hex(&bytes))
+        }
         Err(error) => format!("{} bytes {}: {error}", bytes.len(), hex(&bytes)),
     };
     line(&shown)
+}
+
+/// Whether bytes of a TCP connection are one message, as its header has it: anything else cannot be told from a part.
+fn is_whole(bytes: &[u8]) -> bool {
+    frame_len(bytes).map_or(true, |length| length == Some(bytes.len() as u64))
 }
 
 /// A message of a connection has neither a type nor a Message ID (RFC 8323 §3.2).

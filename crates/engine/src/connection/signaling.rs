@@ -84,6 +84,9 @@ impl Connection {
         }
         match kind {
             CodeKind::Empty => Verdict::Absorbed,
+            CodeKind::Request(_) if message.token.len() > limits::MAX_TOKEN => {
+                Verdict::Refused(Fault::new("the token is longer than announced (RFC 8974 §2.2.1)"))
+            }
             CodeKind::Request(_) => Verdict::Request,
             CodeKind::Response(_) => Verdict::Response,
             CodeKind::Signal(signal) => {

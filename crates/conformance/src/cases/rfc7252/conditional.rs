@@ -16,6 +16,7 @@ pub(super) const CASES: &[Case] = &[
         "A GET with an If-Match that does not match is not performed",
         if_match_of_get,
     )
+    .anywhere()
     .steps(&[
         "GET a resource with If-Match of 8 bytes that are no ETag of it",
         "4.12 comes, or 4.02; not 2.xx",
@@ -26,6 +27,7 @@ pub(super) const CASES: &[Case] = &[
         "A PUT with an If-Match that does not match changes nothing: 4.12",
         if_match_wrong,
     )
+    .anywhere()
     .needs(&["/validate"])
     .locks(&["/validate"])
     .steps(&[
@@ -38,6 +40,7 @@ pub(super) const CASES: &[Case] = &[
         "A DELETE with an If-Match that does not match deletes nothing: 4.12",
         if_match_of_delete,
     )
+    .anywhere()
     .locks(&["/create1"])
     .steps(&[
         "Make /create1, and DELETE it with an ETag that is not its own",
@@ -49,6 +52,7 @@ pub(super) const CASES: &[Case] = &[
         "A PUT is performed if one of its If-Match has the ETag",
         if_match_right,
     )
+    .anywhere()
     .needs(&["/validate"])
     .locks(&["/validate"])
     .steps(&[
@@ -61,6 +65,7 @@ pub(super) const CASES: &[Case] = &[
         "An If-Match has to be the exact ETag: a part of it does not match",
         if_match_exact,
     )
+    .anywhere()
     .needs(&["/validate"])
     .locks(&["/validate"])
     .steps(&[
@@ -73,6 +78,7 @@ pub(super) const CASES: &[Case] = &[
         "An empty If-Match asks that there is something: else 4.12, and nothing is made",
         if_match_empty,
     )
+    .anywhere()
     .locks(&["/create1"])
     .steps(&[
         "PUT /create1 with an empty If-Match while it is not there",
@@ -86,6 +92,7 @@ pub(super) const CASES: &[Case] = &[
         "If-None-Match asks that there is nothing: else 4.12, and nothing is changed",
         if_none_match,
     )
+    .anywhere()
     .locks(&["/create1"])
     .steps(&[
         "PUT /create1 with If-None-Match while it is not there",
@@ -99,6 +106,7 @@ pub(super) const CASES: &[Case] = &[
         "If-Match and If-None-Match together are never fulfilled",
         never_fulfilled,
     )
+    .anywhere()
     .locks(&["/create1"])
     .steps(&[
         "PUT /create1 with an empty If-Match and If-None-Match, while it is there and while it is not",
@@ -110,6 +118,7 @@ pub(super) const CASES: &[Case] = &[
         "2.03 has the ETag that is valid, and no payload",
         valid,
     )
+    .anywhere()
     .needs(&["/validate"])
     .shares(&["/validate"])
     .steps(&[
@@ -123,6 +132,7 @@ pub(super) const CASES: &[Case] = &[
         "Of several ETags in a request, 2.03 names the one that is valid",
         one_of_several_etags,
     )
+    .anywhere()
     .needs(&["/validate"])
     .shares(&["/validate"])
     .steps(&[
@@ -135,6 +145,7 @@ pub(super) const CASES: &[Case] = &[
         "An ETag is compared as a whole: what only resembles it is not valid",
         etag_opaque,
     )
+    .anywhere()
     .needs(&["/validate"])
     .shares(&["/validate"])
     .steps(&[
@@ -147,6 +158,7 @@ pub(super) const CASES: &[Case] = &[
         "A response has at most one ETag, of 1 to 8 bytes",
         etag_once,
     )
+    .anywhere()
     .needs(&["/validate"])
     .shares(&["/validate"])
     .steps(&[

@@ -25,6 +25,7 @@ pub(super) const CASES: &[Case] = &[
         "The format that Accept asks for is the one that comes, if there is one",
         accept,
     )
+    .anywhere()
     .needs(&["/multi-format"])
     .steps(&[
         "GET /multi-format with Accept 0, 41 and none",
@@ -36,6 +37,7 @@ pub(super) const CASES: &[Case] = &[
         "The diagnostic payload of an error is UTF-8",
         diagnostic_utf_8,
     )
+    .anywhere()
     .steps(&[
         "Provoke 4.02, 4.04, 4.05, 4.06 and 5.05",
         "Each response without Content-Format has a payload that is UTF-8, or none",
@@ -56,6 +58,7 @@ pub(super) const CASES: &[Case] = &[
         "A payload may hold any bytes, that of the payload marker too",
         payload_of_any_bytes,
     )
+    .anywhere()
     .needs(&["/echo"])
     .steps(&[
         "POST ff 00 ff ff to /echo, and each byte there is",
@@ -67,6 +70,7 @@ pub(super) const CASES: &[Case] = &[
         "A Content-Format is taken as it is, and is not there if it was not given",
         content_format,
     )
+    .anywhere()
     .needs(&["/echo"])
     .steps(&[
         "POST to /echo with Content-Format 0, 42, 65535 and none",

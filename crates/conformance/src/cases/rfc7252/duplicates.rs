@@ -82,6 +82,7 @@ pub(super) const CASES: &[Case] = &[
         "A token may be used again: a request with a new Message ID is another request",
         same_token_again,
     )
+    .anywhere()
     .needs(&["/counter/judge"])
     .steps(&[
         "POST to a counter three times with the same token and new Message IDs",

@@ -135,6 +135,7 @@ pub(super) const CASES: &[Case] = &[
         "Deltas and lengths of 13 and more are read in their extended forms",
         extended_forms,
     )
+    .anywhere()
     .steps(&[
         "GET a resource with elective options that nobody knows, of 0, 12, 13, 268, 269 and 500 bytes",
         "2.05 each time",
@@ -145,6 +146,7 @@ pub(super) const CASES: &[Case] = &[
         "An unsigned integer in an option may begin with zeros",
         leading_zeros,
     )
+    .anywhere()
     .needs(&["/multi-format"])
     .steps(&["GET /multi-format with Accept 00 29", "2.05 with Content-Format 41", "The same with 00 00 and 0"]),
     server(

@@ -47,6 +47,7 @@ pub(super) const CASES: &[Case] = &[
         "GET changes nothing",
         get_is_safe,
     )
+    .anywhere()
     .needs(&["/counter/judge"])
     .steps(&[
         "Set a counter to 7",
@@ -59,6 +60,7 @@ pub(super) const CASES: &[Case] = &[
         "To PUT the same twice comes to the same as once",
         put_is_idempotent,
     )
+    .anywhere()
     .needs(&["/counter/judge"])
     .steps(&[
         "Set a counter to 5 with two requests",
@@ -71,6 +73,7 @@ pub(super) const CASES: &[Case] = &[
         "To DELETE twice comes to the same as once",
         delete_is_idempotent,
     )
+    .anywhere()
     .locks(&["/create1"])
     .steps(&[
         "Make /create1",

@@ -17,6 +17,7 @@ pub(super) const CASES: &[Case] = &[
         "A critical option that is not known in a confirmable request is answered 4.02",
         unknown_critical,
     )
+    .anywhere()
     .steps(&["GET by CON with options 25, 2051 and 65001, with values of 0, 1 and 20 bytes", "4.02 comes"]),
     server(
         "RFC7252-5.4.1-unknown-critical-not-executed",
@@ -24,6 +25,7 @@ pub(super) const CASES: &[Case] = &[
         "A request with a critical option that is not known is not executed",
         unknown_critical_not_executed,
     )
+    .anywhere()
     .needs(&["/counter/judge"])
     .steps(&["POST to a counter by CON with option 65001", "4.02 comes, and the counter is where it was"]),
     server(
@@ -46,6 +48,7 @@ pub(super) const CASES: &[Case] = &[
         "An elective option that is not for requests is ignored in a request",
         option_of_responses,
     )
+    .anywhere()
     .steps(&["GET with Max-Age, Location-Path and Location-Query", "2.05 comes, as without them"]),
     server(
         "RFC7252-5.4-response-has-its-options",
@@ -65,6 +68,7 @@ pub(super) const CASES: &[Case] = &[
         "A critical option whose length is out of its range is treated as one that is not known: 4.02",
         critical_length,
     )
+    .anywhere()
     .steps(&[
         "GET by CON with Uri-Host of 0 and 256 bytes, Uri-Port and Accept of 3, Uri-Query of 256, If-Match of 9, \
          If-None-Match of 1",
@@ -76,6 +80,7 @@ pub(super) const CASES: &[Case] = &[
         "A Uri-Path of 256 bytes is treated as an option that is not known: 4.02",
         uri_path_256,
     )
+    .anywhere()
     .steps(&["GET by CON with a Uri-Path of 256 bytes, alone and after another", "4.02 comes"]),
     server(
         "RFC7252-5.4.3-uri-path-255",
@@ -83,6 +88,7 @@ pub(super) const CASES: &[Case] = &[
         "A Uri-Path and a Uri-Query of 255 bytes are in their range",
         uri_path_255,
     )
+    .anywhere()
     .steps(&["GET with a Uri-Path of 255 bytes, and a resource with a Uri-Query of 255 bytes", "Neither gets 4.02"]),
     server(
         "RFC7252-5.4.3-elective-length",
@@ -90,6 +96,7 @@ pub(super) const CASES: &[Case] = &[
         "An elective option whose length is out of its range is ignored",
         elective_length,
     )
+    .anywhere()
     .steps(&["GET with ETag of 0 and 9 bytes and with Size1 of 5", "2.05 comes, as without them"]),
     server(
         "RFC7252-5.4.3-content-format-length",
@@ -97,6 +104,7 @@ pub(super) const CASES: &[Case] = &[
         "A Content-Format of three bytes is ignored",
         content_format_length,
     )
+    .anywhere()
     .needs(&["/echo"])
     .steps(&["POST a text to /echo with Content-Format 00 00 32", "2.xx comes with the text and without Content-Format"]),
     server(
@@ -119,6 +127,7 @@ pub(super) const CASES: &[Case] = &[
         "Of an elective option that may not be repeated, the first counts and the others are ignored",
         elective_twice,
     )
+    .anywhere()
     .needs(&["/echo"])
     .steps(&["POST a text to /echo with Content-Format 0, then 50", "2.xx comes with the text and Content-Format 0"]),
 ];

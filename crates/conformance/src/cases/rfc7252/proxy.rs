@@ -27,6 +27,7 @@ pub(super) const CASES: &[Case] = &[
         "A Proxy-Scheme that the server does not forward to is answered 5.05",
         proxy_scheme,
     )
+    .anywhere()
     .steps(&[
         "GET a resource with a Proxy-Scheme that nobody knows and a Uri-Host elsewhere",
         "5.05 comes",
@@ -37,6 +38,7 @@ pub(super) const CASES: &[Case] = &[
         "A server that is no proxy answers 5.05 to Proxy-Uri and Proxy-Scheme with coap",
         proxy_coap,
     )
+    .anywhere()
     .steps(&[
         "GET with Proxy-Uri coap://host.invalid/, and with Proxy-Scheme coap and Uri-Host host.invalid",
         "5.05 comes; what only proxies answer (5.02, 5.04) shows that it is one",
@@ -47,6 +49,7 @@ pub(super) const CASES: &[Case] = &[
         "Proxy-Uri counts before Uri-Path",
         proxy_uri_first,
     )
+    .anywhere()
     .steps(&[
         "GET with a Proxy-Uri of a scheme that nobody knows and the Uri-Path of a resource that is there",
         "5.05 comes, or 4.00 or 4.02 because the two must not be in one request",
@@ -57,6 +60,7 @@ pub(super) const CASES: &[Case] = &[
         "A request that is to be forwarded is not executed here",
         proxy_not_executed,
     )
+    .anywhere()
     .needs(&["/counter/judge"])
     .steps(&[
         "POST to a counter with a Proxy-Scheme that nobody knows",
@@ -68,6 +72,7 @@ pub(super) const CASES: &[Case] = &[
         "A Proxy-Uri that names the server itself is a request to it, or is not forwarded",
         proxy_uri_of_itself,
     )
+    .anywhere()
     .steps(&[
         "GET with a Proxy-Uri of a resource that is there, with the address and port of the server",
         "2.05 comes, or 5.05 from a server that does not recognise its own name",

@@ -45,6 +45,7 @@ pub(super) const CASES: &[Case] = &[
         "A separate response has the token of its request, and its empty acknowledgement has none",
         token_of_separate,
     )
+    .anywhere()
     .needs(&["/separate"])
     .steps(&["GET /separate with a token of 8 bytes", "The response has the token"]),
     server(

@@ -16,6 +16,7 @@ pub(super) const CASES: &[Case] = &[
         "Uri-Path is taken as it is: a percent sign is one",
         no_percent_in_path,
     )
+    .anywhere()
     .steps(&["GET with the Uri-Path options .well%2Dknown and core, and with .well-known and %63ore", "4.04 comes"]),
     server(
         "RFC7252-5.10.1-no-percent-in-query",
@@ -23,6 +24,7 @@ pub(super) const CASES: &[Case] = &[
         "Uri-Query is taken as it is: percent, ampersand and plus are themselves",
         no_percent_in_query,
     )
+    .anywhere()
     .needs(&["/uri-query-options"])
     .steps(&["GET /uri-query-options with a=%41, b&c=d and e+f", "A JSON array of these three strings comes"]),
     server(
@@ -31,6 +33,7 @@ pub(super) const CASES: &[Case] = &[
         "A slash within a Uri-Path is no border of segments",
         slash_within_a_segment,
     )
+    .anywhere()
     .steps(&["GET with one Uri-Path of \".well-known/core\"", "4.04 comes, not the links"]),
     server(
         "RFC7252-6.3-case-sensitive",
@@ -38,6 +41,7 @@ pub(super) const CASES: &[Case] = &[
         "Paths are compared byte by byte",
         case_sensitive,
     )
+    .anywhere()
     .steps(&["GET /.WELL-KNOWN/CORE", "4.04 comes"]),
     server(
         "RFC7252-6.5-segments-in-order",
@@ -45,6 +49,7 @@ pub(super) const CASES: &[Case] = &[
         "The segments of a path count in their order, and all of them",
         segments_in_order,
     )
+    .anywhere()
     .needs(&["/seg1/seg2/seg3"])
     .steps(&[
         "GET /seg1/seg2/seg3",
@@ -58,6 +63,7 @@ pub(super) const CASES: &[Case] = &[
         "Empty Uri-Path options are answered, and are no fault of the request's form",
         empty_segments,
     )
+    .anywhere()
     .steps(&[
         "GET with one empty Uri-Path, with three, and with one behind the path of a resource",
         "A response comes, neither 4.02 nor 5.xx",
@@ -68,6 +74,7 @@ pub(super) const CASES: &[Case] = &[
         "All Uri-Query options arrive, in their order, the same twice too",
         queries_in_order,
     )
+    .anywhere()
     .needs(&["/uri-query-options"])
     .steps(&["GET /uri-query-options with b=2, a=1, b=2 and an empty one", "A JSON array of these four comes"]),
     server(
@@ -76,6 +83,7 @@ pub(super) const CASES: &[Case] = &[
         "Uri-Host and Uri-Port with their default values change nothing",
         default_host_and_port,
     )
+    .anywhere()
     .steps(&[
         "GET a resource without and with Uri-Host and Uri-Port, each and both",
         "2.05 comes each time",
@@ -86,6 +94,7 @@ pub(super) const CASES: &[Case] = &[
         "Locations have neither \".\" nor \"..\", and no option is out of its length",
         location,
     )
+    .anywhere()
     .needs(&["/test"])
     .locks(&["/test"])
     .steps(&[

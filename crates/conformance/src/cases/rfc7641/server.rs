@@ -20,6 +20,7 @@ pub(super) const CASES: &[Case] = &[
         "An Observe of more than three bytes is ignored, as an elective option that is not understood",
         value_of_four_bytes,
     )
+    .anywhere()
     .needs(&["/obs"])
     .shares(&["/obs"])
     .steps(&["GET /obs with an Observe of four bytes.", "2.05 without Observe arrives, and no notification."]),
@@ -53,6 +54,7 @@ pub(super) const CASES: &[Case] = &[
         "A deregistration that ends nothing is a plain GET",
         deregistration_of_nothing,
     )
+    .anywhere()
     .needs(&["/obs"])
     .shares(&["/obs"])
     .steps(&["GET /obs with Observe 1, without a registration.", "2.05 without Observe arrives."]),
@@ -62,6 +64,7 @@ pub(super) const CASES: &[Case] = &[
         "An error in answer to a registration has no Observe",
         no_observe_in_errors,
     )
+    .anywhere()
     .steps(&["GET with Observe 0 a resource that is not there.", "4.04 without Observe arrives."]),
     server(
         "RFC7641-4.4-numbers-of-three-bytes",

@@ -16,6 +16,7 @@ pub(super) const CASES: &[Case] = &[
         "A block is no larger than the client asked for, for each size",
         size_honoured,
     )
+    .anywhere()
     .needs(&["/large"])
     .steps(&[
         "GET /large with Block2 0 of 16, 32, … 1024 bytes.",
@@ -27,6 +28,7 @@ pub(super) const CASES: &[Case] = &[
         "All blocks have one size, but for the last, and together are the body that larger blocks give",
         same_size_in_all_blocks,
     )
+    .anywhere()
     .needs(&["/large"])
     .within(60)
     .steps(&[
@@ -39,6 +41,7 @@ pub(super) const CASES: &[Case] = &[
         "The M bit of a Block2 in a request changes nothing",
         m_ignored,
     )
+    .anywhere()
     .needs(&["/large"])
     .steps(&[
         "GET blocks 0 and 1 of /large with M zero, then with M set.",
@@ -50,6 +53,7 @@ pub(super) const CASES: &[Case] = &[
         "A block that is asked for out of order is the one that its number says, or is refused",
         number_tells_the_block,
     )
+    .anywhere()
     .needs(&["/large"])
     .within(60)
     .steps(&[
@@ -62,6 +66,7 @@ pub(super) const CASES: &[Case] = &[
         "A block that there is not is not answered with one that there is",
         past_the_end,
     )
+    .anywhere()
     .needs(&["/large"])
     .steps(&[
         "GET the block behind the last one of /large, a block far behind it, and one of the highest number.",
@@ -73,6 +78,7 @@ pub(super) const CASES: &[Case] = &[
         "Block2 is not ignored by a resource that fits into one message",
         block2_of_short_body,
     )
+    .anywhere()
     .steps(&[
         "GET a short resource with Block2 0 of 16 bytes, then with Block2 9 of 1024 bytes.",
         "The first payload is at most 16 bytes; the second request gets an error, or at most an empty block 9.",
@@ -83,6 +89,7 @@ pub(super) const CASES: &[Case] = &[
         "Block2 without bytes asks for 16 bytes, and zeros in front of a value change nothing",
         zero_is_empty,
     )
+    .anywhere()
     .needs(&["/large"])
     .steps(&[
         "GET /large with a Block2 of no bytes, of 00 and of 00 00 00.",
@@ -102,6 +109,7 @@ pub(super) const CASES: &[Case] = &[
         "A second Block2 option counts as an unknown critical one: 4.02",
         block2_twice,
     )
+    .anywhere()
     .needs(&["/large"])
     .steps(&["GET /large with two Block2 options.", "4.02 comes."]),
     server(
@@ -110,6 +118,7 @@ pub(super) const CASES: &[Case] = &[
         "A Block2 of four bytes counts as an unknown critical option: 4.02",
         block2_too_long,
     )
+    .anywhere()
     .needs(&["/large"])
     .steps(&["GET /large with a Block2 of four bytes.", "4.02 comes."]),
     server(
@@ -118,6 +127,7 @@ pub(super) const CASES: &[Case] = &[
         "A request for the size is served as one without, and Size2 comes at most once",
         size2_asked_for,
     )
+    .anywhere()
     .needs(&["/large"])
     .steps(&[
         "GET /large in blocks of 64 bytes without and with Size2 0.",
@@ -129,6 +139,7 @@ pub(super) const CASES: &[Case] = &[
         "No response has a Block or Size option twice",
         no_option_twice,
     )
+    .anywhere()
     .needs(&["/large"])
     .steps(&[
         "GET /large without options, with Block2, and with Block2 and Size2.",

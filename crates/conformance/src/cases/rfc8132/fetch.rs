@@ -18,6 +18,7 @@ pub(super) const CASES: &[Case] = &[
         "FETCH gives a part of a resource and leaves the resource as it was",
         fetch_is_safe,
     )
+    .anywhere()
     .needs(&["/config"])
     .locks(&["/config"])
     .steps(&[
@@ -31,6 +32,7 @@ pub(super) const CASES: &[Case] = &[
         "FETCH with a Content-Format that the resource does not take is refused",
         fetch_of_unknown_format,
     )
+    .anywhere()
     .needs(&["/config"])
     .steps(&[
         "FETCH /config with octets.",
@@ -42,6 +44,7 @@ pub(super) const CASES: &[Case] = &[
         "A resource without FETCH says so",
         fetch_where_there_is_none,
     )
+    .anywhere()
     .steps(&[
         "FETCH a resource that is for GET.",
         "4.05 arrives, or another 4.xx if the body is what it dislikes.",
@@ -52,6 +55,7 @@ pub(super) const CASES: &[Case] = &[
         "The body of a FETCH may come in blocks",
         fetch_in_blocks,
     )
+    .anywhere()
     .needs(&["/config"])
     .locks(&["/config"])
     .steps(&[
@@ -64,6 +68,7 @@ pub(super) const CASES: &[Case] = &[
         "A FETCH has the code 0.05 and says what its body is",
         fetch_has_content_format,
     )
+    .anywhere()
     .steps(&[
         "The client is told to FETCH with a body.",
         "0.05 arrives with the body and a Content-Format.",

@@ -17,6 +17,7 @@ pub(super) const CASES: &[Case] = &[
         "PATCH and iPATCH change the part of a resource that they name, and no other",
         patch_changes_the_resource,
     )
+    .anywhere()
     .needs(&["/config"])
     .locks(&["/config"])
     .steps(&[
@@ -41,6 +42,7 @@ pub(super) const CASES: &[Case] = &[
         "A patch in a Content-Format that does not fit the resource is refused and changes nothing",
         body_fits_the_resource,
     )
+    .anywhere()
     .needs(&["/config"])
     .locks(&["/config"])
     .steps(&[
@@ -66,6 +68,7 @@ pub(super) const CASES: &[Case] = &[
         "PATCH has the code 0.06 and iPATCH 0.07, and both say what their body is",
         patch_codes,
     )
+    .anywhere()
     .steps(&[
         "The client is told to PATCH, then to iPATCH.",
         "0.06 and 0.07 arrive with body and Content-Format.",

@@ -302,7 +302,7 @@ fn further_csm(probe: &mut Probe) -> Judged {
 }
 
 /// Announces how long messages may be.
-fn announce(probe: &mut Probe, max_message_size: u32) {
+pub(super) fn announce(probe: &mut Probe, max_message_size: u32) {
     probe.send(&csm(&Csm {
         max_message_size: Some(max_message_size),
         block_wise_transfer: true,
