@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cases::Case;
 use crate::subjects::raw_fanout::Observers;
+use crate::subjects::stream::StreamSubject;
 use crate::subjects::{self, Subject};
 use crate::transfer::{self, Direction};
 use crate::{micro, process, recorded};
@@ -72,6 +73,13 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Serve {
         subject: Subject,
+        #[command(flatten)]
+        cores: Cores,
+    },
+    /// Serves on TCP until it is killed
+    #[command(hide = true)]
+    ServeStream {
+        subject: StreamSubject,
         #[command(flatten)]
         cores: Cores,
     },
@@ -145,6 +153,10 @@ impl Command {
     pub(crate) fn run(self) -> io::Result<()> {
         match self {
             Command::Serve { subject, cores } => {
+                cores.begin()?;
+                subject.serve()
+            }
+            Command::ServeStream { subject, cores } => {
                 cores.begin()?;
                 subject.serve()
             }

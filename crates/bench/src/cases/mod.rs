@@ -7,6 +7,7 @@ mod latency;
 mod layers;
 mod requests;
 mod shards;
+mod streams;
 
 use std::io;
 
@@ -32,18 +33,21 @@ pub(crate) enum Case {
     Blockwise,
     /// A million datagrams from spoofed sources: memory, bytes sent, and how peers fare meanwhile
     Flood,
+    /// Pipelined GETs on 64 connections of TCP beside a bare responder on tokio
+    Streams,
     /// Single operations: their time and their instructions
     Layers,
 }
 
 impl Case {
-    pub(crate) const ALL: [Case; 7] = [
+    pub(crate) const ALL: [Case; 8] = [
         Case::Requests,
         Case::Shards,
         Case::Latency,
         Case::Fanout,
         Case::Blockwise,
         Case::Flood,
+        Case::Streams,
         Case::Layers,
     ];
 
@@ -60,6 +64,7 @@ impl Case {
             Case::Fanout => fanout::run(measure),
             Case::Blockwise => blockwise::run(measure),
             Case::Flood => flood::run(measure),
+            Case::Streams => streams::run(measure),
             Case::Layers => layers::run(),
         }
     }

@@ -11,10 +11,10 @@ class Temperature(resource.Resource):
         return Message(code=CONTENT, payload=b"21.5", content_format=0)
 
 
-async def main(address, port):
+async def main(transport, address, port):
     site = resource.Site()
     site.add_resource(["temp"], Temperature())
-    await Context.create_server_context(site, bind=(address, int(port)), transports=["udp6"])
+    await Context.create_server_context(site, bind=(address, int(port)), transports=[transport])
     await asyncio.get_running_loop().create_future()
 
 

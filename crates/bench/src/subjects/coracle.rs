@@ -21,8 +21,13 @@ pub(crate) fn router() -> Router {
 
 /// Serves until it is killed.
 pub(crate) fn serve() -> io::Result<()> {
+    serve_at("coap://127.0.0.1:0")
+}
+
+/// Serves at this URI until it is killed.
+pub(super) fn serve_at(uri: &str) -> io::Result<()> {
     process::runtime()?.block_on(async {
-        let endpoint = Endpoint::bind("coap://127.0.0.1:0").map_err(io::Error::other)?;
+        let endpoint = Endpoint::bind(uri).map_err(io::Error::other)?;
         endpoint.local_addrs().into_iter().for_each(process::announce);
         endpoint.serve(router()).await.map_err(io::Error::other)
     })

@@ -84,10 +84,17 @@ pub(super) fn aiocoap_version() -> Result<String, String> {
     }
 }
 
-pub(super) fn serve_aiocoap() -> io::Result<()> {
+/// By one of aiocoap's transports.
+pub(super) fn serve_aiocoap(transport: &str) -> io::Result<()> {
     let (address, port) = announced_port()?;
     let mut command = Command::new(workspace().join(PYTHON));
-    command.args(["-c", include_str!("aiocoap_server.py"), &address, &port]);
+    command.args([
+        "-c",
+        include_str!("aiocoap_server.py"),
+        transport,
+        &address,
+        &port,
+    ]);
     Err(take_over(command))
 }
 

@@ -1,5 +1,6 @@
 //! The servers that are measured. Each gives a constant text under `/temp`.
 
+mod bare_stream;
 pub(crate) mod body;
 pub(crate) mod coracle;
 mod foreign;
@@ -7,6 +8,7 @@ pub(crate) mod raw;
 pub(crate) mod raw_blocks;
 pub(crate) mod raw_fanout;
 pub(crate) mod site;
+pub(crate) mod stream;
 
 use std::fmt;
 use std::io;
@@ -84,7 +86,7 @@ impl Subject {
             Subject::Coracle => coracle::serve(),
             Subject::Libcoap => foreign::serve_libcoap(),
             Subject::CoapRs => foreign::serve_coap_rs(),
-            Subject::Aiocoap => foreign::serve_aiocoap(),
+            Subject::Aiocoap => foreign::serve_aiocoap("udp6"),
         }
     }
 }
