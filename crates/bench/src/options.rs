@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bulk::{self, Asker};
 use crate::cases::Case;
+use crate::subjects::bulk::Bulk;
 use crate::subjects::raw_fanout::Observers;
 use crate::subjects::stream::StreamSubject;
 use crate::subjects::{self, Subject};
@@ -122,6 +124,24 @@ pub(crate) enum Command {
         #[arg(long)]
         blocks: u32,
     },
+    /// Serves a large body on TCP until it is killed
+    #[command(hide = true)]
+    ServeBulk {
+        subject: Bulk,
+        #[arg(long)]
+        chunk: usize,
+        #[command(flatten)]
+        cores: Cores,
+    },
+    /// Gets or puts it
+    #[command(hide = true)]
+    Bulk {
+        asker: Asker,
+        direction: Direction,
+        server: SocketAddr,
+        #[arg(long)]
+        chunk: usize,
+    },
     /// Repeats an operation, for a tool that counts instructions
     #[command(hide = true)]
     Work { case: micro::Case },
@@ -188,6 +208,23 @@ impl Command {
             } => {
                 process::end_with_parent()?;
                 transfer::run(server, direction, blocks)
+            }
+            Command::ServeBulk {
+                subject,
+                chunk,
+                cores,
+            } => {
+                cores.begin()?;
+                subject.serve(chunk)
+            }
+            Command::Bulk {
+                asker,
+                direction,
+                server,
+                chunk,
+            } => {
+                process::end_with_parent()?;
+                bulk::run(asker, server, direction, chunk)
             }
             Command::Work { case } => {
                 println!("{}", micro::work_counted(case));

@@ -1,8 +1,10 @@
 //! What can be measured, each by itself.
 
+mod bert;
 mod blockwise;
 mod fanout;
 mod flood;
+mod idle;
 mod latency;
 mod layers;
 mod requests;
@@ -35,12 +37,16 @@ pub(crate) enum Case {
     Flood,
     /// Pipelined GETs on 64 connections of TCP beside a bare responder on tokio
     Streams,
+    /// 10,000 connections of TCP that say nothing: memory for each, and how soon they are taken
+    Idle,
+    /// 100 MB down and up by BERT beside a plain copy over TCP
+    Bert,
     /// Single operations: their time and their instructions
     Layers,
 }
 
 impl Case {
-    pub(crate) const ALL: [Case; 8] = [
+    pub(crate) const ALL: [Case; 10] = [
         Case::Requests,
         Case::Shards,
         Case::Latency,
@@ -48,6 +54,8 @@ impl Case {
         Case::Blockwise,
         Case::Flood,
         Case::Streams,
+        Case::Idle,
+        Case::Bert,
         Case::Layers,
     ];
 
@@ -65,6 +73,8 @@ impl Case {
             Case::Blockwise => blockwise::run(measure),
             Case::Flood => flood::run(measure),
             Case::Streams => streams::run(measure),
+            Case::Idle => idle::run(measure),
+            Case::Bert => bert::run(measure),
             Case::Layers => layers::run(),
         }
     }

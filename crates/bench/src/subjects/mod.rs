@@ -2,6 +2,7 @@
 
 mod bare_stream;
 pub(crate) mod body;
+pub(crate) mod bulk;
 pub(crate) mod coracle;
 mod foreign;
 pub(crate) mod raw;
