@@ -14,7 +14,7 @@ use common::stream::{Connected, Given, csm, frame, frame_in, parse};
 use common::{hex, to_hex};
 use coracle_engine::{
     CloseReason, Config, Event, ExchangeError, MissingCsm, RequestError, RequestRef, ResponseRef,
-    StreamedBody, Topic,
+    StreamedBody, Topic, Window,
 };
 use coracle_wire::{
     BlockOption, Code, Csm, Custody, Framing, Method, OptionNumber, Options, OptionsBuf, Release, Signal,
@@ -573,6 +573,27 @@ fn an_answer_that_is_longer_than_the_peer_takes_comes_in_blocks() {
     }
 }
 
+/// The peer would take all of it in one message, but only a part is at hand.
+#[test]
+fn a_part_of_an_answer_is_a_block_though_all_of_it_would_go() {
+    let body = vec![7; 10_000];
+    for (at_hand, expected) in [(4096, Some("0/1/BERT")), (10_000, None)] {
+        let mut connected = Connected::opened(Config::default(), 2_000_000);
+        let (id, _) = connected.request(&get("large", b"t"));
+        let window = Window {
+            offset: 0,
+            total: 10_000,
+        };
+        let answer = content(&body[..at_hand]).with_window(Some(window));
+        connected.endpoint.respond(connected.now, id, answer).unwrap();
+        let written = connected.written();
+        let message = parse(&written[0]);
+        let block2 = message.options.block2().map(|block| block.unwrap().to_string());
+        assert_eq!(block2.as_deref(), expected, "{at_hand}");
+        assert_eq!(message.payload.len(), at_hand);
+    }
+}
+
 /// RFC 8323 §6.2.
 #[test]
 fn a_body_in_blocks_of_bert_is_assembled() {
@@ -742,6 +763,20 @@ fn a_ping_of_ours_is_answered_or_fails_with_the_connection() {
     connected.events.clear();
     connected.poll();
     assert!(matches!(connected.events[..], [Event::Failed { id, .. }] if id == lost));
+}
+
+/// As that of libcoap 4.3.1 does.
+#[test]
+fn a_peer_that_forgets_the_token_of_a_ping_has_answered_the_first() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let path = connected.path();
+    let first = connected.endpoint.ping(connected.now, &path).unwrap();
+    let second = connected.endpoint.ping(connected.now, &path).unwrap();
+    for ping in [first, second] {
+        connected.events.clear();
+        connected.give(&frame(Signal::PONG, &[], &[], &[]));
+        assert!(matches!(connected.events[..], [Event::Pong { id }] if id == ping));
+    }
 }
 
 #[test]

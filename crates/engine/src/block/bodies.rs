@@ -183,7 +183,9 @@ impl Bodies {
             self.forget(context, asked);
         }
         let fits = !reply.status.is_success() || asked.room.is_none_or(|room| reply.len() <= room.bytes);
-        if !wanted && body.total <= whole as u64 && (fits || body.total == 0) {
+        // Of a body of which a part is at hand, only that goes, though a message would have room for all of it.
+        let is_whole = body.at == 0 && body.bytes.len() as u64 == body.total;
+        if !wanted && is_whole && body.total <= whole as u64 && (fits || body.total == 0) {
             return if fits { Ok(()) } else { Err(TooDear) };
         }
         let echo: &dyn Fn() -> Echo = &|| context.amplification.echo(now, asked.peer.address);

@@ -112,9 +112,11 @@ impl Connection {
             Signal::PING => Verdict::Ping(Custody::read(options)?),
             Signal::PONG => {
                 Custody::read(options)?;
-                let waits = |(token, _): &(Token, Key)| token.as_bytes() == message.token;
+                // Some peers forget the token, which has to be that of the Ping: their first Pong is for our first Ping.
+                let forgets = message.token.is_empty();
+                let waits = |(token, _): &(Token, Key)| forgets || token.as_bytes() == message.token;
                 match self.pings.iter().position(waits) {
-                    Some(place) => Verdict::Pong(self.pings.swap_remove(place).1),
+                    Some(place) => Verdict::Pong(self.pings.remove(place).1),
                     None => Verdict::Absorbed,
                 }
             }
