@@ -228,6 +228,32 @@ fn a_ping_with_custody_waits_for_what_came_before_it() {
     assert!(!parse(&written[0]).options.contains(Custody::CUSTODY));
 }
 
+/// With its end a connection gives up its work; and after an Abort nothing is written.
+#[test]
+fn nobody_takes_custody_of_what_is_given_up() {
+    let garbage = hex("0f");
+    for (end, written) in [
+        (frame(Signal::ABORT, &[], &[], &[]), &[][..]),
+        (garbage, &["7.05"]),
+    ] {
+        let mut connected = Connected::opened(Config::default(), 1152);
+        connected.request(&get("a", b"a"));
+        connected.give(&frame(Signal::PING, b"p", &[(Custody::CUSTODY, &[])], &[]));
+        connected.give(&end);
+        assert_eq!(codes(&connected.written()), written);
+    }
+}
+
+#[test]
+fn a_peer_that_takes_short_messages_is_sent_short_ones() {
+    let mut connected = Connected::opened(Config::default(), 32);
+    connected.give(&frame(Signal::PING, &[1; 200], &[], &[]));
+    connected.give(&hex("0f"));
+    let written = connected.written();
+    assert_eq!(codes(&written), ["7.05"], "no Pong of 200 bytes");
+    assert!(written[0].len() <= 32);
+}
+
 #[test]
 fn a_silent_peer_is_pinged_and_then_given_up() {
     let mut connected = Connected::opened(Config::default(), 1152);
@@ -411,6 +437,55 @@ fn what_had_left_once_is_not_said_to_be_unsent() {
         connected.endpoint.disconnected(connected.now, connected.id);
         connected.poll();
         assert_eq!(failures(&connected), [ExchangeError::Disconnected { sent: true }]);
+    }
+}
+
+#[test]
+fn nothing_remains_of_what_was_asked_for_ahead() {
+    let mut connected = Connected::opened(Config::default(), 6000);
+    let path = connected.path();
+    let request = RequestRef::new(Method::GET, Options::empty());
+    connected.endpoint.request(connected.now, &path, request).unwrap();
+    let token = parse(&connected.written()[0]).token.to_vec();
+    let options = [
+        (OptionNumber::BLOCK2, &block(0, true, 7)[..]),
+        (OptionNumber::SIZE2, &[0x50, 0]),
+    ];
+    connected.give(&frame(Status::CONTENT, &token, &options, &[7; 4096]));
+    assert!(
+        connected.endpoint.stream_output(connected.id).len() > 20,
+        "two requests"
+    );
+    connected.endpoint.disconnected(connected.now, connected.id);
+    assert!(connected.endpoint.is_pristine());
+}
+
+/// Also where nothing else looks whether the peer is there, and it takes nothing, or answers everything but that.
+#[test]
+fn requests_and_pings_end_though_nobody_answers() {
+    for reads in [false, true] {
+        let mut config = Config::default();
+        config.connections.ping_after = None;
+        let mut connected = Connected::opened(config, 1152);
+        let path = connected.path();
+        let request = RequestRef::new(Method::GET, Options::empty());
+        let (endpoint, now) = (&mut connected.endpoint, connected.now);
+        let asked = endpoint.request(now, &path, request).unwrap();
+        let ping = endpoint.ping(now, &path).unwrap();
+        if reads {
+            assert_eq!(codes(&connected.written()), ["0.01", "7.02"]);
+        }
+        for _ in 0..10 {
+            connected.pass(Duration::from_secs(25));
+            connected.give(&hex("00 00"));
+        }
+        let failure = |event: &Event| match event {
+            Event::Failed { id, error } => Some((*id, *error)),
+            _ => None,
+        };
+        let failures: Vec<_> = connected.events.iter().filter_map(failure).collect();
+        let timeout = ExchangeError::Timeout;
+        assert_eq!(failures, [(ping, timeout), (asked, timeout)], "{reads}");
     }
 }
 

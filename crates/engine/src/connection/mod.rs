@@ -79,8 +79,8 @@ pub(crate) struct Connection {
     pub(crate) pinged: Option<Instant>,
     /// A message has begun to come: since when so many bytes of it are there.
     pub(crate) begun: Option<(Instant, usize)>,
-    /// The pings of the application that wait for their Pong, by their tokens.
-    pub(crate) pings: Vec<(Token, Key)>,
+    /// The pings of the application that wait for their Pong, by their tokens, and since when.
+    pub(crate) pings: Vec<(Token, Key, Instant)>,
     /// Tokens of Pings whose Pong waits until what came before them is done (RFC 8323 §5.4.1), and since when the first
     /// of them does.
     pub(crate) custody: Vec<Box<[u8]>>,
@@ -249,14 +249,6 @@ impl Connections {
         if connection.is_over() || message.frame_len(connection.framing) > longest {
             return false;
         }
-        self.append(id, message, mark)
-    }
-
-    /// The same for a message that tells why it is the last.
-    pub(crate) fn append(&mut self, id: ConnectionId, message: &Message<'_>, mark: Option<Key>) -> bool {
-        let Some(connection) = self.table.get_mut(id.0) else {
-            return false;
-        };
         let framing = connection.framing;
         let Some(len) = connection.queue.push(framing, message, mark, &mut self.spare) else {
             return false;

@@ -114,7 +114,8 @@ impl Connection {
                 Custody::read(options)?;
                 // Some peers forget the token, which has to be that of the Ping: their first Pong is for our first Ping.
                 let forgets = message.token.is_empty();
-                let waits = |(token, _): &(Token, Key)| forgets || token.as_bytes() == message.token;
+                let waits =
+                    |(token, ..): &(Token, Key, Instant)| forgets || token.as_bytes() == message.token;
                 match self.pings.iter().position(waits) {
                     Some(place) => Verdict::Pong(self.pings.remove(place).1),
                     None => Verdict::Absorbed,
@@ -184,17 +185,22 @@ pub(crate) fn send_csm(context: &mut Context, id: ConnectionId) {
     };
     let options = csm.to_options();
     let message = signal(Signal::CSM, &[], options.as_options(), &[]);
-    context.connections.append(id, &message, None);
+    context.connections.push(id, &message, None);
 }
 
 /// Looks whether the peer is there: whatever it sends next tells that it is (RFC 8323 §3.4).
 pub(crate) fn send_ping(context: &mut Context, id: ConnectionId, token: &[u8]) {
     let message = signal(Signal::PING, token, Options::empty(), &[]);
-    context.connections.append(id, &message, None);
+    context.connections.push(id, &message, None);
 }
 
 /// A Ping of the application, named `key`.
-pub(crate) fn ping(context: &mut Context, id: ConnectionId, key: Key) -> Result<(), RequestError> {
+pub(crate) fn ping(
+    context: &mut Context,
+    now: Instant,
+    id: ConnectionId,
+    key: Key,
+) -> Result<(), RequestError> {
     let token = context.random_token();
     let connection = context
         .connections
@@ -204,8 +210,9 @@ pub(crate) fn ping(context: &mut Context, id: ConnectionId, key: Key) -> Result<
     if connection.pings.len() >= limits::PINGS_PER_CONNECTION {
         return Err(RequestError::TooMany);
     }
-    connection.pings.push((token, key));
+    connection.pings.push((token, key, now));
     send_ping(context, id, token.as_bytes());
+    context.watch(id);
     Ok(())
 }
 
@@ -213,12 +220,12 @@ pub(crate) fn ping(context: &mut Context, id: ConnectionId, key: Key) -> Result<
 pub(crate) fn send_pong(context: &mut Context, id: ConnectionId, token: &[u8], custody: Custody) {
     let options = custody.to_options();
     let message = signal(Signal::PONG, token, options.as_options(), &[]);
-    context.connections.append(id, &message, None);
+    context.connections.push(id, &message, None);
 }
 
 pub(crate) fn send_release(context: &mut Context, id: ConnectionId) {
     let message = signal(Signal::RELEASE, &[], Options::empty(), &[]);
-    context.connections.append(id, &message, None);
+    context.connections.push(id, &message, None);
 }
 
 pub(crate) fn send_abort(context: &mut Context, id: ConnectionId, fault: &Fault) {
@@ -226,6 +233,9 @@ pub(crate) fn send_abort(context: &mut Context, id: ConnectionId, fault: &Fault)
         bad_csm_option: fault.bad_csm_option,
     };
     let options = abort.to_options();
-    let message = signal(Signal::ABORT, &[], options.as_options(), fault.text.as_bytes());
-    context.connections.append(id, &message, None);
+    let abort = |text| signal(Signal::ABORT, &[], options.as_options(), text);
+    // A peer that takes short messages only is not told why.
+    if !context.connections.push(id, &abort(fault.text.as_bytes()), None) {
+        context.connections.push(id, &abort(&[]), None);
+    }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Due {
     NoPong,
     /// The peer has said nothing for long.
     Silent,
+    /// A Ping of the application has no Pong.
+    Unanswered,
     /// What came before a Ping with Custody takes too long.
     Custody,
     /// Nothing came or went for long.
@@ -43,6 +45,8 @@ impl Connection {
             Some(at) => Some((at + parameters.pong_within, Due::NoPong)),
             None => silent.map(|after| (self.heard + after, Due::Silent)),
         };
+        let oldest = self.pings.first().map(|(.., since)| *since);
+        let unanswered = oldest.map(|since| (since + parameters.pong_within, Due::Unanswered));
         let idle = parameters.idle_after.filter(|_| self.stage == Stage::Open);
         let held = !self.custody.is_empty();
         let releasing = self.stage == Stage::Releasing;
@@ -50,6 +54,7 @@ impl Connection {
             csm.map(|time| (self.since + time, Due::NoCsm)),
             self.too_slow_at().map(|at| (at, Due::TooSlow)),
             silence,
+            unanswered,
             held.then(|| (self.custody_since + limits::CUSTODY_WITHIN, Due::Custody)),
             idle.map(|after| (self.used + after, Due::Idle)),
             releasing.then(|| (self.since + parameters.release_within, Due::Released)),

@@ -186,8 +186,11 @@ impl Endpoint {
                 .disconnected(&mut self.context, &mut self.messages, now, gone);
             // What is said to be unsent is not sent later.
             self.context.connections.withdraw(id, &untouched);
+            for key in untouched {
+                self.messages.arrived(key);
+            }
         }
-        for (_, key) in pings {
+        for (_, key, _) in pings {
             let error = ExchangeError::Disconnected { sent: true };
             self.client.ping_ended(&mut self.context, key, Some(error));
         }
@@ -213,8 +216,9 @@ impl Endpoint {
         let Some(connection) = self.context.connections.get(id) else {
             return;
         };
+        // With its end a connection gives up its work: of that there is nothing to take custody of.
         let waits = !connection.custody.is_empty() || connection.stage == Stage::Releasing;
-        if waits && self.server.count_of(&connection.path.peer()) == 0 {
+        if waits && !connection.is_over() && self.server.count_of(&connection.path.peer()) == 0 {
             self.settled(now, id);
         }
     }
@@ -261,6 +265,7 @@ impl Endpoint {
                     connection.pinged = Some(now);
                 }
             }
+            Due::Unanswered => self.end_unanswered_pings(now, id),
             Due::Custody => self.answer_pings(id, Custody(false)),
             Due::Idle => {
                 if self.is_unused(id) {
@@ -272,6 +277,21 @@ impl Endpoint {
             Due::Released => self.close_connection(now, id, CloseReason::Released),
         }
         self.context.watch(id);
+    }
+
+    /// Ends the pings of the application that have waited for long enough. The oldest are the first.
+    fn end_unanswered_pings(&mut self, now: Instant, id: ConnectionId) {
+        let within = self.context.config.connections.pong_within;
+        let Some(connection) = self.context.connections.get_mut(id) else {
+            return;
+        };
+        let over = connection
+            .pings
+            .partition_point(|(.., since)| *since + within <= now);
+        for (_, key, _) in connection.pings.drain(..over).collect::<Vec<_>>() {
+            self.client
+                .ping_ended(&mut self.context, key, Some(ExchangeError::Timeout));
+        }
     }
 
     /// Nothing is under way on a connection, and nothing is observed.

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use coracle_wire::{Message, Method, OptionNumber, Options, OptionsBuf, Status, Token};
 
@@ -64,6 +65,21 @@ pub(crate) struct Asking {
 impl Asking {
     pub(crate) fn is_group(&self) -> bool {
         self.path.multicast
+    }
+
+    /// How long an answer to a message is waited for that leaves now; `None`: as long as that is sent again.
+    pub(crate) fn waits_at_most(&self) -> Option<Duration> {
+        if self.path.is_reliable() {
+            Some(self.parameters.exchange_lifetime())
+        } else if self.confirmable {
+            None
+        } else if self.path.multicast {
+            // A group answers within its leisure.
+            Some(self.parameters.default_leisure.saturating_mul(2))
+        } else {
+            // As long as a confirmable message would be tried.
+            Some(self.parameters.max_transmit_wait())
+        }
     }
 
     /// What is observed was told since the last registration: no answer is waited for.

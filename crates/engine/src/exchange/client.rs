@@ -203,13 +203,9 @@ impl Client {
         if asking.deadline.is_none() {
             context.timers.disarm(TimerKey::Request(key));
         }
-        if asking.deadline.is_none() && !asking.confirmable {
-            // A group answers within its leisure; one peer as long as a confirmable message would be tried.
-            let wait = if asking.path.multicast {
-                asking.parameters.default_leisure.saturating_mul(2)
-            } else {
-                asking.parameters.max_transmit_wait()
-            };
+        if asking.deadline.is_none()
+            && let Some(wait) = asking.waits_at_most()
+        {
             context.timers.arm(TimerKey::Request(key), now + wait);
         }
         if fetches {
@@ -245,6 +241,10 @@ impl Client {
             return;
         };
         asking.outgoing = None;
+        // On a connection the time runs from the beginning, as nobody knows when the peer reads.
+        if asking.path.is_reliable() {
+            return;
+        }
         if asking.deadline.is_none() && !asking.is_fresh() && !asking.paused {
             let wait = asking.parameters.exchange_lifetime();
             context.timers.arm(TimerKey::Request(key), now + wait);

@@ -24,7 +24,7 @@ impl Client {
     ) -> Result<Key, RequestError> {
         let key = self.pings.insert(None).map_err(|_| RequestError::TooMany)?;
         if let Some(connection) = path.connection {
-            let sent = signaling::ping(context, connection, key);
+            let sent = signaling::ping(context, now, connection, key);
             return sent.map(|()| key).inspect_err(|_| {
                 self.pings.remove(key);
             });
