@@ -224,11 +224,11 @@ impl Direction {
         }
         let place = self.asked.iter().position(|(_, asked)| asked == token);
         let answered = place.map(|place| self.asked.remove(place)).is_some();
-        let known = if message.options.observe().is_some() {
-            !self.observes.insert(token.to_vec()) || answered
-        } else {
-            answered || self.observes.remove(token)
-        };
+        // A notification may come between a renewal and its answer: which of them is which cannot be told.
+        let known = answered || self.observes.contains(token);
+        if message.options.observe().is_some() {
+            self.observes.insert(token.to_vec());
+        }
         if known { Ok(()) } else { Err(Rule::Token) }
     }
 }
