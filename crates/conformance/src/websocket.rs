@@ -11,7 +11,7 @@ const LONGEST_HEAD: usize = 16 * 1024;
 /// The bit of the first byte that ends a message (RFC 6455 §5.2).
 const FIN: u8 = 0x80;
 
-/// What a frame is (RFC 6455 §5.2, §11.8).
+/// What a frame is (RFC 6455 §5.2, §11.8). The three reserved bits above it belong to it here: no extension uses them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opcode(pub u8);
 
@@ -118,7 +118,7 @@ impl WsFrame {
         let payload = rest.get(..usize::try_from(length).ok()?)?;
         let frame = WsFrame {
             fin: first & FIN != 0,
-            opcode: Opcode(first & 0x0f),
+            opcode: Opcode(first & !FIN),
             masked,
             payload: unmasked(payload, mask),
         };

@@ -7,8 +7,13 @@
     reason = "helpers of tests"
 )]
 
+mod faults;
+mod relay;
+
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +24,15 @@ use coracle_conformance::run::{Settings, Subject};
 use coracle_conformance::transport::Transport;
 use coracle_conformance::verdict::Outcome;
 use coracle_conformance::{catalogue, run, site};
+
+use faults::{MUTANTS, Mutant};
+use relay::{Faults, Relay};
+
+/// How many mutants are judged at once.
+const AT_ONCE: usize = 24;
+
+/// Cases that no mutant is caught by: a server that keeps a silent connection would be judged for a minute.
+const UNSEEN: &[&str] = &["RFC8323-3.3-silent-connection"];
 
 /// A plugtest server of ours in a thread, for as long as the process lives.
 fn server(transport: Transport) -> SocketAddr {
@@ -84,4 +98,71 @@ fn our_server_passes_over_tcp() {
 #[test]
 fn our_server_passes_over_websocket() {
     passes(Transport::WebSocket);
+}
+
+/// Which of its cases miss a mutant.
+fn try_out(mutant: &Mutant) -> Vec<String> {
+    let server = server(mutant.transport);
+    let broken = Relay::start(mutant.transport, server, mutant.by_read, (mutant.faults)());
+    let reports = judge(mutant.transport, broken.address, mutant.caught_by);
+    let missed = reports.iter().filter(|case| case.outcome != mutant.verdict);
+    missed
+        .map(|case| format!("{}: missed by {}", mutant.name, told(case)))
+        .collect()
+}
+
+#[test]
+fn every_mutant_is_caught_by_the_cases_that_are_named() {
+    let next = AtomicUsize::new(0);
+    let problems = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(mutant) = MUTANTS.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = try_out(mutant);
+                    problems.lock().unwrap().extend(found);
+                }
+            });
+        }
+    });
+    let problems = problems.into_inner().unwrap();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// Otherwise a mutant might be caught for another reason than its fault.
+fn passes_untouched(transport: Transport) {
+    let faults: Faults = Arc::new(|_| Box::new(|_, piece| vec![piece]));
+    let untouched = Relay::start(transport, server(transport), false, faults);
+    let mutants = MUTANTS.iter().filter(|mutant| mutant.transport == transport);
+    let cases: BTreeSet<&str> = mutants.flat_map(|mutant| mutant.caught_by).copied().collect();
+    let reports = judge(transport, untouched.address, &Vec::from_iter(cases));
+    let failed = reports.iter().filter(|case| case.outcome != Outcome::Pass);
+    let failed: Vec<String> = failed.map(told).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn the_same_cases_pass_behind_a_relay_of_tcp_that_changes_nothing() {
+    passes_untouched(Transport::Tcp);
+}
+
+#[test]
+fn the_same_cases_pass_behind_a_relay_of_websockets_that_changes_nothing() {
+    passes_untouched(Transport::WebSocket);
+}
+
+#[test]
+fn every_case_about_connections_is_seen_to_fail() {
+    let caught: BTreeSet<&str> = MUTANTS
+        .iter()
+        .flat_map(|mutant| mutant.caught_by)
+        .copied()
+        .collect();
+    let cases = catalogue::select(Role::Server, &[], &[]).unwrap();
+    let only_connected = cases.iter().filter(|case| !case.over.contains(&Transport::Udp));
+    let unseen: Vec<&str> = only_connected
+        .map(|case| case.id)
+        .filter(|id| !caught.contains(id) && !UNSEEN.contains(id))
+        .collect();
+    assert!(unseen.is_empty(), "{unseen:?}");
 }

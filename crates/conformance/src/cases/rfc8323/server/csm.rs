@@ -157,7 +157,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// How long a server may wait for a CSM before it gives up, to be judged.
-pub(super) const PATIENT: Duration = Duration::from_secs(40);
+const PATIENT: Duration = Duration::from_secs(40);
 
 fn csm_first(probe: &mut Probe) -> Judged {
     probe.set_raw(true);

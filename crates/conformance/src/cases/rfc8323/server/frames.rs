@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use coracle_wire::{Code, Framing, MessageType, Method, OptionNumber, Signal, Status};
 
 use super::super::super::rfc7252::{count_of, own_counter};
-use super::csm::{ELECTIVE, PATIENT, expect_content, send_get};
+use super::csm::{ELECTIVE, expect_content, send_get};
 use crate::case::{Case, server};
+use crate::connected::END;
 use crate::message::Message;
 use crate::probe::{PATIENCE, Probe};
 use crate::transport::{Opening, Transport};
@@ -134,7 +135,7 @@ pub(super) const CASES: &[Case] = &[
     )
     .over(&[Transport::Tcp])
     .opened(Opening::Bytes)
-    .within(150)
+    .within(90)
     .steps(&[
         "Send a request of HTTP, a hello of TLS, and a KiB of 0xff, each by its own connection.",
         "Each connection ends, and the server is still there.",
@@ -419,7 +420,7 @@ fn garbage(probe: &mut Probe) -> Judged {
         others.push(other);
     }
     for mut other in others {
-        let ended = other.until_ended_within(PATIENT)?;
+        let ended = other.until_ended_within(2 * END)?;
         ended.is_over("on which something else is spoken")?;
     }
     probe.expect_alive()
