@@ -22,39 +22,73 @@ pub(crate) enum Asker {
     Coracle,
 }
 
-/// Has another process move the body, and tells how long it took.
+/// What it took to move the body.
+#[derive(Clone, Copy)]
+pub(crate) struct Done {
+    pub(crate) elapsed: Duration,
+    /// CPU time of the client.
+    pub(crate) cpu: Duration,
+}
+
+/// From the first request on.
+struct Stopwatch {
+    started: Instant,
+    cpu: Duration,
+}
+
+impl Stopwatch {
+    fn start() -> io::Result<Stopwatch> {
+        Ok(Stopwatch {
+            started: Instant::now(),
+            cpu: process::own_cpu()?,
+        })
+    }
+
+    fn stop(&self) -> io::Result<Done> {
+        Ok(Done {
+            elapsed: self.started.elapsed(),
+            cpu: process::own_cpu()?.saturating_sub(self.cpu),
+        })
+    }
+}
+
+/// Has another process move the body, and tells what it took.
 pub(crate) fn in_a_process(
     asker: Asker,
     server: SocketAddr,
     direction: Direction,
     chunk: usize,
     patience: Duration,
-) -> io::Result<Duration> {
+) -> io::Result<Done> {
     let name = asker.to_possible_value();
     let name = name.as_ref().map_or("", |name| name.get_name());
     let (direction, server, chunk) = (direction.to_string(), server.to_string(), chunk.to_string());
     let output = process::output(&["bulk", name, &direction, &server, "--chunk", &chunk], patience)?;
-    let micros = output.trim().parse();
-    micros
-        .map(Duration::from_micros)
-        .map_err(|_| io::Error::other(format!("a client says {output:?}")))
+    let numbers = output.split_whitespace().map(|word| word.parse().ok());
+    match numbers.collect::<Option<Vec<u64>>>().as_deref() {
+        Some([elapsed, cpu]) => Ok(Done {
+            elapsed: Duration::from_micros(*elapsed),
+            cpu: Duration::from_micros(*cpu),
+        }),
+        _ => Err(io::Error::other(format!("a client says {output:?}"))),
+    }
 }
 
-/// Moves the body, and prints the microseconds that it took.
+/// Moves the body, and prints the microseconds that it took, and those of CPU time.
 pub(crate) fn run(asker: Asker, server: SocketAddr, direction: Direction, chunk: usize) -> io::Result<()> {
     std::sync::LazyLock::force(&BODY);
-    let elapsed = match asker {
+    let done = match asker {
         Asker::Plain => plain(server, direction, chunk)?,
         Asker::Bare => bare(server, direction)?,
         Asker::Coracle => process::runtime()?.block_on(coracle(server, direction))?,
     };
-    println!("{}", elapsed.as_micros());
+    println!("{} {}", done.elapsed.as_micros(), done.cpu.as_micros());
     Ok(())
 }
 
-fn plain(server: SocketAddr, direction: Direction, chunk: usize) -> io::Result<Duration> {
+fn plain(server: SocketAddr, direction: Direction, chunk: usize) -> io::Result<Done> {
     let mut stream = TcpStream::connect(server)?;
-    let started = Instant::now();
+    let watch = Stopwatch::start()?;
     let is_whole = match direction {
         Direction::Down => read_plainly(&mut stream, chunk)? == BODY.len(),
         Direction::Up => {
@@ -64,12 +98,13 @@ fn plain(server: SocketAddr, direction: Direction, chunk: usize) -> io::Result<D
             verdict == [1]
         }
     };
-    check(is_whole).map(|()| started.elapsed())
+    check(is_whole)?;
+    watch.stop()
 }
 
-fn bare(server: SocketAddr, direction: Direction) -> io::Result<Duration> {
+fn bare(server: SocketAddr, direction: Direction) -> io::Result<Done> {
     let mut bare = Bare::new(TcpStream::connect(server)?)?;
-    let started = Instant::now();
+    let watch = Stopwatch::start()?;
     let mut number = 0;
     loop {
         let mut options = path("body");
@@ -102,16 +137,16 @@ fn bare(server: SocketAddr, direction: Direction) -> io::Result<Duration> {
             }
         };
         let Some(blocks) = blocks else {
-            return Ok(started.elapsed());
+            return watch.stop();
         };
         number += u32::try_from(blocks).map_err(io::Error::other)?;
     }
 }
 
-async fn coracle(server: SocketAddr, direction: Direction) -> io::Result<Duration> {
+async fn coracle(server: SocketAddr, direction: Direction) -> io::Result<Done> {
     let client = Client::new().map_err(io::Error::other)?;
     let uri = format!("coap+tcp://{server}/body");
-    let started = Instant::now();
+    let watch = Stopwatch::start()?;
     match direction {
         Direction::Down => {
             let mut response = client.get(&uri).stream().await.map_err(io::Error::other)?;
@@ -131,7 +166,7 @@ async fn coracle(server: SocketAddr, direction: Direction) -> io::Result<Duratio
             check(response.status() == Status::CHANGED)?;
         }
     }
-    Ok(started.elapsed())
+    watch.stop()
 }
 
 fn check(is_right: bool) -> io::Result<()> {

@@ -10,7 +10,7 @@ use coracle_wire::{CodeKind, Message, Method};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use nix::time::clock_getcpuclockid;
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
 use crate::datagrams::{path, request};
@@ -199,6 +199,11 @@ fn parse_user_time(stat: &str) -> Option<Duration> {
 /// The memory of this process.
 pub(crate) fn own_memory() -> io::Result<Memory> {
     parse_memory(&std::fs::read_to_string("/proc/self/status")?)
+}
+
+/// CPU time of this process so far.
+pub(crate) fn own_cpu() -> io::Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into())
 }
 
 /// Runs this program with a command, on the cores of this process, and returns what it prints.

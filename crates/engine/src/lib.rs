@@ -27,6 +27,7 @@ mod values;
 pub use config::{Body, BodyPolicy, Config, TransmissionParameters};
 pub use connection::{ConnectionParameters, MissingCsm};
 pub use endpoint::Endpoint;
+pub use exchange::payload::SharedBody;
 pub use path::{ConnectionId, Path, Peer, SecurityId};
 pub use stats::{DropReason, Stats};
 pub use time::Instant;

@@ -8,6 +8,7 @@ use core::time::Duration;
 use coracle_wire::{Method, Options, OptionsBuf, Status};
 
 use crate::config::TransmissionParameters;
+use crate::exchange::payload::SharedBody;
 use crate::path::{ConnectionId, Path};
 use crate::slab::Key;
 use crate::time::Instant;
@@ -121,6 +122,8 @@ pub struct RequestRef<'a> {
     pub options: Options<'a>,
     /// The whole body; it is cut into blocks when it is longer than one.
     pub payload: &'a [u8],
+    /// What `payload` is a view of, for the engine to share; `None`: it makes a copy.
+    pub shared: Option<&'a SharedBody>,
     /// The body comes in parts, of which `payload` is the first: [`Event::BodyWanted`] asks for each that follows. Goes
     /// once, so neither to a group nor with an observation.
     pub streamed: Option<StreamedBody>,
@@ -153,6 +156,7 @@ impl<'a> RequestRef<'a> {
             method,
             options,
             payload: &[],
+            shared: None,
             streamed: None,
             streams_answer: false,
             confirmable: true,
@@ -166,6 +170,7 @@ impl<'a> RequestRef<'a> {
     #[must_use]
     pub fn with_payload(mut self, payload: &'a [u8]) -> Self {
         self.payload = payload;
+        self.shared = None;
         self
     }
 

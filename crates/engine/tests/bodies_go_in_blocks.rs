@@ -18,11 +18,11 @@ use std::time::Duration;
 
 use common::{Subject, block, closed_network, datagram, options_of};
 use coracle_engine::{
-    Body, BodyPolicy, Config, DropReason, Event, ExchangeError, Path, Received, RequestRef, ResponseRef,
-    Topic, Window,
+    Body, BodyPolicy, Config, DropReason, Endpoint, Event, ExchangeError, Instant, Path, Received,
+    RequestRef, ResponseRef, SharedBody, Topic, Window,
 };
 use coracle_sim::{Input, Link, Network};
-use coracle_wire::{MessageType, Method, OptionNumber, Options, OptionsBuf, Status};
+use coracle_wire::{Message, MessageType, Method, OptionNumber, Options, OptionsBuf, Status};
 
 fn body(len: usize) -> Vec<u8> {
     (0..len).map(|at| u8::try_from(at * 7 % 253).unwrap()).collect()
@@ -922,4 +922,45 @@ fn a_final_answer_to_a_block_asks_for_no_more() {
     let answer = subject.sent_one();
     assert_eq!(answer.code(), "4.08");
     assert_eq!(answer.block1().as_deref(), Some("5/0/16"));
+}
+
+/// What the application shares goes out as a copy of it would.
+#[test]
+fn a_shared_body_goes_like_one_that_is_copied() {
+    let whole = body(3000);
+    let blocks = |shared: Option<&SharedBody>| {
+        let mut endpoint = Endpoint::new(Config::default(), [7; 32]);
+        let (now, path) = (Instant::ZERO, Path::to("192.0.2.1:5683".parse().unwrap()));
+        let request = RequestRef::new(Method::PUT, Options::empty()).with_payload(&whole);
+        let request = shared.map_or(request, |shared| request.with_shared(shared));
+        endpoint.request(now, &path, request).unwrap();
+        let (mut sent, mut out) = (Vec::new(), [0; 1500]);
+        while let Some(transmit) = endpoint.poll_transmit(now, &mut out) {
+            let bytes = out[..transmit.len].to_vec();
+            let message = Message::parse(&bytes).unwrap();
+            let block = message.options.block1().unwrap().unwrap();
+            let status = if block.more() {
+                Status::CONTINUE
+            } else {
+                Status::CHANGED
+            };
+            let mut options = OptionsBuf::new();
+            options.insert(OptionNumber::BLOCK1, &block.encode()).unwrap();
+            let answer = Message {
+                message_type: MessageType::Acknowledgement,
+                code: status.into(),
+                options: options.as_options(),
+                payload: &[],
+                ..message
+            };
+            let mut datagram = [0; 64];
+            let len = answer.encode(&mut datagram).unwrap();
+            let _ = endpoint.handle_datagram(now, path, &datagram[..len]);
+            sent.push(bytes);
+        }
+        sent
+    };
+    let shared = SharedBody::new(whole.clone());
+    assert_eq!(blocks(Some(&shared)).len(), 3);
+    assert_eq!(blocks(Some(&shared)), blocks(None));
 }

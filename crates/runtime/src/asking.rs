@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
-use coracle_engine::{Endpoint, Event, ExchangeId, Instant, Path, RequestError, RequestRef};
+use coracle_engine::{Endpoint, Event, ExchangeId, Instant, Path, RequestError, RequestRef, SharedBody};
 
 use crate::command::{Outgoing, Ticket};
 use crate::mailbox::{Notice, Sender};
+
+/// A body up to this length, in bytes, is copied: to share it takes an allocation, too.
+const COPIED: usize = 4 << 10;
 
 /// The side of a driver that asks.
 #[derive(Debug, Default)]
@@ -22,8 +25,13 @@ impl Asking {
         (ticket, sender): (Ticket, Sender),
         outgoing: &Outgoing,
     ) {
-        let request = RequestRef::new(outgoing.method, outgoing.options.as_options())
-            .with_payload(&outgoing.payload)
+        let shared = (outgoing.payload.len() > COPIED).then(|| SharedBody::new(outgoing.payload.clone()));
+        let request = RequestRef::new(outgoing.method, outgoing.options.as_options());
+        let request = match &shared {
+            Some(shared) => request.with_shared(shared),
+            None => request.with_payload(&outgoing.payload),
+        };
+        let request = request
             .with_streamed(outgoing.streamed)
             .with_streamed_answer(outgoing.streams_answer)
             .with_confirmable(outgoing.confirmable)

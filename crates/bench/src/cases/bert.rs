@@ -42,8 +42,9 @@ struct Turn {
     pair: Pair,
     /// Bytes of the body a second.
     goodput: f64,
-    /// CPU time of the server for the body, in milliseconds.
+    /// CPU time of the server and of the client for the body, in milliseconds.
     cpu: f64,
+    client_cpu: f64,
     /// By how many bytes the server's memory grew at most.
     growth: f64,
 }
@@ -59,10 +60,11 @@ pub(super) fn run(measure: &Measure) -> io::Result<Section> {
             for pair in PAIRS {
                 let turn = turn(direction, pair)?;
                 eprintln!(
-                    "  round {number}: {direction:4} {:30} {:7.0} MB/s, server: {:4.0} ms of CPU, memory {:+.2} MB",
+                    "  round {number}: {direction:4} {:30} {:7.0} MB/s, CPU of server {:4.0} ms, of client {:4.0} ms, memory of server {:+.2} MB",
                     pair.name(),
                     turn.goodput / 1e6,
                     turn.cpu,
+                    turn.client_cpu,
                     turn.growth / 1e6
                 );
                 round.push(turn);
@@ -110,12 +112,13 @@ fn exchange(direction: Direction, pair: Pair, chunk: usize) -> io::Result<Turn> 
         &[SERVER_CORE],
     )?;
     let (memory, cpu) = (server.memory()?, server.cpu()?);
-    let elapsed = bulk::in_a_process(asker, server.address, direction, chunk, PATIENCE)?;
+    let done = bulk::in_a_process(asker, server.address, direction, chunk, PATIENCE)?;
     Ok(Turn {
         direction,
         pair,
-        goodput: BODY.len() as f64 / elapsed.as_secs_f64(),
+        goodput: BODY.len() as f64 / done.elapsed.as_secs_f64(),
         cpu: server.cpu()?.since(cpu).total.as_secs_f64() * 1e3,
+        client_cpu: done.cpu.as_secs_f64() * 1e3,
         growth: server.memory()?.most.saturating_sub(memory.now) as f64,
     })
 }
@@ -134,7 +137,8 @@ fn table(rounds: &[Round]) -> Table {
         "between",
         "MB/s",
         "of the plain copy",
-        "server's CPU ms",
+        "CPU ms of the server",
+        "of the client",
         "server grew MB",
     ]);
     for direction in DIRECTIONS {
@@ -146,6 +150,7 @@ fn table(rounds: &[Round]) -> Table {
                 Cell::Number(median_of(|turn| turn.goodput) / 1e6, 0),
                 Cell::Number(ratio(rounds, direction, pair).median, 2),
                 Cell::Number(median_of(|turn| turn.cpu), 0),
+                Cell::Number(median_of(|turn| turn.client_cpu), 0),
                 Cell::Number(median_of(|turn| turn.growth) / 1e6, 2),
             ]);
         }
@@ -192,6 +197,7 @@ mod tests {
             pair,
             goodput,
             cpu: 0.0,
+            client_cpu: 0.0,
             growth: 0.0,
         };
         let rounds = [

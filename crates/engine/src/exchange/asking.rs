@@ -14,6 +14,7 @@ use crate::exchange::admission::{Blocks, blocks, misunderstood, of_requests};
 use crate::exchange::ahead::Ahead;
 use crate::exchange::echoes;
 use crate::exchange::operations::Operation;
+use crate::exchange::payload::Payload;
 use crate::limits::MAX_RESTARTS;
 use crate::observe::client::{Freshness, Observation};
 use crate::path::Path;
@@ -27,7 +28,7 @@ pub(crate) struct Asking {
     pub(crate) method: Method,
     pub(crate) options: OptionsBuf,
     /// The body of the request; of one that comes in parts, what is there of it.
-    pub(crate) payload: Vec<u8>,
+    pub(crate) payload: Payload,
     pub(crate) confirmable: bool,
     pub(crate) parameters: TransmissionParameters,
     pub(crate) max_body: usize,

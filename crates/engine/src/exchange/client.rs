@@ -1,6 +1,5 @@
 //! Requests of ours: from their first message to their end.
 
-use alloc::vec::Vec;
 use core::time::Duration;
 use hashbrown::HashMap;
 
@@ -14,6 +13,7 @@ use crate::context::Context;
 use crate::exchange::asking::{Asking, Delivered, Inbound, Outcome};
 use crate::exchange::echoes::Echoes;
 use crate::exchange::operations::Operations;
+use crate::exchange::payload::Payload;
 use crate::exchange::restraint::Restraint;
 use crate::limits;
 use crate::message::{MessageLayer, Owner, Sending};
@@ -97,7 +97,7 @@ impl Client {
             path: *path,
             method: request.method,
             options: with_block_size(sizes.taken, &request),
-            payload: Vec::from(request.payload),
+            payload: Payload::of(&request),
             confirmable: request.confirmable && !path.multicast,
             parameters: request
                 .parameters

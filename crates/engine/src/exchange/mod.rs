@@ -6,6 +6,7 @@ pub(crate) mod asking;
 pub(crate) mod client;
 mod echoes;
 mod operations;
+pub(crate) mod payload;
 mod pings;
 pub(crate) mod reply;
 mod restraint;

@@ -69,7 +69,7 @@ impl Client {
         };
         let waited = asking.waits_for_body();
         let Some(upload) = &mut asking.upload else { return };
-        upload.supply(&mut asking.payload, part, more);
+        upload.supply(asking.payload.own(), part, more);
         if upload.fits(&asking.payload) && waited {
             // It is no transfer in blocks at all.
             asking.upload = None;
