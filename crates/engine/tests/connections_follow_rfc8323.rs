@@ -268,6 +268,59 @@ fn a_silent_peer_is_pinged_and_then_given_up() {
     assert_eq!(codes(&connected.written()), ["7.02", "7.05"]);
 }
 
+/// A long message on a slow way, in either direction, is a sign of life, and no Pong can overtake it.
+#[test]
+fn a_peer_that_is_slow_is_not_silent() {
+    let mut connected = Connected::opened(Config::default(), 1 << 20);
+    let long = frame(Method::PUT, &[], &[], &vec![0; 100_000]);
+    for chunk in long.chunks(2000).take(40) {
+        connected.give(chunk);
+        connected.pass(Duration::from_secs(20));
+    }
+    assert!(connected.written().is_empty(), "neither Ping nor Abort in 800 s");
+    connected.give(&long[80_000..]);
+    connected.endpoint.disconnected(connected.now, connected.id);
+
+    let mut connected = Connected::opened(Config::default(), 1 << 20);
+    let (path, body) = (connected.path(), vec![0; 100_000]);
+    let request = RequestRef::new(Method::PUT, Options::empty()).with_payload(&body);
+    let request = request.with_timeout(Some(Duration::from_secs(5000)));
+    connected.endpoint.request(connected.now, &path, request).unwrap();
+    let mut written = Vec::new();
+    loop {
+        connected.pass(Duration::from_secs(20));
+        let output = connected.endpoint.stream_output(connected.id);
+        if output.is_empty() {
+            break;
+        }
+        let len = output.len().min(2000);
+        written.extend_from_slice(&output[..len]);
+        connected
+            .endpoint
+            .stream_written(connected.now, connected.id, len);
+    }
+    let ping = written.split_off(written.len() - 10);
+    assert_eq!(parse(&ping).code, Code::from(Signal::PING), "behind the request");
+    assert!(connected.events.is_empty(), "{:?}", connected.events);
+    connected.pass(Duration::from_secs(62));
+    assert_eq!(codes(&connected.written()), ["7.05"]);
+}
+
+/// Who does not read is not read either, and that is not held against what it says.
+#[test]
+fn what_is_not_read_is_not_too_slow() {
+    let mut connected = Connected::opened(Config::default(), 1 << 20);
+    let (id, _) = connected.request(&get("a", b"a"));
+    let next = get("b", b"b");
+    assert!(connected.give(&next[..3]).is_empty());
+    let answer = content(&[0; 100_000]);
+    connected.endpoint.respond(connected.now, id, answer).unwrap();
+    assert!(!connected.endpoint.takes_input(connected.id));
+    connected.pass(Duration::from_secs(100));
+    assert_eq!(codes(&connected.written()), ["2.05"]);
+    assert_eq!(connected.give(&next[3..]).len(), 1);
+}
+
 /// RFC 8323 §5.5.
 #[test]
 fn a_released_connection_finishes_what_runs() {

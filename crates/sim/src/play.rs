@@ -343,7 +343,8 @@ impl<'s> Player<'s> {
                 by: from,
                 of: to,
                 method: Method::GET,
-                confirmable: true,
+                // It may fail where a long message is before it.
+                confirmable: false,
                 observes: None,
                 max_age: Duration::ZERO,
             });

@@ -73,11 +73,12 @@ fn malformed<'d>(context: &mut Context, error: &coracle_wire::MessageError) -> T
 }
 
 impl super::Connection {
-    /// A part of a message is there. It has to grow.
+    /// A part of a message is there. It has to grow; as long as it does, its peer is heard.
     fn begins_message(&mut self, now: Instant, len: usize) {
         match &mut self.begun {
             Some((since, before)) if len >= *before + limits::FRAME_PROGRESS => {
-                (*since, *before) = (now, len)
+                (*since, *before) = (now, len);
+                (self.heard, self.pinged) = (now, None);
             }
             Some(_) => {}
             begun @ None => *begun = Some((now, len)),

@@ -75,8 +75,9 @@ pub(crate) struct Connection {
     pub(crate) heard: Instant,
     /// When the last request or response of either side came or went.
     pub(crate) used: Instant,
-    /// A Ping went out since the last message came, at this time.
-    pub(crate) pinged: Option<Instant>,
+    /// A Ping went out since the last message came: since when an answer is waited for, and where it ends among all bytes
+    /// that are written.
+    pub(crate) pinged: Option<(Instant, u64)>,
     /// A message has begun to come: since when so many bytes of it are there.
     pub(crate) begun: Option<(Instant, usize)>,
     /// The pings of the application that wait for their Pong, by their tokens, and since when.
@@ -107,6 +108,11 @@ impl Connection {
         self.heard = now;
         self.pinged = None;
         self.begun = None;
+    }
+
+    /// A Ping was put in line, and is waited for.
+    pub(crate) fn is_pinged(&mut self, now: Instant) {
+        self.pinged = Some((now, self.queue.position() + self.queue.len() as u64));
     }
 
     pub(crate) fn enter(&mut self, now: Instant, stage: Stage) {
@@ -277,9 +283,15 @@ impl Connections {
     }
 
     /// So many bytes were taken by the transport.
-    pub(crate) fn written(&mut self, id: ConnectionId, len: usize) {
+    pub(crate) fn written(&mut self, now: Instant, id: ConnectionId, len: usize) {
         if let Some(connection) = self.table.get_mut(id.0) {
             self.queued -= connection.queue.written(len, &mut self.spare);
+            let written = connection.queue.position();
+            // What stands before a Ping, and the Ping, are on their way: nobody can have answered it yet.
+            connection.pinged = connection.pinged.map(|(since, end)| {
+                let is_under_way = written <= end && len > 0;
+                (if is_under_way { now } else { since }, end)
+            });
         }
     }
 

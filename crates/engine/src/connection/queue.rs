@@ -183,7 +183,8 @@ impl Queue {
         usize::try_from(gone).unwrap_or(usize::MAX)
     }
 
-    fn position(&self) -> u64 {
+    /// How many bytes are written.
+    pub(crate) fn position(&self) -> u64 {
         self.before + self.start as u64
     }
 }

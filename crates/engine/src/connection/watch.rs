@@ -42,7 +42,7 @@ impl Connection {
         };
         let silent = parameters.ping_after.filter(|_| self.stage == Stage::Open);
         let silence = match self.pinged {
-            Some(at) => Some((at + parameters.pong_within, Due::NoPong)),
+            Some((since, _)) => Some((since + parameters.pong_within, Due::NoPong)),
             None => silent.map(|after| (self.heard + after, Due::Silent)),
         };
         let oldest = self.pings.first().map(|(.., since)| *since);

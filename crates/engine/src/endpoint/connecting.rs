@@ -256,13 +256,19 @@ impl Endpoint {
                     self.abort(now, id, Fault::new("no CSM came (RFC 8323 §3.3)"));
                 }
             }
+            // It is we who do not read on, as the peer does not.
+            Due::TooSlow if !self.context.connections.takes_input(id) => {
+                if let Some(connection) = self.context.connections.get_mut(id) {
+                    connection.begun = None;
+                }
+            }
             Due::TooSlow => self.abort(now, id, Fault::new("a message comes too slowly")),
             Due::NoPong => self.abort(now, id, Fault::new("no answer to a Ping (RFC 8323 §5.4)")),
             Due::Silent => {
                 let token = self.context.random_token();
                 send_ping(&mut self.context, id, token.as_bytes());
                 if let Some(connection) = self.context.connections.get_mut(id) {
-                    connection.pinged = Some(now);
+                    connection.is_pinged(now);
                 }
             }
             Due::Unanswered => self.end_unanswered_pings(now, id),

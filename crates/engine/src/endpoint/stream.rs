@@ -100,7 +100,7 @@ impl Endpoint {
     /// The transport has taken so many bytes of [`stream_output`](Self::stream_output).
     pub fn stream_written(&mut self, now: Instant, id: ConnectionId, len: usize) {
         self.context.stats.bytes_out += len as u64;
-        self.context.connections.written(id, len);
+        self.context.connections.written(now, id, len);
         while let Some(key) = self.context.connections.next_arrived(id) {
             if let Some(owner) = self.messages.arrived(key) {
                 self.acknowledged(now, owner);
