@@ -341,3 +341,44 @@ async fn a_server_asks_over_a_connection_that_its_client_made() {
     );
     server.shut_down().await;
 }
+
+/// A device behind a firewall: it connects, and is asked over that connection by the server.
+#[tokio::test]
+async fn a_device_that_connects_is_asked_for_its_resources() {
+    let (paths, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let server = Server::start(Router::new().route(
+        "/register",
+        get(move |request: coracle_router::Request| {
+            paths.send(request.path).unwrap();
+            async { "welcome" }
+        }),
+    ));
+    let notifier = Notifier::new(20);
+    let device = Server::serve(Endpoint::bind("coap://127.0.0.1:0").unwrap(), observed(&notifier));
+    bounded(device.client.get(server.uri("/register")).send())
+        .await
+        .unwrap();
+    let back = server.client.over(&seen.recv().await.unwrap());
+    let mut observation = bounded(back.observe("/state").observe()).await.unwrap();
+    assert_eq!(state(&mut observation).await.as_deref(), Some("20"));
+    notifier.set(21);
+    assert_eq!(state(&mut observation).await.as_deref(), Some("21"));
+    bounded(back.ping("/")).await.unwrap();
+    assert_eq!(server.statistics.read().await.connections_accepted, 1);
+    // The device ends the connection, and with it the observation, which is nobody else's to renew.
+    bounded(device.client.close()).await;
+    let end = bounded(async {
+        loop {
+            match observation.next().await {
+                Some(Ok(_)) => {}
+                end => break end,
+            }
+        }
+    });
+    assert!(matches!(
+        end.await,
+        Some(Err(Error::Request(RequestError::NotConnected)))
+    ));
+    device.shut_down().await;
+    server.shut_down().await;
+}

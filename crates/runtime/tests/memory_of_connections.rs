@@ -15,10 +15,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use connected::Server;
 use connected::raw::{csm, get as get_frame};
+use connected::{Server, affordable};
 use coracle_router::{Router, get};
-use rustix::process::{Resource, getrlimit};
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
@@ -49,11 +48,6 @@ const MANY: usize = 10_000;
 /// The most that one may take, in bytes.
 const BOUND: usize = 4096;
 
-fn many() -> usize {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    MANY.min(usize::try_from(limit.saturating_sub(200) / 2).unwrap())
-}
-
 /// A connection on which a request was answered.
 fn open(server: &Server, asked: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).unwrap();
@@ -71,7 +65,7 @@ fn open(server: &Server, asked: &[u8]) -> TcpStream {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_at_rest_takes_less_than_four_kilobytes() {
     let server = Server::start(Router::new().route("/hello", get(|| async { "world" })));
-    let many = many();
+    let many = affordable(MANY);
     let asked = [csm(), get_frame("hello", b"t")].concat();
     let mut open_ones = Vec::with_capacity(many);
     open_ones.push(open(&server, &asked));

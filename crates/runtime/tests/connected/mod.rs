@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use coracle_router::Router;
 use coracle_runtime::{Bound, Client, Config, Endpoint, Error, StatisticsReader};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -17,6 +18,20 @@ pub const BOUND: Duration = Duration::from_secs(30);
 
 pub async fn bounded<T>(work: impl Future<Output = T>) -> T {
     timeout(BOUND, work).await.unwrap()
+}
+
+/// As many connections as are wished for, or as there are descriptors for both ends of each.
+pub fn affordable(connections: usize) -> usize {
+    let limits = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limits.maximum,
+        ..limits
+    };
+    // What cannot be raised stays as it is.
+    let _ = setrlimit(Resource::Nofile, most);
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let spared = limit.saturating_sub(200) / 2;
+    connections.min(usize::try_from(spared).unwrap_or(usize::MAX))
 }
 
 pub fn pattern(len: usize) -> Vec<u8> {
