@@ -1,4 +1,4 @@
-//! CoAP for Rust: server, client and router over one socket.
+//! CoAP for Rust: server, client and router, over UDP, TCP, TLS and WebSocket.
 //!
 //! This crate is the front door: it has no code of its own, it re-exports the crates of Coracle under one name.
 //! [`prelude`] holds what nearly every program uses.
@@ -29,13 +29,32 @@
 //! options that nobody knows are below the handlers. What the router answers by itself is listed in [`router`]. On Linux
 //! the peers of a port are shared among as many engines as the runtime has threads ([`Endpoint::with_shards`]).
 //!
+//! The scheme says how peers come, and an endpoint has as many addresses as it likes:
+//! ```no_run
+//! # async fn example(app: coracle::Router) -> coracle::Result<(), Box<dyn std::error::Error>> {
+//! use coracle::tls::{ClientCertificates, Identity, ServerTls};
+//!
+//! let own = Identity::from_files("chain.pem".as_ref(), "key.pem".as_ref())?;
+//! let endpoint = coracle::Endpoint::bind("coap://[::]")?
+//!     .and_bind("coap+tcp://[::]")?
+//!     .and_bind("coaps+tcp://[::]")?
+//!     .and_bind("coap+ws://[::]:8080")?
+//!     .with_tls(ServerTls::new(own, ClientCertificates::NotAsked)?);
+//! endpoint.serve(app).await?;
+//! # Ok(())
+//! # }
+//! ```
+//! A handler may ask back over the connection that a request came on (RFC 8323 §3.3), as for devices behind a firewall: with
+//! `endpoint.client().over(&request.path).get("/led")`. On the device, a client from [`Endpoint::client`] makes the
+//! connection, so that the router of that endpoint answers.
+//!
 //! # A client
 //! ```no_run
 //! # async fn example() -> coracle::Result<()> {
 //! use coracle::client::{Client, Notification};
 //!
-//! let client = Client::new()?; // one socket for all peers
-//! let answer = client.get("coap://localhost/temp").send().await?;
+//! let client = Client::new()?; // one socket for all peers, one connection to each that wants one
+//! let answer = client.get("coap+tcp://localhost/temp").send().await?; // the scheme chooses
 //! println!("{} {}", answer.status(), answer.text()?);
 //!
 //! let mut states = client.observe("coap://localhost/temp").observe().await?;
@@ -45,6 +64,7 @@
 //!         Notification::Stale => println!("no longer known"),
 //!     }
 //! }
+//! client.close().await; // releases connections in good order
 //! # Ok(())
 //! # }
 //! ```
@@ -56,6 +76,7 @@
 //! |---|---|
 //! | [`router`] | paths to handlers, extractors, responses, layers, notifiers |
 //! | [`client`] | requests, observations and what comes back |
+//! | [`tls`] | certificates and keys |
 //! | [`wire`] | methods, codes, options, messages and URIs as bytes |
 //! | [`formats`] | link-format |
 //! | [`engine`] | the endpoint without sockets or clock, its settings and bounds |

@@ -48,7 +48,8 @@ const IDLE_AFTER: Duration = Duration::from_secs(60);
 /// `TransmissionParameters::default().with_nstart(16)` in the [`Config`]. On a connection they do not wait for each other.
 ///
 /// A connection is made for the first request and kept for further ones; after 60 s without any, and without an
-/// observation, it is released. One that broke is replaced for the next request. A request that broke with it goes again,
+/// observation, it is released ([`idle_after`](coracle_engine::ConnectionParameters::idle_after) tells another time; that
+/// of an [`Endpoint`](crate::Endpoint) is its own). One that broke is replaced for the next request. A request that broke with it goes again,
 /// once, if nothing of it had left or it is safe (GET, FETCH). [`close`](Client::close) releases all.
 ///
 /// # Panics

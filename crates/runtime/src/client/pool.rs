@@ -88,6 +88,16 @@ impl Entry {
         }
     }
 
+    /// The way, if it may be used already.
+    fn route(&self) -> Option<Route> {
+        match &*self.line.borrow() {
+            Line::Open(path) if self.line.has_changed().is_ok() => {
+                Some(Route::new(self.handle.clone(), *path))
+            }
+            _ => None,
+        }
+    }
+
     /// Waits until it may be used.
     async fn opened(mut self) -> Result<Route, Error> {
         loop {
@@ -115,7 +125,7 @@ impl Entry {
 }
 
 impl Entries {
-    /// The connection to `origin`, or the attempt to make one, which `begin` begins if there is none.
+    /// The attempt to connect to `origin`, which `begin` begins if there is none.
     fn get(&mut self, origin: Origin, begin: impl FnOnce() -> Option<Entry>) -> Option<Entry> {
         let now = Instant::now();
         if let Some(entry) = self.by_origin.get(&origin).filter(|entry| entry.is_kept(now)) {
@@ -137,6 +147,9 @@ impl Client {
         let origin = target.origin();
         let entry = {
             let mut kept = self.pool.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(route) = kept.by_origin.get(&origin).and_then(Entry::route) {
+                return Ok(route);
+            }
             kept.get(origin.clone(), || self.begin_connection(target, &origin))
         };
         entry.ok_or(Error::Closed)?.opened().await

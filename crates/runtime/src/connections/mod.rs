@@ -123,6 +123,10 @@ impl Connections {
 
     /// Ready when there is something to do: connections to take on or to visit. The task is woken when there will be.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.listener.is_none() && self.table.is_empty() {
+            // Nothing comes, and a driver of datagrams only does not take the lock for it.
+            return Poll::Pending;
+        }
         self.ready.register(cx);
         while let Some(listener) = &mut self.listener
             && self.accepted.len() < ACCEPTED_AT_ONCE
@@ -148,7 +152,7 @@ impl Connections {
             self.counted.accepted += 1;
             self.take_on(engine, now, link, None);
         }
-        if self.line.is_empty() {
+        if self.line.is_empty() && !self.table.is_empty() {
             self.ready.take(&mut self.woken, &mut self.line);
         }
         self.line.pop_front()
@@ -380,9 +384,10 @@ impl Connections {
     }
 
     /// Ends those that we made in good order (RFC 8323 §5.5), or all.
-    pub(crate) fn release(&mut self, engine: &mut Endpoint, now: Instant, only_own: bool) {
+    pub(crate) fn release(&self, engine: &mut Endpoint, now: Instant, only_own: bool) {
         for (id, open) in &self.table {
             if open.is_own() || !only_own {
+                open.tell(over("we released it"));
                 engine.release(now, *id);
             }
         }
