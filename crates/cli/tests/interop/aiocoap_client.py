@@ -1,8 +1,9 @@
 """A CoAP client on aiocoap for the interoperability suite.
 
-    aiocoap_client.py SCENARIO BASE_URI
+    aiocoap_client.py SCENARIO BASE_URI [CERTIFICATE]
 
-Runs one scenario against the server at BASE_URI, prints `OK ...` or `FAIL why`, and exits with 0 or 1.
+Runs one scenario against the server at BASE_URI, whose certificate stands in the file that is named, prints `OK ...` or
+`FAIL why`, and exits with 0 or 1.
 """
 
 import asyncio
@@ -11,12 +12,16 @@ import sys
 import time
 
 from aiocoap import Context, Message, error
+from aiocoap.credentials import TLSCert
 from aiocoap.numbers.codes import CHANGED, CONTENT, CREATED, DELETE, DELETED, FETCH, GET, NOT_FOUND, POST, PUT
 from aiocoap.numbers.optionnumbers import OptionNumber
 from aiocoap.optiontypes import OpaqueOption
 
 LARGE = bytes((i * 7 + i // 256) & 255 for i in range(200_000))
+MEGABYTE = bytes((i * 7 + i // 256) & 255 for i in range(1_000_000))
 LIMIT = 60  # seconds for a whole scenario
+# The other transports of the default list open ports and threads that this suite does not use.
+TRANSPORTS = {"coap": "udp6", "coap+tcp": "tcpclient", "coaps+tcp": "tlsclient", "coap+ws": "ws", "coaps+ws": "ws"}
 UNKNOWN_CRITICAL = OptionNumber(65001)
 
 
@@ -129,6 +134,14 @@ class Scenarios:
         expect("body equal", stored.payload == LARGE, True)
         return f"{len(LARGE)} bytes there and back"
 
+    async def megabyte(self):
+        put = await self.send(PUT, "/store/aiocoap-megabyte", MEGABYTE, content_format=42)
+        expect("code", put.code, CREATED, CHANGED)
+        stored = await self.send(GET, "/store/aiocoap-megabyte")
+        expect("length", len(stored.payload), len(MEGABYTE))
+        expect("body equal", stored.payload == MEGABYTE, True)
+        return f"{len(MEGABYTE)} bytes there and back"
+
     async def discover(self):
         response = await self.send(GET, "/.well-known/core?rt=clock")
         expect("code", response.code, CONTENT)
@@ -157,12 +170,13 @@ class Scenarios:
         return "4.02"
 
 
-async def run(scenario, base):
+async def run(scenario, base, certificate):
     method_name = scenario.replace("-", "_")
     if not hasattr(Scenarios, method_name):
         raise Failure("aiocoap has no such scenario")
-    # udp6 alone: the other transports of the default list open ports and threads that this suite does not use.
-    context = await Context.create_client_context(transports=["udp6"])
+    context = await Context.create_client_context(transports=[TRANSPORTS[base.split("://")[0]]])
+    if certificate is not None:
+        context.client_credentials[f"{base}/*"] = TLSCert(certificate)
     try:
         scenarios = Scenarios(context, base)
         return await asyncio.wait_for(getattr(scenarios, method_name)(), LIMIT)
@@ -171,9 +185,9 @@ async def run(scenario, base):
 
 
 def main():
-    _, scenario, base = sys.argv
+    _, scenario, base, *certificate = sys.argv
     try:
-        print("OK", scenario, asyncio.run(run(scenario, base)))
+        print("OK", scenario, asyncio.run(run(scenario, base, certificate[0] if certificate else None)))
     except (Failure, error.Error, asyncio.TimeoutError) as why:
         print("FAIL", scenario, type(why).__name__, str(why).replace("\n", " "))
         sys.exit(1)

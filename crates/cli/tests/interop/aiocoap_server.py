@@ -1,11 +1,17 @@
 """A CoAP server on aiocoap for the interoperability suite.
 
-Binds 127.0.0.1 on a port that the system gives, prints `READY <port>` and serves until it is killed.
+    aiocoap_server.py [SCHEME [CERTIFICATE KEY]]
+
+Binds 127.0.0.1 on a port that the system gives, for `coap` or another scheme, prints `READY <port>` and serves until it
+is killed.
 The resources are those that every peer server of the suite offers; docs/interop.md lists them.
 """
 
 import asyncio
 import hashlib
+import socket
+import ssl
+import sys
 
 from aiocoap import Context, Message, error, resource
 from aiocoap.numbers.codes import CHANGED, CONTENT, CREATED, DELETED
@@ -135,13 +141,53 @@ def site():
     return root, clock
 
 
-async def main():
-    root, clock = site()
+def free_port():
+    """A port of TCP. aiocoap does not tell which one the system gave."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def serve_datagrams(root):
     context = await Context.create_server_context(root, bind=("127.0.0.1", 0), transports=["udp6"])
     transport = context.request_interfaces[0].token_interface.message_interface.transport
-    port = transport.get_extra_info("socket").getsockname()[1]
+    return context, transport.get_extra_info("socket").getsockname()[1]
+
+
+# What aiocoap adds to the port that it is told.
+OFFSETS = {"coap+tcp": 0, "coaps+tcp": 1, "coap+ws": 3000, "coaps+ws": 3001}
+TRANSPORTS = {"coap+tcp": "tcpserver", "coaps+tcp": "tlsserver", "coap+ws": "ws", "coaps+ws": "ws"}
+
+
+async def serve_connections(root, scheme, credentials):
+    tls = None
+    if credentials:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(*credentials)
+        # By itself aiocoap's server names no protocol, which it has to on other ports than 5684 (RFC 8323 §8.2).
+        tls.set_alpn_protocols(["coap"] if scheme == "coaps+tcp" else ["http/1.1"])
+    port = free_port()
+    context = await Context.create_server_context(
+        root,
+        bind=("127.0.0.1", port - OFFSETS[scheme]),
+        transports=[TRANSPORTS[scheme]],
+        _ssl_context=tls,
+    )
+    return context, port
+
+
+async def main():
+    root, clock = site()
+    scheme, *credentials = sys.argv[1:] or ["coap"]
+    if scheme == "coap":
+        context, port = await serve_datagrams(root)
+    else:
+        context, port = await serve_connections(root, scheme, credentials)
     print("READY", port, flush=True)
-    await clock.tick()
+    try:
+        await clock.tick()
+    finally:
+        await context.shutdown()
 
 
 if __name__ == "__main__":

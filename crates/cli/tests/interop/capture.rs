@@ -3,6 +3,8 @@
 //! dumpcap captures one port of loopback; the messages are read with tshark afterwards. The capture includes
 //! a port of its own, on which a last datagram tells that everything before it has reached the file.
 
+mod stream;
+
 use std::fmt;
 use std::fs;
 use std::net::UdpSocket;
@@ -14,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use crate::peers;
 use crate::process::{POLL, Running, START_LIMIT, run};
+
+pub(crate) use stream::Segments;
 
 const END_LIMIT: Duration = Duration::from_secs(20);
 const DISSECT_LIMIT: Duration = Duration::from_secs(60);
@@ -98,6 +102,11 @@ impl Capture {
     /// Starts to capture `port` and returns once the capture is on. `None`, with a line that says why, when
     /// this machine does not let us capture.
     pub(crate) fn start(port: u16) -> Option<Capture> {
+        Capture::of("udp", port)
+    }
+
+    /// The same of a port of `udp` or `tcp`.
+    pub(crate) fn of(protocol: &str, port: u16) -> Option<Capture> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         peers::tool("dumpcap")?;
         peers::tool("tshark")?;
@@ -106,9 +115,12 @@ impl Capture {
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let mark = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mark_port = mark.local_addr().unwrap().port();
-        let filter = format!("udp port {port} or udp port {mark_port}");
+        let filter = format!("{protocol} port {port} or udp port {mark_port}");
         let mut command = Command::new("dumpcap");
-        command.args(["-q", "-i", "lo", "-f", &filter, "-w"]).arg(&file);
+        // Megabytes come at once: the buffer has room for all of them.
+        command
+            .args(["-q", "-i", "lo", "-B", "64", "-f", &filter, "-w"])
+            .arg(&file);
         let dumpcap = Running::start("dumpcap", &mut command);
         // dumpcap names its file after it has opened the interface and set the filter.
         let on = dumpcap.wait_for(START_LIMIT, |line| line.starts_with("File: ").then_some(()));
@@ -145,10 +157,15 @@ impl Capture {
     }
 
     fn messages(mut self, ours: Ours) -> Vec<Message> {
+        self.end();
+        dissect(&self.file, self.port, ours)
+    }
+
+    /// Waits until all is in the file.
+    fn end(&mut self) {
         self.flush();
         interrupt(self.dumpcap.id());
         self.dumpcap.wait_for_end(END_LIMIT);
-        dissect(&self.file, self.port, ours)
     }
 
     fn flush(&self) {

@@ -38,7 +38,7 @@ fn printed(finished: &Finished) -> Vec<String> {
         .collect()
 }
 
-fn assert_printed(finished: &Finished, wanted: &[&str]) {
+pub(crate) fn assert_printed(finished: &Finished, wanted: &[&str]) {
     let found = printed(finished)
         .iter()
         .any(|message| wanted.iter().all(|part| message.contains(part)));

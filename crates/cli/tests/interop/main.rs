@@ -1,4 +1,4 @@
-//! Interoperability with other CoAP implementations, on UDP and on loopback, in both directions.
+//! Interoperability with other CoAP implementations by all transports, on loopback and in both directions.
 //!
 //! `.ci/peers` installs the peers. A peer that is not there is reported as skipped and its tests pass,
 //! unless `COAP_INTEROP=required` says that every peer has to be there. `COAP_INTEROP_PROGRAM` names another
@@ -13,7 +13,9 @@
 )]
 
 mod aiocoap;
+mod browser;
 mod capture;
+mod connections;
 mod libcoap;
 mod node;
 mod peers;

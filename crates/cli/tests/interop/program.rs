@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::process::{Finished, Running, START_LIMIT, run};
@@ -17,9 +18,12 @@ const LARGE_LENGTH: u32 = 200_000;
 
 /// The body of `/large` on every server of the suite.
 pub(crate) fn large() -> Vec<u8> {
-    (0..LARGE_LENGTH)
-        .map(|i| ((i * 7 + i / 256) & 255) as u8)
-        .collect()
+    body(LARGE_LENGTH)
+}
+
+/// A body each byte of which tells where it belongs.
+pub(crate) fn body(length: u32) -> Vec<u8> {
+    (0..length).map(|i| ((i * 7 + i / 256) & 255) as u8).collect()
 }
 
 fn command() -> Command {
@@ -29,13 +33,66 @@ fn command() -> Command {
     }
 }
 
+/// What carries the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Udp,
+    Tcp,
+    Tls,
+    WebSocket,
+    SecureWebSocket,
+}
+
+impl Transport {
+    pub(crate) fn scheme(self) -> &'static str {
+        match self {
+            Transport::Udp => "coap",
+            Transport::Tcp => "coap+tcp",
+            Transport::Tls => "coaps+tcp",
+            Transport::WebSocket => "coap+ws",
+            Transport::SecureWebSocket => "coaps+ws",
+        }
+    }
+
+    pub(crate) fn is_secure(self) -> bool {
+        matches!(self, Transport::Tls | Transport::SecureWebSocket)
+    }
+}
+
+/// A certificate for this machine and its key, made once by the program under test.
+pub(crate) fn certificate() -> &'static [PathBuf; 2] {
+    static MADE: OnceLock<[PathBuf; 2]> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let folder = scratch("tls");
+        let made = run(
+            command().args(["keys", "self-signed", "--out"]).arg(&folder),
+            COMMAND_LIMIT,
+        );
+        made.expect_status(0);
+        ["cert.pem", "key.pem"].map(|name| folder.join(name))
+    })
+}
+
 /// Starts our server with its site; it listens on the port that this gives.
 pub(crate) fn serve() -> (Running, u16) {
+    serve_by(Transport::Udp, &[])
+}
+
+/// Starts our server with its site and these settings; it listens on the port that this gives.
+pub(crate) fn serve_by(transport: Transport, settings: &[&str]) -> (Running, u16) {
+    let base = format!("{}://127.0.0.1:", transport.scheme());
     let mut command = command();
-    command.args(["serve", "--bind", "127.0.0.1:0"]);
+    command
+        .args(["serve", "--bind", &format!("{base}0")])
+        .args(settings);
+    if transport.is_secure() {
+        let [cert, key] = certificate();
+        command.arg("--tls-cert").arg(cert).arg("--tls-key").arg(key);
+    }
     let server = Running::start("coracle serve", &mut command);
+    let told = format!("listening on {base}");
     let listening = |line: &str| {
-        line.split_once("listening on coap://127.0.0.1:")
+        line.split_once(&told)
             .and_then(|(_, port)| port.trim().parse().ok())
     };
     let port = server
@@ -44,9 +101,15 @@ pub(crate) fn serve() -> (Running, u16) {
     (server, port)
 }
 
-/// Runs a client command of ours to its end.
+/// Runs a client command of ours to its end. It trusts the servers of this suite.
 pub(crate) fn client(arguments: &[&str]) -> Finished {
-    run(command().args(arguments), COMMAND_LIMIT)
+    let mut command = command();
+    command.args(arguments);
+    if arguments.iter().any(|argument| argument.starts_with("coaps+")) {
+        let [cert, _] = certificate();
+        command.arg("--cacert").arg(cert);
+    }
+    run(&mut command, COMMAND_LIMIT)
 }
 
 /// A path for a file of a test, in a folder that cargo keeps for it.

@@ -57,43 +57,33 @@ pub(crate) fn peer_is_told_of_an_unknown_critical_option(peer: &Scripts) {
 }
 
 pub(crate) fn we_use_every_method(peer: &Scripts) {
-    commands_against_the_peer(peer, |base| {
-        let hello = client(&["get", &format!("{base}/hello")]);
-        hello.expect_status(0);
-        hello.expect_stdout("hello");
-        client(&["get", &format!("{base}/no/such/resource")]).expect_status(CLIENT_ERROR);
+    commands_against_the_peer(peer, use_every_method);
+}
 
-        let entry = format!("{base}/store/ours");
-        client(&["put", &entry, "first", "-f", "0"]).expect_status(0);
-        client(&["put", &entry, "second", "-f", "0"]).expect_status(0);
-        client(&["get", &entry]).expect_stdout("second");
-        client(&["delete", &entry]).expect_status(0);
-        client(&["get", &entry]).expect_status(CLIENT_ERROR);
+/// The site of the peers has all of it.
+pub(crate) fn use_every_method(base: &str) {
+    let hello = client(&["get", &format!("{base}/hello")]);
+    hello.expect_status(0);
+    hello.expect_stdout("hello");
+    client(&["get", &format!("{base}/no/such/resource")]).expect_status(CLIENT_ERROR);
 
-        client(&["post", &format!("{base}/store"), "posted", "-f", "0"]).expect_status(0);
-        client(&["get", &format!("{base}/store/made1")]).expect_stdout("posted");
+    let entry = format!("{base}/store/ours");
+    client(&["put", &entry, "first", "-f", "0"]).expect_status(0);
+    client(&["put", &entry, "second", "-f", "0"]).expect_status(0);
+    client(&["get", &entry]).expect_stdout("second");
+    client(&["delete", &entry]).expect_status(0);
+    client(&["get", &entry]).expect_status(CLIENT_ERROR);
 
-        let fetched = client(&["fetch", &format!("{base}/echo"), r#"{"a":1}"#, "-f", "50"]);
-        fetched.expect_status(0);
-        fetched.expect_stdout(r#"{"a":1}"#);
-    });
+    client(&["post", &format!("{base}/store"), "posted", "-f", "0"]).expect_status(0);
+    client(&["get", &format!("{base}/store/made1")]).expect_stdout("posted");
+
+    let fetched = client(&["fetch", &format!("{base}/echo"), r#"{"a":1}"#, "-f", "50"]);
+    fetched.expect_status(0);
+    fetched.expect_stdout(r#"{"a":1}"#);
 }
 
 pub(crate) fn we_observe_and_leave(peer: &Scripts) {
-    let messages = commands_against_the_peer(peer, |base| {
-        let observed = client(&["observe", &format!("{base}/clock"), "--count", "5"]);
-        observed.expect_status(0);
-        let text = observed.stdout_text();
-        let values: Vec<u64> = text
-            .split_whitespace()
-            .filter_map(|word| word.parse().ok())
-            .collect();
-        assert_eq!(values.len(), 5, "{observed}");
-        assert!(
-            values.is_sorted_by(|earlier, later| earlier < later),
-            "{observed}"
-        );
-    });
+    let messages = commands_against_the_peer(peer, observe_five_values);
     if let Some(messages) = messages {
         // Whether the peer then stops is its own affair: node-coap does so at a Reset only.
         let left = |message: &Message| message.ours && (message.is_deregistration() || message.is_reset());
@@ -102,6 +92,21 @@ pub(crate) fn we_observe_and_leave(peer: &Scripts) {
             "we never left the observation: {messages:#?}"
         );
     }
+}
+
+pub(crate) fn observe_five_values(base: &str) {
+    let observed = client(&["observe", &format!("{base}/clock"), "--count", "5"]);
+    observed.expect_status(0);
+    let text = observed.stdout_text();
+    let values: Vec<u64> = text
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    assert_eq!(values.len(), 5, "{observed}");
+    assert!(
+        values.is_sorted_by(|earlier, later| earlier < later),
+        "{observed}"
+    );
 }
 
 pub(crate) fn we_get_a_large_body(peer: &Scripts) {
@@ -149,24 +154,26 @@ pub(crate) fn we_put_a_large_body(peer: &Scripts) {
 }
 
 pub(crate) fn we_discover(peer: &Scripts) {
-    commands_against_the_peer(peer, |base| {
-        let filtered = client(&["discover", base, "--rt", "clock"]);
-        filtered.expect_status(0);
-        let links = filtered.stdout_text();
-        assert_eq!(
-            links.lines().filter(|line| line.contains("/clock")).count(),
-            1,
-            "{filtered}"
+    commands_against_the_peer(peer, discover);
+}
+
+pub(crate) fn discover(base: &str) {
+    let filtered = client(&["discover", base, "--rt", "clock"]);
+    filtered.expect_status(0);
+    let links = filtered.stdout_text();
+    assert_eq!(
+        links.lines().filter(|line| line.contains("/clock")).count(),
+        1,
+        "{filtered}"
+    );
+    assert!(!links.contains("/hello"), "{filtered}");
+    let everything = client(&["discover", base]);
+    for path in ["/hello", "/clock", "/large", "/separate", "/echo", "/store"] {
+        assert!(
+            everything.stdout_text().lines().any(|line| line.contains(path)),
+            "{everything}"
         );
-        assert!(!links.contains("/hello"), "{filtered}");
-        let everything = client(&["discover", base]);
-        for path in ["/hello", "/clock", "/large", "/separate", "/echo", "/store"] {
-            assert!(
-                everything.stdout_text().lines().any(|line| line.contains(path)),
-                "{everything}"
-            );
-        }
-    });
+    }
 }
 
 pub(crate) fn we_take_a_separate_response(peer: &Scripts) {
