@@ -337,6 +337,7 @@ impl Driver {
             connections: self.engine.connections() as u64,
             connections_accepted: self.connections.counted.accepted,
             connections_refused: self.connections.counted.refused,
+            handshakes_failed: self.connections.handshakes_failed(),
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Statistics {
     /// ([`max_connections`](coracle_engine::ConnectionParameters::max_connections)), or because too much was kept of
     /// messages that were not whole.
     pub connections_refused: u64,
+    /// Handshakes of TLS or WebSocket that failed, took too long, or gave way to newer ones.
+    pub handshakes_failed: u64,
 }
 
 impl Statistics {
@@ -45,6 +47,7 @@ impl Statistics {
         self.connections += other.connections;
         self.connections_accepted += other.connections_accepted;
         self.connections_refused += other.connections_refused;
+        self.handshakes_failed += other.handshakes_failed;
     }
 }
 

@@ -137,6 +137,12 @@ async fn a_certificate_that_is_not_trusted_is_told() {
         assert!(matches!(error, Error::Io(_)), "{error:?}");
         assert!(error.to_string().contains("certificate"), "{error}");
     }
+    bounded(async {
+        while server.statistics.read().await.handshakes_failed < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     server.shut_down().await;
 }
 

@@ -382,3 +382,24 @@ async fn a_device_that_connects_is_asked_for_its_resources() {
     device.shut_down().await;
     server.shut_down().await;
 }
+
+/// What is observed is no request that runs: its connection can be released at once, by either side.
+#[tokio::test]
+async fn an_observation_does_not_keep_a_connection_that_is_released() {
+    let notifier = Notifier::new(1);
+    let server = Server::start(observed(&notifier));
+    let client = Client::new().unwrap();
+    let mut observation = bounded(client.observe(server.uri("/state")).observe())
+        .await
+        .unwrap();
+    assert_eq!(state(&mut observation).await.as_deref(), Some("1"));
+    let began = Instant::now();
+    bounded(client.close()).await;
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(state(&mut observation).await, None, "it is stale");
+    // It is registered anew on another connection, as nobody has cancelled it.
+    assert_eq!(state(&mut observation).await.as_deref(), Some("1"));
+    let began = Instant::now();
+    server.shut_down().await;
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}

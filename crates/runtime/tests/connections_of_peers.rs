@@ -14,7 +14,7 @@ use std::time::Duration;
 use connected::raw::{Came, Raw, frame, get as get_frame};
 use connected::{Server, affordable, bounded, pattern};
 use coracle_router::{Router, get};
-use coracle_runtime::{Client, Config};
+use coracle_runtime::{Client, Config, Endpoint};
 use coracle_wire::{Method, OptionNumber, Signal};
 use futures_util::future::join_all;
 use tokio::io::AsyncWriteExt;
@@ -303,6 +303,40 @@ async fn what_is_kept_of_messages_that_are_not_whole_is_bounded() {
     is_well(&server).await;
     drop(begun);
     are_open(&server, 0).await;
+    server.shut_down().await;
+}
+
+/// Each shard takes connections of its own; who is quick, slow, rude or gone, all others get what they asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_shards_serve_many_who_come_and_go() {
+    let endpoint = Endpoint::bind("coap+tcp://127.0.0.1:0").unwrap().with_shards(4);
+    let server = Server::serve(endpoint, router());
+    let address = server.address();
+    let peers = (0..affordable(400)).map(|number| {
+        tokio::spawn(async move {
+            for round in 0..5 {
+                let mut raw = Raw::open(address).await;
+                if number % 7 == round {
+                    // Gone in the middle of its requests and their answers.
+                    raw.send(&get_frame("large", b"t").repeat(20)).await;
+                    continue;
+                }
+                for _ in 0..5 {
+                    raw.send(&get_frame("hello", b"t").repeat(10)).await;
+                    for _ in 0..10 {
+                        assert_eq!(raw.next().await.unwrap().payload, b"world");
+                    }
+                }
+            }
+        })
+    });
+    for peer in bounded(join_all(peers)).await {
+        peer.unwrap();
+    }
+    are_open(&server, 0).await;
+    is_well(&server).await;
+    let done = server.statistics.read().await;
+    assert_eq!((done.shards, done.connections_refused), (4, 0));
     server.shut_down().await;
 }
 

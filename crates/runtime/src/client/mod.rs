@@ -18,6 +18,7 @@ use coracle_engine::{Config, Path};
 use coracle_net::stream::ClientTls;
 use coracle_net::{BindOptions, UdpSocket, shard_of};
 use coracle_wire::{Method, OptionNumber};
+use futures_util::future::join_all;
 
 use crate::command::Handle;
 use crate::driver::Driver;
@@ -303,9 +304,8 @@ impl Client {
     /// Ends the connections of this client and its clones in good order (RFC 8323 §5.5): nothing new begins on them, what
     /// runs is finished, and they are closed. Completes then, or after 5 s. Further requests make new connections.
     pub async fn close(&self) {
-        for handle in self.ways.iter().flat_map(Way::handles) {
-            handle.release().await;
-        }
+        let handles = self.ways.iter().flat_map(Way::handles);
+        join_all(handles.map(Handle::release)).await;
     }
 
     /// Completes when all that was sent is acknowledged, as the cancellation of a dropped observation, or after 5 s.

@@ -121,6 +121,12 @@ impl Connections {
         self.own
     }
 
+    /// Connections that did not come about.
+    pub(crate) fn handshakes_failed(&self) -> u64 {
+        let seen = self.listener.as_ref().map(Listener::statistics);
+        seen.map_or(0, |seen| seen.failed + seen.expired + seen.displaced)
+    }
+
     /// Ready when there is something to do: connections to take on or to visit. The task is woken when there will be.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.listener.is_none() && self.table.is_empty() {
