@@ -13,6 +13,7 @@ use crate::block::size::Sizes;
 use crate::config::Config;
 use crate::connection::Connections;
 use crate::limits;
+use crate::message::Owner;
 use crate::path::{ConnectionId, Path};
 use crate::slab::Key;
 use crate::stats::{DropReason, Stats};
@@ -56,6 +57,12 @@ impl Context {
         }
     }
 
+    /// Whether a message may be so long on this way. In a datagram it may, as stage 4 has cut it.
+    pub(crate) fn fits(&self, path: &Path, message: &Message<'_>) -> bool {
+        path.connection
+            .is_none_or(|connection| self.connections.fits(connection, message))
+    }
+
     /// Puts a message on its way. One that is longer than a datagram, or than the peer takes, is counted and dropped:
     /// `false`.
     pub(crate) fn transmit(&mut self, path: Path, message: &Message<'_>) -> bool {
@@ -69,9 +76,14 @@ impl Context {
         fits
     }
 
-    /// Puts a message on a connection; who waits for its arrival is told by `mark`. `false`: the connection is over, or the
-    /// message is longer than the peer takes.
-    pub(crate) fn send_on(&mut self, id: ConnectionId, message: &Message<'_>, mark: Option<Key>) -> bool {
+    /// Puts a message on a connection, by whose key its owner is told that it has arrived. `false`: the connection is over,
+    /// or the message is longer than the peer takes.
+    pub(crate) fn send_on(
+        &mut self,
+        id: ConnectionId,
+        message: &Message<'_>,
+        mark: Option<(Key, Owner)>,
+    ) -> bool {
         let fits = self.connections.push(id, message, mark);
         self.stats.frames_out += u64::from(fits);
         fits

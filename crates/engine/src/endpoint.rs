@@ -313,7 +313,7 @@ impl Endpoint {
             return;
         };
         // Who knows our token reads what is sent to its address, unless many were sent it.
-        if !self.client.is_group(key) {
+        if !self.client.is_group(key) && !path.is_reliable() {
             self.context.proved(now, path);
         }
         let known = (self.client.sent_options(key), path.is_reliable());
@@ -402,7 +402,8 @@ impl Endpoint {
         let goes_on = observer.filter(|_| reply.status.is_success());
         let owner = goes_on.map_or(Owner::Response, Owner::Notification);
         let sent = answer_for(&mut self.context, &mut self.messages, now, ask, &mut reply, owner);
-        let goes_on = goes_on.filter(|_| sent.is_some() || !confirms);
+        let has_to_leave = confirms || ask.path.is_reliable();
+        let goes_on = goes_on.filter(|_| sent.is_some() || !has_to_leave);
         match (goes_on, observer) {
             (Some(observer), _) => self.first_notification_left(now, observer, sent, ask.confirmable),
             (None, Some(observer)) => self.end_observation(now, observer),
@@ -410,6 +411,7 @@ impl Endpoint {
         }
         self.close_exchange(key);
         self.server.pass_answered();
+        self.settle_on(now, ask.path.connection);
     }
 
     /// Asks for the next part of a streamed request body.

@@ -170,8 +170,20 @@ pub(crate) const QUEUED_BEFORE_READING: usize = 64 * 1024;
 /// the connection have their turn between two.
 pub(crate) const MAX_BERT: usize = 256 * 1024;
 
-/// Buffers that wait for the next connection that has something to write.
+/// One connection may have one part in this many of the bytes that wait to be written,
+pub(crate) const QUEUED_SHARE_OF_ONE: usize = 8;
+
+/// and so many however much others have taken.
+pub(crate) const QUEUED_FREE: usize = 4 * 1024;
+
+/// A connection on which bytes wait, and the transport takes none of them for so long, is aborted.
+pub(crate) const STALLED_WITHIN: Duration = Duration::from_secs(120);
+
+/// Buffers that wait for the next connection that has something to write,
 pub(crate) const SPARE_BUFFERS: usize = 4;
+
+/// none of them larger than this, in bytes.
+pub(crate) const SPARE_BUFFER: usize = 2 * MAX_BERT;
 
 /// A queue that has no mark any more keeps room for this many.
 pub(crate) const MARKS_KEPT: usize = 16;

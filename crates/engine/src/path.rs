@@ -102,6 +102,15 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// The host, on whichever connection: what it said about itself holds for the next one too.
+    #[must_use]
+    pub(crate) const fn beyond_connections(self) -> Peer {
+        Peer {
+            connection: None,
+            ..self
+        }
+    }
+
     /// Who sends datagrams from `address` without protection.
     #[must_use]
     pub const fn at(address: SocketAddr) -> Peer {

@@ -573,7 +573,7 @@ impl core::error::Error for RequestError {}
 pub enum RespondError {
     /// The exchange is over, or was answered already.
     Unknown,
-    /// Options do not fit into a datagram.
+    /// Options are longer than they may be in one message.
     TooLong,
 }
 

@@ -10,7 +10,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::stream::{Connected, Given, csm, frame, frame_in, parse};
+use common::stream::{Connected, Given, codes, content, csm, frame, frame_in, get, parse};
 use common::{hex, to_hex};
 use coracle_engine::{
     CloseReason, Config, Event, ExchangeError, MissingCsm, RequestError, RequestRef, ResponseRef,
@@ -22,26 +22,6 @@ use coracle_wire::{
 };
 
 const MIB: usize = 1 << 20;
-
-fn get(path: &str, token: &[u8]) -> Vec<u8> {
-    frame(
-        Method::GET,
-        token,
-        &[(OptionNumber::URI_PATH, path.as_bytes())],
-        &[],
-    )
-}
-
-fn content(payload: &[u8]) -> ResponseRef<'_> {
-    ResponseRef::new(Status::CONTENT, Options::empty(), payload)
-}
-
-fn codes(messages: &[Vec<u8>]) -> Vec<String> {
-    messages
-        .iter()
-        .map(|message| parse(message).code.to_string())
-        .collect()
-}
 
 fn block(num: u32, more: bool, szx: u8) -> Vec<u8> {
     BlockOption::new(num, more, szx).unwrap().encode().to_vec()

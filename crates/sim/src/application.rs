@@ -71,6 +71,8 @@ pub(crate) struct Work {
     connection: Option<ConnectionId>,
     /// It asks to be put on the list: one for a further block, or for the end of an observation, does not.
     registers: bool,
+    /// It ends an observation, and may come without the body of the registration (RFC 8323 §7.4).
+    ends: bool,
 }
 
 impl World {
@@ -109,6 +111,7 @@ impl World {
                     from: path.remote,
                     connection: path.connection,
                     registers: options.observe() == Some(0),
+                    ends: options.observe() == Some(1),
                 };
                 if more {
                     self.streams.insert((node, id), (work, payload));
@@ -156,7 +159,7 @@ impl World {
         };
         let takes = ask.takes;
         let twice = self.flaw == Flaw::ExecutesTwice && !ask.method.is_safe();
-        let intact = body == body::of_request(work.request, ask.body);
+        let intact = work.ends || body == body::of_request(work.request, ask.body);
         for _ in 0..=usize::from(twice) {
             self.executions += 1;
             let happening = Happening::Executed {

@@ -9,12 +9,13 @@ use coracle_wire::{BlockOption, ContentFormat, OptionNumber, Options, OptionsBuf
 use crate::block::is_full;
 use crate::block::size::Sizes;
 use crate::config::Body;
+use crate::connection::belongings::Belongings;
 use crate::context::Context;
 use crate::exchange::admission::Refusal;
 use crate::exchange::reply::Reply;
 use crate::exchange::server::Ask;
 use crate::limits;
-use crate::path::Peer;
+use crate::path::{ConnectionId, Peer};
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;
 use crate::tables::GiveBack;
@@ -87,6 +88,7 @@ pub(crate) struct Assemblies {
     table: Slab<Assembly>,
     index: HashMap<(Peer, u64), Key, foldhash::fast::FixedState>,
     per_peer: HashMap<Peer, usize, foldhash::fast::FixedState>,
+    on_connections: Belongings,
     bytes: usize,
     /// Those of peers that have not proved their address.
     unproved_bytes: usize,
@@ -99,6 +101,7 @@ impl Assemblies {
             table: Slab::new(context.config.assembly_bytes / limits::BODY_OVERHEAD),
             index: HashMap::with_hasher(hasher.clone()),
             per_peer: HashMap::with_hasher(hasher),
+            on_connections: Belongings::default(),
             bytes: 0,
             unproved_bytes: 0,
         }
@@ -108,6 +111,7 @@ impl Assemblies {
         self.table.is_empty()
             && self.index.is_empty()
             && self.per_peer.is_empty()
+            && self.on_connections.is_empty()
             && self.bytes == 0
             && self.unproved_bytes == 0
     }
@@ -197,6 +201,7 @@ impl Assemblies {
             return no_room(ask);
         };
         self.index.insert(id, key);
+        self.on_connections.insert(id.0.connection, key);
         self.charge(&id.0, ask.is_proved(), cost);
         self.append(context, now, key, payload);
         if streams {
@@ -324,6 +329,18 @@ impl Assemblies {
         *self.per_peer.entry(*peer).or_insert(0) += bytes;
     }
 
+    /// A connection is gone, and with it the bodies that were on their way. Who consumes one is told by its exchange.
+    pub(crate) fn end(&mut self, context: &mut Context, connection: ConnectionId) {
+        for key in self.on_connections.of(connection) {
+            self.take(context, key);
+        }
+    }
+
+    /// Whether a body is on its way on a connection.
+    pub(crate) fn has(&self, connection: ConnectionId) -> bool {
+        self.on_connections.iter(connection).next().is_some()
+    }
+
     /// The exchange that streams a body.
     pub(crate) fn consumer(&self, key: Key) -> Option<Key> {
         match self.table.get(key)?.mode {
@@ -352,6 +369,7 @@ impl Assemblies {
         context.timers.disarm(TimerKey::Assembly(key));
         self.index.remove(&(assembly.peer, assembly.cache_key));
         self.index.give_back();
+        self.on_connections.remove(assembly.peer.connection, key);
         let cost = assembly.cost();
         self.bytes -= cost;
         self.unproved_bytes -= if assembly.proved { 0 } else { cost };

@@ -10,12 +10,13 @@ use coracle_wire::{BlockOption, Method, OptionNumber, Options, OptionsBuf, Statu
 use crate::amplification::{Echo, Room};
 use crate::block::size::Sizes;
 use crate::block::slicing::{Limit, Source, Uncut, cut};
+use crate::connection::belongings::Belongings;
 use crate::context::Context;
 use crate::exchange::admission::Refusal;
 use crate::exchange::reply::Reply;
 use crate::exchange::server::Ask;
 use crate::limits;
-use crate::path::Peer;
+use crate::path::{ConnectionId, Peer};
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;
 use crate::tables::GiveBack;
@@ -103,6 +104,7 @@ impl Asked {
 pub(crate) struct Bodies {
     table: Slab<Stored>,
     index: HashMap<(Peer, u64), Key, foldhash::fast::FixedState>,
+    on_connections: Belongings,
     /// Those of peers that have proved their address,
     proved: Shelf,
     /// and of those that have not.
@@ -121,13 +123,14 @@ impl Bodies {
         Bodies {
             table: Slab::new(context.config.response_body_bytes / limits::BODY_OVERHEAD),
             index: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(context.random_u64())),
+            on_connections: Belongings::default(),
             proved: Shelf::default(),
             unproved: Shelf::default(),
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty() && self.index.is_empty() && self.bytes() == 0
+        self.table.is_empty() && self.index.is_empty() && self.on_connections.is_empty() && self.bytes() == 0
     }
 
     /// Whether a body is kept that a new answer puts out of date.
@@ -281,6 +284,7 @@ impl Bodies {
             return;
         };
         self.index.insert((asked.peer, asked.cache_key), key);
+        self.on_connections.insert(asked.peer.connection, key);
         let shelf = self.shelf(proved);
         shelf.by_age.push_back(key);
         shelf.bytes += cost;
@@ -295,6 +299,13 @@ impl Bodies {
         }
     }
 
+    /// A connection is gone: nobody asks for more of what was kept for it.
+    pub(crate) fn end(&mut self, context: &mut Context, connection: ConnectionId) {
+        for key in self.on_connections.of(connection) {
+            self.remove(context, key);
+        }
+    }
+
     pub(crate) fn remove(&mut self, context: &mut Context, key: Key) {
         let Some(stored) = self.table.remove(key) else {
             return;
@@ -302,6 +313,7 @@ impl Bodies {
         context.timers.disarm(TimerKey::Body(key));
         self.index.remove(&(stored.peer, stored.cache_key));
         self.index.give_back();
+        self.on_connections.remove(stored.peer.connection, key);
         let table = &self.table;
         let shelf = if stored.proved {
             &mut self.proved

@@ -60,6 +60,13 @@ impl Upload {
         }
     }
 
+    /// Goes on in smaller blocks, if these are.
+    pub(crate) fn keep_to(&mut self, size: BlockSize) {
+        if size.bytes() < self.size.bytes() {
+            self.size = size;
+        }
+    }
+
     /// The same body from its beginning.
     pub(crate) fn again(self) -> Upload {
         Upload { offset: 0, ..self }
@@ -128,7 +135,8 @@ impl Upload {
         self.size.bytes()
     }
 
-    fn is_last(&self, body: &[u8]) -> bool {
+    /// Whether the block under way is the last one.
+    pub(crate) fn is_last(&self, body: &[u8]) -> bool {
         let holds_end = self.offset + self.size() as u64 >= self.end(body);
         self.ended && holds_end && !(self.empty_last && self.offset < self.end(body))
     }

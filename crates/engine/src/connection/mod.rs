@@ -1,15 +1,17 @@
 //! Connections over reliable transports (RFC 8323): what stands there in place of the message layer.
 //!
 //! ```text
-//!  connected            CSM of the peer          Release, of either side           nothing is left
+//!  connected            CSM of the peer          Release, of either side;          nothing is left
+//!                                                the peer has closed its side
 //! ──────────▶ Opening ─────────────────▶ Open ──────────────────────────▶ Releasing ───────────────▶ Closing
-//!                │                        │                                  │                         ▲
-//!                └────────────────────────┴── Abort, of either side ─────────┴─────────────────────────┘
+//!                ├────────────────────────┼──────────────────────────────────▲                         ▲
+//!                └────────────────────────┴── Abort, of either side; from Releasing, too ──────────────┘
 //! ```
 //!
 //! What is sent waits as bytes until the transport takes them. Only signaling messages and empty ones end here; the
 //! others go on to the same stages as those of datagrams.
 
+pub(crate) mod belongings;
 pub(crate) mod framing;
 mod parameters;
 mod queue;
@@ -27,6 +29,7 @@ use coracle_wire::{Csm, Framing, Message, Token};
 use crate::block::size::Sizes;
 use crate::connection::queue::{Queue, Spare};
 use crate::limits;
+use crate::message::Owner;
 use crate::path::{ConnectionId, Path};
 use crate::slab::{Key, Slab};
 use crate::tables::GiveBack;
@@ -57,12 +60,22 @@ struct Capabilities {
 /// Max-Message-Size before a CSM tells another (RFC 8323 §5.3.1), in bytes.
 pub(crate) const BASE_MESSAGE_SIZE: usize = Csm::BASE_MAX_MESSAGE_SIZE as usize;
 
+/// A Ping of the application that waits for its Pong.
+pub(crate) struct Pinged {
+    token: Token,
+    pub(crate) key: Key,
+    /// When it was put in line.
+    pub(crate) at: Instant,
+}
+
 pub(crate) struct Connection {
     pub(crate) path: Path,
     pub(crate) framing: Framing,
     pub(crate) stage: Stage,
     /// The application was told that it may use it.
     pub(crate) is_opened: bool,
+    /// The peer has sent its CSM.
+    pub(crate) has_csm: bool,
     /// When it is looked at next.
     watched: Option<Instant>,
     /// When this stage began.
@@ -80,14 +93,14 @@ pub(crate) struct Connection {
     pub(crate) pinged: Option<(Instant, u64)>,
     /// A message has begun to come: since when so many bytes of it are there.
     pub(crate) begun: Option<(Instant, usize)>,
-    /// The pings of the application that wait for their Pong, by their tokens, and since when.
-    pub(crate) pings: Vec<(Token, Key, Instant)>,
+    /// The Pings of the application that wait for their Pong, in order.
+    pub(crate) pings: Vec<Pinged>,
     /// Tokens of Pings whose Pong waits until what came before them is done (RFC 8323 §5.4.1), and since when the first
     /// of them does.
     pub(crate) custody: Vec<Box<[u8]>>,
     pub(crate) custody_since: Instant,
-    /// Requests of ours that are under way on it.
-    pub(crate) requests: u32,
+    /// Bytes wait that the transport does not take: since it took the last ones.
+    pub(crate) blocked_since: Option<Instant>,
 }
 
 impl Connection {
@@ -103,6 +116,12 @@ impl Connection {
         Sizes::of_connection(room, bert)
     }
 
+    /// The peer reads what it is sent, so that more is taken in from it. What waits for us alone, as requests of ours, is
+    /// no reason not to read their answers.
+    pub(crate) fn is_read(&self) -> bool {
+        self.queue.len() - self.queue.own() < limits::QUEUED_BEFORE_READING
+    }
+
     /// A message came.
     pub(crate) fn hears(&mut self, now: Instant) {
         self.heard = now;
@@ -113,6 +132,20 @@ impl Connection {
     /// A Ping was put in line, and is waited for.
     pub(crate) fn is_pinged(&mut self, now: Instant) {
         self.pinged = Some((now, self.queue.position() + self.queue.len() as u64));
+    }
+
+    /// The transport has taken bytes. Where the peer is read again that was not, it has said nothing because nobody
+    /// listened.
+    fn takes(&mut self, now: Instant, was_read: bool) {
+        self.used = now;
+        self.blocked_since = (!self.queue.is_empty()).then_some(now);
+        if !was_read {
+            self.heard = now;
+            self.pinged = None;
+            if let Some((since, _)) = &mut self.begun {
+                *since = now;
+            }
+        }
     }
 
     pub(crate) fn enter(&mut self, now: Instant, stage: Stage) {
@@ -159,9 +192,10 @@ impl Connections {
         self.table.len()
     }
 
-    /// Nothing waits to be written.
+    /// Nothing waits to be written, but on connections that end.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.queued == 0
+        let waits = |connection: &Connection| !connection.is_over() && !connection.queue.is_empty();
+        self.queued == 0 || !self.table.iter().any(|(_, connection)| waits(connection))
     }
 
     pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
@@ -184,6 +218,7 @@ impl Connections {
             framing,
             stage: Stage::Opening,
             is_opened: false,
+            has_csm: false,
             watched: None,
             since: now,
             peer: Capabilities {
@@ -199,7 +234,7 @@ impl Connections {
             pings: Vec::new(),
             custody: Vec::new(),
             custody_since: now,
-            requests: 0,
+            blocked_since: None,
         };
         let id = self.table.insert(connection).ok().map(ConnectionId)?;
         let connection = self.table.get_mut(id.0)?;
@@ -239,22 +274,44 @@ impl Connections {
         })
     }
 
-    /// Whether a message of so many bytes may wait to be written. What the protocol itself needs is never refused: who
-    /// does not read it is not read either.
-    pub(crate) fn has_room(&self, len: usize) -> bool {
-        self.queued.saturating_add(len) <= self.max_queued
+    /// Whether a message may wait to be written. Of all room one connection has an eighth, and each has a little however
+    /// much others have taken. A response without a body always may: who does not read it is not read either. A
+    /// notification waits for its turn while much waits, so that the slow are told the latest state and no other.
+    pub(crate) fn has_room(&self, id: ConnectionId, message: &Message<'_>, owner: Owner) -> bool {
+        let Some(connection) = self.get(id) else {
+            return true;
+        };
+        let (len, waits) = (message.encoded_len(), connection.queue.len());
+        let share = (self.max_queued / limits::QUEUED_SHARE_OF_ONE).max(2 * self.max_message_size);
+        match owner {
+            Owner::Response if message.payload.is_empty() => true,
+            Owner::Notification(_) if waits >= limits::QUEUED_BEFORE_READING => false,
+            _ if waits + len <= limits::QUEUED_FREE => true,
+            _ => waits + len <= share && self.queued + len <= self.max_queued,
+        }
+    }
+
+    /// Whether a peer takes a message as long as this one.
+    pub(crate) fn fits(&self, id: ConnectionId, message: &Message<'_>) -> bool {
+        let connection = self.get(id);
+        connection.is_none_or(|connection| message.frame_len(connection.framing) <= self.longest(id))
     }
 
     /// Puts a message in the queue of its connection; `mark` is given back when the transport has taken it. `false`: the
     /// connection is over, or the message longer than the peer takes.
-    pub(crate) fn push(&mut self, id: ConnectionId, message: &Message<'_>, mark: Option<Key>) -> bool {
-        let longest = self.longest(id);
-        let Some(connection) = self.table.get_mut(id.0) else {
-            return false;
-        };
-        if connection.is_over() || message.frame_len(connection.framing) > longest {
+    pub(crate) fn push(
+        &mut self,
+        id: ConnectionId,
+        message: &Message<'_>,
+        mark: Option<(Key, Owner)>,
+    ) -> bool {
+        if !self.fits(id, message) {
             return false;
         }
+        let connection = self.table.get_mut(id.0);
+        let Some(connection) = connection.filter(|connection| !connection.is_over()) else {
+            return false;
+        };
         let framing = connection.framing;
         let Some(len) = connection.queue.push(framing, message, mark, &mut self.spare) else {
             return false;
@@ -285,6 +342,7 @@ impl Connections {
     /// So many bytes were taken by the transport.
     pub(crate) fn written(&mut self, now: Instant, id: ConnectionId, len: usize) {
         if let Some(connection) = self.table.get_mut(id.0) {
+            let was_read = connection.is_read();
             self.queued -= connection.queue.written(len, &mut self.spare);
             let written = connection.queue.position();
             // What stands before a Ping, and the Ping, are on their way: nobody can have answered it yet.
@@ -292,6 +350,7 @@ impl Connections {
                 let is_under_way = written <= end && len > 0;
                 (if is_under_way { now } else { since }, end)
             });
+            connection.takes(now, was_read);
         }
     }
 
@@ -329,18 +388,16 @@ impl Connections {
             .is_some_and(|connection| connection.is_opened && connection.stage <= Stage::Open)
     }
 
-    /// A request of ours begins.
-    pub(crate) fn begins(&mut self, now: Instant, id: Option<ConnectionId>) {
-        if let Some(connection) = id.and_then(|id| self.get_mut(id)) {
-            connection.requests += 1;
-            connection.used = now;
+    /// Nobody waits any more for the answer to a Ping.
+    pub(crate) fn forget_ping(&mut self, id: ConnectionId, key: Key) {
+        if let Some(connection) = self.get_mut(id) {
+            connection.pings.retain(|ping| ping.key != key);
         }
     }
 
-    /// A request of ours is over.
-    pub(crate) fn ends(&mut self, now: Instant, id: Option<ConnectionId>) {
+    /// A request of ours begins or ends.
+    pub(crate) fn uses(&mut self, now: Instant, id: Option<ConnectionId>) {
         if let Some(connection) = id.and_then(|id| self.get_mut(id)) {
-            connection.requests -= 1;
             connection.used = now;
         }
     }
@@ -352,8 +409,7 @@ impl Connections {
 
     /// Whether the peer's messages are taken in: not while it does not read ours.
     pub(crate) fn takes_input(&self, id: ConnectionId) -> bool {
-        self.get(id).is_some_and(|connection| {
-            !connection.is_over() && connection.queue.len() < limits::QUEUED_BEFORE_READING
-        })
+        self.get(id)
+            .is_some_and(|connection| !connection.is_over() && connection.is_read())
     }
 }

@@ -26,7 +26,8 @@ pub struct ConnectionParameters {
     /// one address together.
     pub max_connections_per_address: usize,
     /// The longest message that is taken, told in our CSM as Max-Message-Size (RFC 8323 §5.3.1), and the longest that is
-    /// sent, in bytes; 1 MiB and 512 bytes: BERT blocks of 1 MiB with their options. At least 1,152.
+    /// sent, in bytes; 1 MiB and 512 bytes: a body of 1 MiB with its options. At least 1,152. Longer bodies go in BERT
+    /// blocks of at most 256 KiB.
     pub max_message_size: u32,
     /// What becomes of peers that do not begin with a CSM; [`MissingCsm::Refuse`].
     pub missing_csm: MissingCsm,
@@ -41,8 +42,9 @@ pub struct ConnectionParameters {
     pub idle_after: Option<Duration>,
     /// How long a connection that is released may take to finish what runs; 30 s.
     pub release_within: Duration,
-    /// Bytes that wait to be written, of all connections together; 128 MiB. Beyond it answers with a body are replaced by
-    /// 5.03, and notifications and requests of ours wait or are refused.
+    /// Bytes that wait to be written, of all connections together; 128 MiB, an eighth of it on one, and 4 KiB on each in any
+    /// case. Beyond it answers with a body are replaced: 2.05 by 5.03, as it may be asked for again, others by 5.00;
+    /// notifications wait, and requests of ours are refused.
     pub queued_bytes: usize,
 }
 

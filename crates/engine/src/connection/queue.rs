@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use coracle_wire::{Framing, Message};
 
 use crate::limits;
+use crate::message::Owner;
 use crate::slab::Key;
 
 /// Buffers that are in no use: those who have nothing to write own none, and those who write use warm memory.
@@ -18,7 +19,8 @@ impl Spare {
     }
 
     fn give(&mut self, mut buffer: Vec<u8>) {
-        if self.0.len() < limits::SPARE_BUFFERS && buffer.capacity() > 0 {
+        let is_small = (1..=limits::SPARE_BUFFER).contains(&buffer.capacity());
+        if self.0.len() < limits::SPARE_BUFFERS && is_small {
             buffer.clear();
             self.0.push(buffer);
         }
@@ -30,6 +32,15 @@ struct Mark {
     key: Key,
     begin: u64,
     end: u64,
+    is_own: bool,
+}
+
+impl Mark {
+    /// What it counts among what is ours.
+    fn own(&self) -> usize {
+        let len = if self.is_own { self.end - self.begin } else { 0 };
+        usize::try_from(len).unwrap_or(usize::MAX)
+    }
 }
 
 /// Messages on their way into the transport.
@@ -40,6 +51,8 @@ pub(crate) struct Queue {
     /// How many bytes were written before those.
     before: u64,
     marks: VecDeque<Mark>,
+    /// Bytes that wait, of requests of ours.
+    own: usize,
     /// On a WebSocket, where each message is a unit: their lengths.
     lengths: Option<VecDeque<usize>>,
 }
@@ -51,6 +64,7 @@ impl Queue {
             start: 0,
             before: 0,
             marks: VecDeque::new(),
+            own: 0,
             lengths: (framing == Framing::WebSocket).then(VecDeque::new),
         }
     }
@@ -64,28 +78,42 @@ impl Queue {
         self.len() == 0
     }
 
+    /// How many of them are of requests of ours. One counts as a whole until all of it is written.
+    pub(crate) fn own(&self) -> usize {
+        self.own.min(self.len())
+    }
+
     /// Adds a message; its length. `None`: it cannot be encoded.
     pub(crate) fn push(
         &mut self,
         framing: Framing,
         message: &Message<'_>,
-        mark: Option<Key>,
+        mark: Option<(Key, Owner)>,
         spare: &mut Spare,
     ) -> Option<usize> {
         if self.bytes.capacity() == 0 {
             self.bytes = spare.take();
         }
-        // What is written is dropped before the buffer grows beyond what it holds.
-        if self.start > 0 && self.bytes.len() + message.frame_len(framing) > self.bytes.capacity() {
+        // What is written is dropped before the buffer grows beyond what it holds, where that is a large part of it.
+        if self.start > self.bytes.len() / 2
+            && self.bytes.len() + message.frame_len(framing) > self.bytes.capacity()
+        {
             self.bytes.drain(..self.start);
             self.before += self.start as u64;
             self.start = 0;
         }
         let begin = self.before + self.bytes.len() as u64;
         let len = message.append_frame(framing, &mut self.bytes)?;
-        if let Some(key) = mark {
+        if let Some((key, owner)) = mark {
             let end = begin + len as u64;
-            self.marks.push_back(Mark { key, begin, end });
+            let is_own = matches!(owner, Owner::Request(_));
+            self.own += if is_own { len } else { 0 };
+            self.marks.push_back(Mark {
+                key,
+                begin,
+                end,
+                is_own,
+            });
         }
         if let Some(lengths) = &mut self.lengths {
             lengths.push_back(len);
@@ -131,12 +159,14 @@ impl Queue {
         spare.give(core::mem::take(&mut self.bytes));
         self.lengths = self.lengths.as_ref().map(|_| VecDeque::new());
         self.marks.clear();
+        self.own = 0;
     }
 
     /// Takes the mark of the next message that is written as a whole.
     pub(crate) fn next_arrived(&mut self) -> Option<Key> {
         let written = self.position();
         let arrived = self.marks.pop_front_if(|mark| mark.end <= written);
+        self.own -= arrived.as_ref().map_or(0, Mark::own);
         if self.marks.is_empty() && self.marks.capacity() > limits::MARKS_KEPT {
             self.marks = VecDeque::new();
         }
@@ -162,6 +192,7 @@ impl Queue {
             if keys.next_if(|key| **key == mark.key).is_some() {
                 cuts.push((mark.begin, mark.end));
                 gone += mark.end - mark.begin;
+                self.own -= mark.own();
                 return false;
             }
             mark.begin -= gone;

@@ -5,11 +5,11 @@ use alloc::string::String;
 
 use coracle_wire::{
     Abort, Code, CodeKind, Csm, Custody, Message, MessageId, MessageType, Options, Release, Signal,
-    SignalOptionError, Token,
+    SignalOptionError,
 };
 
 use crate::config::Config;
-use crate::connection::{Connection, MissingCsm, Stage};
+use crate::connection::{Connection, MissingCsm, Pinged, Stage};
 use crate::context::Context;
 use crate::limits;
 use crate::path::ConnectionId;
@@ -77,18 +77,24 @@ impl Connection {
         let kind = message.code.kind();
         let begins = matches!(
             kind,
-            CodeKind::Empty | CodeKind::Signal(Signal::CSM | Signal::ABORT | Signal::RELEASE)
+            CodeKind::Empty | CodeKind::Signal(Signal::CSM | Signal::ABORT)
         );
-        if self.stage == Stage::Opening && !begins && config.connections.missing_csm == MissingCsm::Refuse {
+        if !self.has_csm && !begins && config.connections.missing_csm == MissingCsm::Refuse {
             return Verdict::Refused(Fault::new("the first message has to be a CSM (RFC 8323 §3.3)"));
+        }
+        if message.token.len() > limits::MAX_TOKEN {
+            // RFC 8974 §2.2.1: longer than we told.
+            return Verdict::Refused(Fault::new("the token is longer than Extended-Token-Length"));
         }
         match kind {
             CodeKind::Empty => Verdict::Absorbed,
-            CodeKind::Request(_) if message.token.len() > limits::MAX_TOKEN => {
-                Verdict::Refused(Fault::new("the token is longer than announced (RFC 8974 §2.2.1)"))
+            CodeKind::Request(_) | CodeKind::Response(_) => {
+                self.used = now;
+                match kind {
+                    CodeKind::Request(_) => Verdict::Request,
+                    _ => Verdict::Response,
+                }
             }
-            CodeKind::Request(_) => Verdict::Request,
-            CodeKind::Response(_) => Verdict::Response,
             CodeKind::Signal(signal) => {
                 let taken = self.take_signal(now, signal, message);
                 taken.unwrap_or_else(|error| Verdict::Refused(Fault::of_option(&error)))
@@ -114,10 +120,9 @@ impl Connection {
                 Custody::read(options)?;
                 // Some peers forget the token, which has to be that of the Ping: their first Pong is for our first Ping.
                 let forgets = message.token.is_empty();
-                let waits =
-                    |(token, ..): &(Token, Key, Instant)| forgets || token.as_bytes() == message.token;
+                let waits = |ping: &Pinged| forgets || ping.token.as_bytes() == message.token;
                 match self.pings.iter().position(waits) {
-                    Some(place) => Verdict::Pong(self.pings.remove(place).1),
+                    Some(place) => Verdict::Pong(self.pings.remove(place).key),
                     None => Verdict::Absorbed,
                 }
             }
@@ -150,18 +155,29 @@ impl Connection {
             self.peer.max_message_size = size as usize;
         }
         self.peer.block_wise |= csm.block_wise_transfer;
+        let is_first = !core::mem::replace(&mut self.has_csm, true);
         if self.stage == Stage::Opening {
             self.enter(now, Stage::Open);
-            return Verdict::Opened;
         }
-        Verdict::Absorbed
+        if is_first {
+            Verdict::Opened
+        } else {
+            Verdict::Absorbed
+        }
     }
 }
 
 /// The text of a diagnostic payload (RFC 7252 §5.5.2), cut to a length for people.
 fn diagnostic(payload: &[u8]) -> String {
     let text = String::from_utf8_lossy(payload);
-    text.chars().take(limits::MAX_DIAGNOSTIC).collect()
+    let harmless = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    text.chars().take(limits::MAX_DIAGNOSTIC).map(harmless).collect()
 }
 
 /// A message of ours on a connection.
@@ -210,7 +226,7 @@ pub(crate) fn ping(
     if connection.pings.len() >= limits::PINGS_PER_CONNECTION {
         return Err(RequestError::TooMany);
     }
-    connection.pings.push((token, key, now));
+    connection.pings.push(Pinged { token, key, at: now });
     send_ping(context, id, token.as_bytes());
     context.watch(id);
     Ok(())

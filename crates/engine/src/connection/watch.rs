@@ -17,9 +17,11 @@ pub(crate) enum Due {
     TooSlow,
     /// The peer has said nothing since it was sent a Ping.
     NoPong,
+    /// The transport takes no bytes, though some wait.
+    Blocked,
     /// The peer has said nothing for long.
     Silent,
-    /// A Ping of the application has no Pong.
+    /// A Ping of the application was not answered.
     Unanswered,
     /// What came before a Ping with Custody takes too long.
     Custody,
@@ -33,28 +35,34 @@ impl Connection {
     /// What is due next, and when.
     fn next_due(&self, config: &Config) -> Option<(Instant, Due)> {
         let parameters = &config.connections;
-        let opening = self.stage == Stage::Opening;
         let csm = match parameters.missing_csm {
-            _ if !opening => None,
+            _ if self.has_csm || self.stage > Stage::Open => None,
             MissingCsm::Refuse => Some(parameters.open_within),
             MissingCsm::WaitFor(time) => (!self.is_opened).then_some(time),
             MissingCsm::Tolerate => None,
         };
-        let silent = parameters.ping_after.filter(|_| self.stage == Stage::Open);
+        let is_usable = self.is_opened && self.stage <= Stage::Open;
+        let silent = parameters.ping_after.filter(|_| is_usable);
         let silence = match self.pinged {
             Some((since, _)) => Some((since + parameters.pong_within, Due::NoPong)),
             None => silent.map(|after| (self.heard + after, Due::Silent)),
         };
-        let oldest = self.pings.first().map(|(.., since)| *since);
-        let unanswered = oldest.map(|since| (since + parameters.pong_within, Due::Unanswered));
-        let idle = parameters.idle_after.filter(|_| self.stage == Stage::Open);
+        // Who is not listened to says nothing.
+        let (slow, silence) = match self.is_read() {
+            true => (self.too_slow_at(), silence),
+            false => (None, None),
+        };
+        let blocked = self.blocked_since.map(|at| at + limits::STALLED_WITHIN);
+        let unanswered = self.pings.first().map(|ping| ping.at + parameters.pong_within);
+        let idle = parameters.idle_after.filter(|_| is_usable);
         let held = !self.custody.is_empty();
         let releasing = self.stage == Stage::Releasing;
         let all = [
             csm.map(|time| (self.since + time, Due::NoCsm)),
-            self.too_slow_at().map(|at| (at, Due::TooSlow)),
+            slow.map(|at| (at, Due::TooSlow)),
             silence,
-            unanswered,
+            blocked.map(|at| (at, Due::Blocked)),
+            unanswered.map(|at| (at, Due::Unanswered)),
             held.then(|| (self.custody_since + limits::CUSTODY_WITHIN, Due::Custody)),
             idle.map(|after| (self.used + after, Due::Idle)),
             releasing.then(|| (self.since + parameters.release_within, Due::Released)),

@@ -9,7 +9,7 @@ use coracle_wire::{Custody, Framing, Message};
 use crate::connection::signaling::{
     Fault, Leave, Verdict, send_abort, send_csm, send_ping, send_pong, send_release,
 };
-use crate::connection::{Due, MissingCsm, Stage};
+use crate::connection::{Due, MissingCsm, Pinged, Stage};
 use crate::endpoint::Endpoint;
 use crate::limits;
 use crate::message::Owner;
@@ -43,6 +43,7 @@ impl Endpoint {
 
     fn opened(&mut self, id: ConnectionId) {
         if let Some(connection) = self.context.connections.get_mut(id)
+            && connection.stage <= Stage::Open
             && !core::mem::replace(&mut connection.is_opened, true)
         {
             self.context.events.push_back(Event::Opened { connection: id });
@@ -143,6 +144,7 @@ impl Endpoint {
             return;
         }
         connection.enter(now, Stage::Closing);
+        connection.custody.clear();
         self.context.events.push_back(Event::Closing {
             connection: id,
             reason,
@@ -178,7 +180,7 @@ impl Endpoint {
             return;
         };
         let pings = core::mem::take(&mut connection.pings);
-        if connection.requests > 0 {
+        if self.client.asks_on(id) {
             let mut untouched: Vec<_> = self.context.connections.untouched(id).collect();
             untouched.retain(|key| matches!(self.messages.owner(*key), Some(Owner::Request(_))));
             let gone = (id, untouched.as_slice());
@@ -190,9 +192,9 @@ impl Endpoint {
                 self.messages.arrived(key);
             }
         }
-        for (_, key, _) in pings {
+        for ping in pings {
             let error = ExchangeError::Disconnected { sent: true };
-            self.client.ping_ended(&mut self.context, key, Some(error));
+            self.client.ping_ended(&mut self.context, ping.key, Some(error));
         }
     }
 
@@ -203,11 +205,21 @@ impl Endpoint {
         let peer = connection.path.peer();
         self.end_requests_on(now, id);
         self.end_observations_of(now, &peer);
-        for exchange in self.server.of_peer(&peer) {
+        for exchange in self.server.of_connection(id) {
             self.close_exchange_of(exchange);
         }
+        self.assemblies.end(&mut self.context, id);
+        self.bodies.end(&mut self.context, id);
         for key in self.context.connections.marks(id).collect::<Vec<_>>() {
             self.messages.arrived(key);
+        }
+    }
+
+    /// The same for what may have come on a connection.
+    #[inline]
+    pub(super) fn settle_on(&mut self, now: Instant, connection: Option<ConnectionId>) {
+        if let Some(id) = connection {
+            self.settle_connection(now, id);
         }
     }
 
@@ -230,7 +242,7 @@ impl Endpoint {
         let Some(connection) = self.context.connections.get(id) else {
             return;
         };
-        if connection.stage == Stage::Releasing && connection.requests == 0 && is_drained {
+        if connection.stage == Stage::Releasing && is_drained && !self.client.waits_on(id) {
             self.close_connection(now, id, CloseReason::Released);
         }
     }
@@ -256,13 +268,8 @@ impl Endpoint {
                     self.abort(now, id, Fault::new("no CSM came (RFC 8323 §3.3)"));
                 }
             }
-            // It is we who do not read on, as the peer does not.
-            Due::TooSlow if !self.context.connections.takes_input(id) => {
-                if let Some(connection) = self.context.connections.get_mut(id) {
-                    connection.begun = None;
-                }
-            }
             Due::TooSlow => self.abort(now, id, Fault::new("a message comes too slowly")),
+            Due::Blocked => self.abort(now, id, Fault::new("what is sent is not read")),
             Due::NoPong => self.abort(now, id, Fault::new("no answer to a Ping (RFC 8323 §5.4)")),
             Due::Silent => {
                 let token = self.context.random_token();
@@ -285,16 +292,14 @@ impl Endpoint {
         self.context.watch(id);
     }
 
-    /// Ends the pings of the application that have waited for long enough. The oldest are the first.
+    /// Ends the Pings of the application that have waited for long enough. The oldest are the first.
     fn end_unanswered_pings(&mut self, now: Instant, id: ConnectionId) {
         let within = self.context.config.connections.pong_within;
         let Some(connection) = self.context.connections.get_mut(id) else {
             return;
         };
-        let over = connection
-            .pings
-            .partition_point(|(.., since)| *since + within <= now);
-        for (_, key, _) in connection.pings.drain(..over).collect::<Vec<_>>() {
+        let over = connection.pings.partition_point(|ping| ping.at + within <= now);
+        for Pinged { key, .. } in connection.pings.drain(..over).collect::<Vec<_>>() {
             self.client
                 .ping_ended(&mut self.context, key, Some(ExchangeError::Timeout));
         }
@@ -306,6 +311,8 @@ impl Endpoint {
             return true;
         };
         let peer = connection.path.peer();
-        connection.requests == 0 && self.server.count_of(&peer) == 0 && !self.observes(&peer)
+        let is_drained = self.context.connections.is_drained(id);
+        let is_asked = self.server.count_of(&peer) > 0 || self.assemblies.has(id);
+        is_drained && !is_asked && !self.client.asks_on(id) && !self.observes(&peer)
     }
 }

@@ -271,6 +271,11 @@ impl Endpoint {
             message_id: id,
             ..message(&reply, member.token.as_bytes())
         };
+        if !self.context.fits(&path, &message) {
+            // It never will: the application need not be asked for it again and again.
+            self.tell_last(now, key, Reply::new(Status::INTERNAL_SERVER_ERROR, &[]), None);
+            return None;
+        }
         // 7 message, 8 wire
         let mut left = Left {
             number: shown.number,

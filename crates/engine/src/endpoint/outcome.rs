@@ -32,8 +32,10 @@ impl Endpoint {
                 TimerKey::Leisure(key) => self.messages.leisure_over(&mut self.context, now, key),
                 TimerKey::Peer(key) => self.messages.peer_due(&mut self.context, now, key),
                 TimerKey::Request(key) => {
+                    let connection = self.client.connection_of(key);
                     self.client
                         .timed_out(&mut self.context, &mut self.messages, now, key);
+                    self.settle_on(now, connection);
                 }
                 TimerKey::Stale(key) => self.client.stale(&mut self.context, &mut self.messages, now, key),
                 TimerKey::Notify(key) => self.observers.released(&mut self.context, key),

@@ -44,9 +44,12 @@ impl Endpoint {
     /// Forgets a request of ours; an observation is cancelled at the server (RFC 7641 §3.6). No event follows.
     pub fn cancel(&mut self, now: Instant, id: ExchangeId) {
         match id.role {
-            Role::Client => self
-                .client
-                .cancel(&mut self.context, &mut self.messages, now, id.key),
+            Role::Client => {
+                let connection = self.client.connection_of(id.key);
+                self.client
+                    .cancel(&mut self.context, &mut self.messages, now, id.key);
+                self.settle_on(now, connection);
+            }
             Role::Ping => self
                 .client
                 .cancel_ping(&mut self.context, &mut self.messages, now, id.key),

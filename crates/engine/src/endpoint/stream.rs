@@ -24,7 +24,8 @@ impl Endpoint {
     ///
     /// `bytes` are those that came and are not taken yet, in order; on a WebSocket they are the content of one message.
     /// While there is no whole message among them, none is taken: call again when there are more. How many that can be
-    /// is bounded, as a message longer than Max-Message-Size ends the connection.
+    /// is bounded, as a message longer than Max-Message-Size ends the connection. Ask
+    /// [`takes_input`](Self::takes_input) before each message, too.
     pub fn handle_stream<'d>(
         &mut self,
         now: Instant,
@@ -108,11 +109,13 @@ impl Endpoint {
         }
         if self.context.connections.is_drained(id) {
             self.settle_connection(now, id);
+        } else {
+            self.context.watch(id);
         }
     }
 
-    /// How many bytes of a body one message of an answer may hold on this way, beside the options that most answers have:
-    /// what is worth having at hand for the part of a body that a [`Window`](crate::Window) shows. At least 16.
+    /// How long the blocks are that answers are cut into on this way, in bytes: as much is worth having at hand for the part
+    /// of a body that a [`Window`](crate::Window) shows. At least 16.
     #[must_use]
     pub fn part_len(&self, path: &Path) -> usize {
         let sizes = self.context.sizes(path.connection, limits::USUAL_OPTIONS);

@@ -291,7 +291,9 @@ impl Asking {
         if self.is_group() || self.is_manual() {
             return Outcome::done(status, message);
         }
-        if let Some(outcome) = self.take_upload(context, key, status, blocks) {
+        if !self.is_notified_meanwhile(response)
+            && let Some(outcome) = self.take_upload(context, key, status, blocks)
+        {
             return outcome;
         }
         if status == Status::CONTINUE {
@@ -364,6 +366,22 @@ impl Asking {
             }
             _ => Outcome::Again,
         }
+    }
+
+    /// Whether a response is a notification that came while the registration is renewed block by block: it says nothing
+    /// about a block, and is no end of them.
+    fn is_notified_meanwhile(&self, response: &Inbound<'_>) -> bool {
+        let Inbound {
+            status,
+            message,
+            blocks,
+        } = response;
+        let goes_on = |upload: &Upload| !upload.is_last(&self.payload);
+        self.observation.is_some()
+            && status.is_success()
+            && message.options.observe().is_some()
+            && blocks.block1.is_none()
+            && self.upload.as_ref().is_some_and(goes_on)
     }
 
     /// A response while the request's body is under way. `None`: it is the final one.

@@ -3,18 +3,20 @@
 use core::time::Duration;
 use hashbrown::HashMap;
 
-use coracle_wire::{Code, Message, MessageId, MessageType, OptionNumber, Options, OptionsBuf, Status, Token};
+use coracle_wire::{Code, Message, MessageId, MessageType, OptionNumber, Options, Status, Token};
 
 use crate::amplification::Allowance;
-use crate::block::block_at;
 use crate::block::transfer::Upload;
 use crate::config::TransmissionParameters;
+use crate::connection::belongings::Belongings;
 use crate::context::Context;
 use crate::exchange::asking::{Asking, Delivered, Inbound, Outcome};
 use crate::exchange::echoes::Echoes;
 use crate::exchange::operations::Operations;
 use crate::exchange::payload::Payload;
+use crate::exchange::pings::PingWay;
 use crate::exchange::restraint::Restraint;
+use crate::exchange::ways::with_block_size;
 use crate::limits;
 use crate::message::{MessageLayer, Owner, Sending};
 use crate::observe::client::Freshness;
@@ -31,9 +33,10 @@ const RENEW_AFTER: (Duration, Duration) = (Duration::from_secs(5), Duration::fro
 /// All requests of ours, by token.
 pub(crate) struct Client {
     pub(super) table: Slab<Asking>,
-    /// The messages of pings under way.
-    pub(super) pings: Slab<Option<Key>>,
+    pub(super) pings: Slab<PingWay>,
     pub(super) tokens: HashMap<Token, Key, foldhash::fast::FixedState>,
+    /// Those that go on connections.
+    pub(super) on_connections: Belongings,
     restraint: Restraint,
     echoes: Echoes,
     operations: Operations,
@@ -54,6 +57,7 @@ impl Client {
             table: Slab::new(context.config.max_requests),
             pings: Slab::new(context.config.max_requests),
             tokens: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(context.random_u64())),
+            on_connections: Belongings::default(),
             restraint: Restraint::new(context.random_u64()),
             echoes: Echoes::new(context.random_u64()),
             operations: Operations::new(context.random_u64()),
@@ -61,7 +65,11 @@ impl Client {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty() && self.pings.is_empty() && self.tokens.is_empty() && self.operations.is_empty()
+        self.table.is_empty()
+            && self.pings.is_empty()
+            && self.tokens.is_empty()
+            && self.operations.is_empty()
+            && self.on_connections.is_empty()
     }
 
     /// Begins a request.
@@ -73,9 +81,8 @@ impl Client {
         path: &Path,
         request: RequestRef<'_>,
     ) -> Result<Key, RequestError> {
-        let wait = self
-            .restraint
-            .wait(now, path.peer(), request.method, request.options);
+        let host = path.peer().beyond_connections();
+        let wait = self.restraint.wait(now, host, request.method, request.options);
         if let Some(wait) = wait {
             return Err(RequestError::TooManyRequests { wait });
         }
@@ -89,7 +96,12 @@ impl Client {
         if in_blocks && path.multicast {
             return Err(RequestError::BodyToGroup);
         }
-        if !in_blocks && request.payload.len() > sizes.whole.max(limits::MAX_PAYLOAD) {
+        let total = request.streamed.and_then(|body| body.total);
+        let total = total.unwrap_or(request.payload.len() as u64);
+        // The last block has to have a number.
+        let is_endless = sizes.block.at(total.saturating_sub(1), false).is_none();
+        let is_long = !in_blocks && request.payload.len() > sizes.whole.max(limits::MAX_PAYLOAD);
+        if is_long || is_endless {
             return Err(RequestError::TooLong);
         }
         let streams_answer = request.streams_answer && !path.multicast && !observes;
@@ -130,7 +142,8 @@ impl Client {
         let (token, deadline) = (asking.token, asking.deadline);
         let key = self.table.insert(asking).map_err(|_| RequestError::TooMany)?;
         self.tokens.insert(token, key);
-        context.connections.begins(now, path.connection);
+        self.on_connections.insert(path.connection, key);
+        context.connections.uses(now, path.connection);
         if let Some(at) = deadline {
             context.timers.arm(TimerKey::Request(key), at);
         }
@@ -165,12 +178,16 @@ impl Client {
             return Some(());
         }
         let asking = self.table.get_mut(key)?;
+        asking.keep_to_sizes(context);
         let (mut options, payload) = if fetches {
             asking.fetch_message(asking.next_block()?)?
         } else {
             asking.main_message()?
         };
-        self.echoes.add(&asking.path.peer(), &mut options);
+        if context.has_room_for_echo(asking.path.connection, options.as_options(), payload) {
+            let host = asking.path.peer().beyond_connections();
+            self.echoes.add(&host, &mut options);
+        }
         let message = Message {
             message_type: if asking.confirmable {
                 MessageType::Confirmable
@@ -282,7 +299,8 @@ impl Client {
             messages.cancel(context, now, outgoing);
         }
         if let Ok(Inbound { message, .. }) = response {
-            self.echoes.keep(arrival.path.peer(), message.options);
+            let host = arrival.path.peer().beyond_connections();
+            self.echoes.keep(host, message.options);
         }
         let outcome = match response {
             Ok(response) if asking.is_challenge(response.status, response.message) => match is_fetch {
@@ -364,7 +382,8 @@ impl Client {
         if delivered.status == Status::TOO_MANY_REQUESTS && !asking.is_group() {
             let max_age = Duration::from_secs(u64::from(options.as_options().max_age()));
             let (peer, sent) = (asking.path.peer(), asking.options.as_options());
-            self.restraint.begin(now, peer, asking.method, sent, max_age);
+            let host = peer.beyond_connections();
+            self.restraint.begin(now, host, asking.method, sent, max_age);
         }
         asking.restarts = 0;
         asking.enlarged = false;
@@ -492,59 +511,6 @@ impl Client {
         }
     }
 
-    /// Ends a request with an error.
-    pub(crate) fn fail(
-        &mut self,
-        context: &mut Context,
-        messages: &mut MessageLayer,
-        now: Instant,
-        key: Key,
-        error: ExchangeError,
-    ) {
-        if self.remove(context, messages, now, key).is_some() {
-            context.events.push_back(Event::Failed {
-                id: ExchangeId::client(key),
-                error,
-            });
-        }
-    }
-
-    /// Forgets a request; an observation is cancelled at the server too (RFC 7641 §3.6).
-    pub(crate) fn cancel(
-        &mut self,
-        context: &mut Context,
-        messages: &mut MessageLayer,
-        now: Instant,
-        key: Key,
-    ) {
-        let Some(asking) = self.remove(context, messages, now, key) else {
-            return;
-        };
-        if asking.observation.is_none() {
-            return;
-        }
-        let mut options = asking.options;
-        options.set_uint(OptionNumber::OBSERVE, 1);
-        let message = Message {
-            message_type: MessageType::Confirmable,
-            code: Code::from(asking.method),
-            message_id: MessageId(0),
-            token: asking.token.as_bytes(),
-            options: options.as_options(),
-            payload: &asking.payload,
-        };
-        let sending = Sending {
-            path: asking.path,
-            confirmable: true,
-            owner: Owner::Response,
-            parameters: asking.parameters,
-            resume: None,
-            allowance: Allowance::UNLIMITED,
-        };
-        // Where there is no room for it the server learns it from the Reset of its next notification.
-        let _ = messages.send(context, now, sending, &message);
-    }
-
     pub(super) fn remove(
         &mut self,
         context: &mut Context,
@@ -553,7 +519,8 @@ impl Client {
         key: Key,
     ) -> Option<Asking> {
         let asking = self.table.remove(key)?;
-        context.connections.ends(now, asking.path.connection);
+        self.on_connections.remove(asking.path.connection, key);
+        context.connections.uses(now, asking.path.connection);
         self.tokens.remove(&asking.token);
         let further = [asking.fetch, asking.ahead.as_ref().map(|ahead| *ahead.token())];
         for token in further.into_iter().flatten() {
@@ -570,24 +537,4 @@ impl Client {
         }
         Some(asking)
     }
-}
-
-/// The options of a request; with smaller blocks than usual, one that wants a representation says so from the start
-/// (RFC 7959 §2.4), also where the caller begins with a later block.
-fn with_block_size(szx: u8, request: &RequestRef<'_>) -> OptionsBuf {
-    let mut options = OptionsBuf::from(request.options);
-    let says = match options.as_options().block2() {
-        Some(Ok(block)) => Some((block.offset(), block.szx())),
-        Some(Err(_)) => return options,
-        None => None,
-    };
-    let needs = match says {
-        Some((_, said)) => request.streams_answer && said > szx,
-        None => szx < 6 && request.method.is_safe(),
-    };
-    if needs && let Some(block) = block_at(says.map_or(0, |(offset, _)| offset), false, szx) {
-        // Three bytes at most, which every option may have.
-        let _ = options.set(OptionNumber::BLOCK2, &block.encode());
-    }
-    options
 }

@@ -5,6 +5,7 @@ pub(crate) mod ahead;
 pub(crate) mod asking;
 pub(crate) mod client;
 mod echoes;
+mod ending;
 mod operations;
 pub(crate) mod payload;
 mod pings;

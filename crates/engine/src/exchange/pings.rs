@@ -7,10 +7,18 @@ use crate::connection::signaling;
 use crate::context::Context;
 use crate::exchange::client::Client;
 use crate::message::{MessageLayer, Owner, Sending};
-use crate::path::Path;
+use crate::path::{ConnectionId, Path};
 use crate::slab::Key;
 use crate::time::Instant;
 use crate::values::{Event, ExchangeError, ExchangeId, RequestError};
+
+/// How a ping goes.
+pub(super) enum PingWay {
+    /// In a message, once there is one.
+    Message(Option<Key>),
+    /// As a signaling message.
+    Connection(ConnectionId),
+}
 
 impl Client {
     /// Sends an empty confirmable message, which the peer rejects if it lives (RFC 7252 §4.3), or on a connection a Ping
@@ -22,7 +30,10 @@ impl Client {
         now: Instant,
         path: &Path,
     ) -> Result<Key, RequestError> {
-        let key = self.pings.insert(None).map_err(|_| RequestError::TooMany)?;
+        let way = path
+            .connection
+            .map_or(PingWay::Message(None), PingWay::Connection);
+        let key = self.pings.insert(way).map_err(|_| RequestError::TooMany)?;
         if let Some(connection) = path.connection {
             let sent = signaling::ping(context, now, connection, key);
             return sent.map(|()| key).inspect_err(|_| {
@@ -41,7 +52,7 @@ impl Client {
         match messages.send(context, now, sending, &ping) {
             Ok(outgoing) => {
                 if let Some(place) = self.pings.get_mut(key) {
-                    *place = Some(outgoing);
+                    *place = PingWay::Message(Some(outgoing));
                 }
                 Ok(key)
             }
@@ -60,8 +71,10 @@ impl Client {
         now: Instant,
         key: Key,
     ) {
-        if let Some(Some(outgoing)) = self.pings.remove(key) {
-            messages.cancel(context, now, outgoing);
+        match self.pings.remove(key) {
+            Some(PingWay::Message(Some(outgoing))) => messages.cancel(context, now, outgoing),
+            Some(PingWay::Connection(connection)) => context.connections.forget_ping(connection, key),
+            Some(PingWay::Message(None)) | None => {}
         }
     }
 

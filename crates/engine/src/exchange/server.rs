@@ -9,13 +9,14 @@ use hashbrown::HashMap;
 use coracle_wire::{BlockOption, Code, Message, MessageId, MessageType, Method, OptionNumber, Status, Token};
 
 use crate::amplification::{Allowance, Room};
+use crate::connection::belongings::Belongings;
 use crate::context::Context;
 use crate::exchange::admission::{Blocks, Reading, Refusal};
 use crate::exchange::reply::Reply;
 use crate::limits;
 use crate::message::{MessageLayer, Note, Owner, Sending};
 use crate::observe::groups::Kept;
-use crate::path::{Path, Peer};
+use crate::path::{ConnectionId, Path, Peer};
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;
 use crate::tables::GiveBack;
@@ -209,6 +210,8 @@ pub(crate) struct Server {
     pub(crate) exchanges: Slab<Serving>,
     /// How many of them each peer has, of those that were not answered at once.
     per_peer: HashMap<Peer, usize, foldhash::fast::FixedState>,
+    /// Those of them that came on connections.
+    on_connections: Belongings,
     /// How many of them peers have that have not proved their address.
     unproved: usize,
     /// The one that was opened last: most are answered before the next, and are never counted.
@@ -222,6 +225,7 @@ impl Server {
         Server {
             exchanges: Slab::new(context.config.max_exchanges),
             per_peer: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(context.random_u64())),
+            on_connections: Belongings::default(),
             unproved: 0,
             newest: None,
             acknowledgements: VecDeque::new(),
@@ -230,7 +234,7 @@ impl Server {
 
     /// Nothing is worked on.
     pub(crate) fn is_empty(&self) -> bool {
-        self.exchanges.is_empty() && self.per_peer.is_empty()
+        self.exchanges.is_empty() && self.per_peer.is_empty() && self.on_connections.is_empty()
     }
 
     /// Whether this peer has as many requests worked on as one may: no peer takes all the room.
@@ -260,6 +264,7 @@ impl Server {
             return;
         };
         serving.counted = true;
+        self.on_connections.insert(serving.peer.connection, newest.key);
         *self.per_peer.entry(serving.peer).or_insert(0) += 1;
         if let Some(at) = newest.acknowledge_at {
             self.pass_answered();
@@ -276,6 +281,9 @@ impl Server {
         if self.newest.as_ref().is_some_and(|newest| newest.key == key) {
             self.newest = None;
         }
+        if serving.counted {
+            self.on_connections.remove(serving.peer.connection, key);
+        }
         if serving.counted
             && let Some(of_peer) = self.per_peer.get_mut(&serving.peer)
         {
@@ -288,16 +296,13 @@ impl Server {
         self.exchanges.discard(key)
     }
 
-    /// The requests of a peer that are worked on.
-    pub(crate) fn of_peer(&mut self, peer: &Peer) -> Vec<Key> {
-        if self.count_of(peer) == 0 {
-            return Vec::new();
-        }
-        let theirs = self.exchanges.iter().filter(|(_, serving)| serving.peer == *peer);
-        theirs.map(|(key, _)| key).collect()
+    /// The requests that came on a connection and are worked on.
+    pub(crate) fn of_connection(&mut self, connection: ConnectionId) -> Vec<Key> {
+        self.settle_newest();
+        self.on_connections.of(connection)
     }
 
-    /// How many there are.
+    /// How many requests of a peer are worked on.
     pub(crate) fn count_of(&mut self, peer: &Peer) -> usize {
         self.settle_newest();
         self.per_peer.get(peer).copied().unwrap_or(0)

@@ -1,20 +1,43 @@
-//! What requests of ours need to know of their way: how long messages may be on it, and that a connection is gone.
+//! What requests of ours need to know of their way: how long messages may be on it, and which connection it is.
 
-use alloc::vec::Vec;
+use coracle_wire::{OptionNumber, Options, OptionsBuf};
 
+use crate::block::block_at;
 use crate::block::size::Sizes;
 use crate::context::Context;
 use crate::exchange::asking::Asking;
 use crate::exchange::client::Client;
 use crate::limits;
-use crate::message::MessageLayer;
 use crate::path::{ConnectionId, Path};
 use crate::slab::Key;
-use crate::time::Instant;
-use crate::values::{ExchangeError, RequestError, RequestRef};
+use crate::values::{RequestError, RequestRef};
 
 /// The length of our tokens, in bytes.
 const OUR_TOKEN: usize = 8;
+
+impl Asking {
+    /// What the peer takes on a connection may have become less since the last block.
+    pub(super) fn keep_to_sizes(&mut self, context: &Context) {
+        if let Some(upload) = self.upload.as_mut().filter(|_| self.path.is_reliable()) {
+            let beside = OUR_TOKEN + self.options.as_options().as_bytes().len();
+            upload.keep_to(context.sizes(self.path.connection, beside).block);
+        }
+    }
+}
+
+impl Context {
+    /// Whether an Echo option may go along with a message.
+    pub(super) fn has_room_for_echo(
+        &self,
+        connection: Option<ConnectionId>,
+        options: Options<'_>,
+        payload: &[u8],
+    ) -> bool {
+        let Some(connection) = connection else { return true };
+        let len = limits::FRAME_OVERHEAD + OUR_TOKEN + options.as_bytes().len() + payload.len();
+        len + limits::MAX_ECHO + 4 <= self.connections.longest(connection)
+    }
+}
 
 impl Client {
     /// How long bodies may be that go this way with such a request.
@@ -36,7 +59,9 @@ impl Client {
             return Err(RequestError::NotConnected);
         }
         let sizes = context.sizes(Some(connection), beside);
-        let fits = sizes.whole >= request.payload.len().min(sizes.block.bytes());
+        let header = limits::FRAME_OVERHEAD + beside;
+        let fits = header <= context.connections.longest(connection)
+            && sizes.whole >= request.payload.len().min(sizes.block.bytes());
         if fits {
             Ok(sizes)
         } else {
@@ -44,29 +69,39 @@ impl Client {
         }
     }
 
-    /// A connection is gone, and with it the requests that are under way on it; `untouched` are the messages of which
-    /// nothing had left.
-    pub(crate) fn disconnected(
-        &mut self,
-        context: &mut Context,
-        messages: &mut MessageLayer,
-        now: Instant,
-        (connection, untouched): (ConnectionId, &[Key]),
-    ) {
-        let of_it = |(key, asking): (Key, &Asking)| {
-            let is_untouched = |outgoing: &Key| untouched.contains(outgoing);
-            let sent = match asking.messages {
-                0 => false,
-                1 => !asking.outgoing.as_ref().is_some_and(is_untouched),
-                // That the last has not left tells nothing about those before.
-                _ => true,
-            };
-            (asking.path.connection == Some(connection)).then_some((key, sent))
-        };
-        let gone: Vec<_> = self.table.iter().filter_map(of_it).collect();
-        for (key, sent) in gone {
-            let error = ExchangeError::Disconnected { sent };
-            self.fail(context, messages, now, key, error);
-        }
+    /// The connection that a request goes on.
+    pub(crate) fn connection_of(&self, key: Key) -> Option<ConnectionId> {
+        self.table.get(key)?.path.connection
     }
+
+    /// Whether requests of ours are under way on a connection, those that observe among them.
+    pub(crate) fn asks_on(&self, connection: ConnectionId) -> bool {
+        self.on_connections.iter(connection).next().is_some()
+    }
+
+    /// Whether one of them waits for an answer.
+    pub(crate) fn waits_on(&self, connection: ConnectionId) -> bool {
+        let mut keys = self.on_connections.iter(connection);
+        keys.any(|key| self.table.get(key).is_some_and(|asking| !asking.is_fresh()))
+    }
+}
+
+/// The options of a request; with smaller blocks than usual, one that wants a representation says so from the start
+/// (RFC 7959 §2.4), also where the caller begins with a later block.
+pub(super) fn with_block_size(szx: u8, request: &RequestRef<'_>) -> OptionsBuf {
+    let mut options = OptionsBuf::from(request.options);
+    let says = match options.as_options().block2() {
+        Some(Ok(block)) => Some((block.offset(), block.szx())),
+        Some(Err(_)) => return options,
+        None => None,
+    };
+    let needs = match says {
+        Some((_, said)) => request.streams_answer && said > szx,
+        None => szx < 6 && request.method.is_safe(),
+    };
+    if needs && let Some(block) = block_at(says.map_or(0, |(offset, _)| offset), false, szx) {
+        // Three bytes at most, which every option may have.
+        let _ = options.set(OptionNumber::BLOCK2, &block.encode());
+    }
+    options
 }

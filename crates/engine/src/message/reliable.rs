@@ -20,7 +20,7 @@ impl MessageLayer {
         sending: Sending,
         message: &Message<'_>,
     ) -> Result<Key, Full> {
-        if !context.connections.has_room(message.encoded_len()) {
+        if !context.connections.has_room(connection, message, sending.owner) {
             return Err(Full);
         }
         let outgoing = Outgoing {
@@ -33,15 +33,15 @@ impl MessageLayer {
             stands_for: None,
         };
         let key = self.outgoing.insert(outgoing).map_err(|_| Full)?;
-        if context.send_on(connection, message, Some(key)) {
+        if context.send_on(connection, message, Some((key, sending.owner))) {
             return Ok(key);
         }
         self.outgoing.discard(key);
         Err(Full)
     }
 
-    /// Puts a response on a connection. One that somebody waits for is kept until it has arrived; for one that is too
-    /// long, or finds no room, there is another without a body.
+    /// Puts a response on a connection. One that somebody waits for is kept until it has arrived. In place of one that is
+    /// too long, or finds no room, goes an error, which nobody waits for.
     pub(super) fn respond_on(
         &mut self,
         context: &mut Context,
@@ -49,23 +49,31 @@ impl MessageLayer {
         sending: Sending,
         message: &Message<'_>,
     ) -> Result<Option<Key>, Full> {
-        let instead = |status| Message {
-            code: Code::from(status),
-            options: Options::empty(),
-            payload: &[],
-            ..*message
+        let instead = if !context.connections.fits(connection, message) {
+            Some((Status::INTERNAL_SERVER_ERROR, DropReason::Oversize))
+        } else if context.connections.has_room(connection, message, sending.owner) {
+            None
+        } else if message.code == Code::from(Status::CONTENT) {
+            // It was only read, and may be read again.
+            Some((Status::SERVICE_UNAVAILABLE, DropReason::Busy))
+        } else {
+            Some((Status::INTERNAL_SERVER_ERROR, DropReason::Busy))
         };
-        if !context.connections.has_room(message.encoded_len()) {
-            context.stats.drop_for(DropReason::Busy);
-            context.transmit(sending.path, &instead(Status::SERVICE_UNAVAILABLE));
+        if let Some((status, reason)) = instead {
+            context.stats.drop_for(reason);
+            let bare = Message {
+                code: Code::from(status),
+                options: Options::empty(),
+                payload: &[],
+                ..*message
+            };
+            context.transmit(sending.path, &bare);
             return Ok(None);
         }
         if sending.owner != Owner::Response {
             return self.send_on(context, connection, sending, message).map(Some);
         }
-        if !context.transmit(sending.path, message) {
-            context.transmit(sending.path, &instead(Status::INTERNAL_SERVER_ERROR));
-        }
+        context.transmit(sending.path, message);
         Ok(None)
     }
 

@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use coracle_engine::{Config, ConnectionId, Endpoint, Event, ExchangeId, Instant, Path, Received};
-use coracle_wire::{Code, Csm, Framing, Message, MessageId, MessageType, OptionNumber, Signal, frame_len};
+use coracle_engine::{
+    Config, ConnectionId, Endpoint, Event, ExchangeId, Instant, Path, Received, ResponseRef,
+};
+use coracle_wire::{
+    Code, Csm, Framing, Message, MessageId, MessageType, Method, OptionNumber, Options, Signal, Status,
+    frame_len,
+};
 
 use super::{options_of, peer};
 
@@ -36,6 +41,26 @@ pub fn frame_in(
     let mut bytes = Vec::new();
     message.append_frame(framing, &mut bytes).unwrap();
     bytes
+}
+
+pub fn get(path: &str, token: &[u8]) -> Vec<u8> {
+    frame(
+        Method::GET,
+        token,
+        &[(OptionNumber::URI_PATH, path.as_bytes())],
+        &[],
+    )
+}
+
+pub fn content(payload: &[u8]) -> ResponseRef<'_> {
+    ResponseRef::new(Status::CONTENT, Options::empty(), payload)
+}
+
+pub fn codes(messages: &[Vec<u8>]) -> Vec<String> {
+    messages
+        .iter()
+        .map(|message| parse(message).code.to_string())
+        .collect()
 }
 
 /// A CSM that takes blocks in messages of this length.

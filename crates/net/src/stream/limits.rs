@@ -29,7 +29,7 @@ pub(super) const MAX_HEAD: usize = 8 << 10;
 pub(super) const MAX_FIELDS: usize = 64;
 
 /// Bytes of the longest message of a WebSocket, if nothing else is said.
-pub(super) const MAX_MESSAGE: usize = 1 << 20;
+pub(super) const MAX_MESSAGE: usize = (1 << 20) + 512;
 
 /// How long a peer has for its handshakes, if nothing else is said: some round trips of a slow network.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
