@@ -93,15 +93,27 @@ impl Ended {
 impl Talk {
     /// Takes what comes until the peer ends the connection, or some time is over.
     pub(crate) fn until_end(&mut self, peer: SocketAddr, within: Duration) -> Judged<Ended> {
+        self.until_end_or(peer, within, |_| false)
+    }
+
+    /// As [`until_end`](Self::until_end), but a message that is `enough` is the last that is taken.
+    fn until_end_or(
+        &mut self,
+        peer: SocketAddr,
+        within: Duration,
+        enough: impl Fn(&Message) -> bool,
+    ) -> Judged<Ended> {
         self.connections()?.let_end();
         let until = Instant::now() + within;
         let mut messages = Vec::new();
         loop {
             // What came before the end is handed out before it is told.
             let ending = self.connections()?.ending(peer);
-            if let Some(message) = self.receive(LOOK)? {
-                messages.push(message);
-            } else if ending.is_some() || Instant::now() >= until {
+            let message = self.receive(LOOK)?;
+            let came = message.is_some();
+            messages.extend(message);
+            let enough = messages.last().is_some_and(|message| enough(message));
+            if enough || Instant::now() >= until || (ending.is_some() && !came) {
                 return Ok(Ended {
                     ending,
                     waited: within,
@@ -205,6 +217,15 @@ impl Probe {
     pub fn until_ended_within(&mut self, within: Duration) -> Judged<Ended> {
         let server = self.server();
         self.until_end(server, within)
+    }
+
+    /// Takes what comes until the server responds or ends the connection.
+    ///
+    /// # Errors
+    /// As [`Talk::receive`].
+    pub fn until_answered_or_ended(&mut self, within: Duration) -> Judged<Ended> {
+        let server = self.server();
+        self.until_end_or(server, within, |message| message.status().is_some())
     }
 
     /// Sends bytes of the TCP connection, whatever it carries.

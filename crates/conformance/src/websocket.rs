@@ -1,6 +1,6 @@
 //! WebSockets, as far as the judge needs them (RFC 6455): frames of any kind, right ones and wrong ones.
 
-use tungstenite::handshake::derive_accept_key;
+use sha1::{Digest, Sha1};
 
 /// The path of the WebSocket endpoint (RFC 8323 §8.3).
 pub(crate) const PATH: &str = "/.well-known/coap";
@@ -201,6 +201,29 @@ impl Head {
     }
 }
 
+/// What shows that a server has understood the key of a client (RFC 6455 §4.2.2).
+fn accept_key(key: &str) -> String {
+    let hashed = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+    base64(hashed.as_slice())
+}
+
+/// RFC 4648 §4.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let number = (0..3).fold(0, |number, at| {
+            number << 8 | usize::from(three.get(at).copied().unwrap_or(0))
+        });
+        for place in 0..4 {
+            let digit = DIGITS.get(number >> (18 - 6 * place) & 0x3f);
+            let filled = place <= three.len();
+            text.push(digit.filter(|_| filled).map_or('=', |digit| char::from(*digit)));
+        }
+    }
+    text
+}
+
 /// What a client asks a WebSocket endpoint with (RFC 8323 §4.1).
 #[must_use]
 pub fn request(path: &str, host: &str, protocols: Option<&str>, key: &str) -> String {
@@ -215,7 +238,7 @@ pub fn request(path: &str, host: &str, protocols: Option<&str>, key: &str) -> St
 /// What a server agrees with (RFC 8323 §4.1).
 #[must_use]
 pub fn agreement(request: &Head, protocol: Option<&str>) -> String {
-    let accept = derive_accept_key(request.field("sec-websocket-key").unwrap_or_default().as_bytes());
+    let accept = accept_key(request.field("sec-websocket-key").unwrap_or_default());
     let protocol = protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -226,7 +249,7 @@ pub fn agreement(request: &Head, protocol: Option<&str>) -> String {
 
 /// What is wrong with the response of a server to a request with this key (RFC 6455 §4.2.2, RFC 8323 §4.1).
 pub(crate) fn refused(response: &Head, key: &str) -> Option<&'static str> {
-    let accept = derive_accept_key(key.as_bytes());
+    let accept = accept_key(key);
     if response.status() != Some(101) {
         Some("101 Switching Protocols")
     } else if !response.lists("upgrade", "websocket") || !response.lists("connection", "upgrade") {
@@ -287,6 +310,13 @@ mod tests {
             let bytes = long.to_bytes([0; 4]);
             assert_eq!(WsFrame::read(&bytes), Some((long, length + header)));
         }
+    }
+
+    /// RFC 4648 §10.
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        let texts = ["", "f", "fo", "foo", "foobar"].map(|text| base64(text.as_bytes()));
+        assert_eq!(texts, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYmFy"]);
     }
 
     /// RFC 8323 §4.1, figure 9.

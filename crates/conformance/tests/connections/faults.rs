@@ -578,7 +578,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         change!(ToServer, |message| {
             message.payload.truncate(1024);
         }),
-    ),
+    )
+    .inconclusive(),
     websocket(
         "it agrees on another sub-protocol",
         &["RFC8323-4.1-handshake"],

@@ -193,7 +193,7 @@ pub(super) fn send_get(probe: &mut Probe) {
 
 fn request_without_csm(probe: &mut Probe) -> Judged {
     send_get(probe);
-    let ended = probe.until_ended_within(PATIENT)?;
+    let ended = probe.until_answered_or_ended(PATIENT)?;
     ended.has_no_response()?;
     if ended.ending.is_none() {
         let what = "the server does not answer, but waits for the CSM for more than 40 s";
@@ -250,7 +250,7 @@ fn csm_value_of_wrong_length(probe: &mut Probe) -> Judged {
         other.send(&Message::signal(Signal::CSM).option(number, value));
         send_get(&mut other);
         let answers = |message: &Received| message.status().is_some();
-        let first = other.until_ended_within(Duration::from_secs(3))?;
+        let first = other.until_answered_or_ended(END)?;
         match first.messages.iter().find(|message| answers(message)) {
             Some(answer) => answer.code(Status::CONTENT).map(drop)?,
             None => {

@@ -301,7 +301,7 @@ fn tkl_13_and_14(probe: &mut Probe) -> Judged {
         let target = other.target().to_owned();
         let request = other.get(&target).token(&vec![9; length]);
         other.send(&request);
-        let came = other.until_ended_within(Duration::from_secs(3))?;
+        let came = other.until_answered_or_ended(END)?;
         match came.messages.iter().find(|message| message.status().is_some()) {
             Some(answer) => answer.answers(&request).map(drop)?,
             None => came.is_aborted("for a token that is too long").map(drop)?,
