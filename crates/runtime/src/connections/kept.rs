@@ -26,10 +26,11 @@ impl Kept {
     }
 
     /// Counts what a connection keeps now. As long as a part of its bytes is kept it has begun when it had.
-    pub(super) fn count(&mut self, id: ConnectionId, open: &mut Open) {
+    /// Tells whether there was anything to count.
+    pub(super) fn count(&mut self, id: ConnectionId, open: &mut Open) -> bool {
         let now = open.kept();
         match (&mut open.counted, now) {
-            (None, 0) => {}
+            (None, 0) => return false,
             (None, _) => {
                 self.since.insert(self.next, id);
                 open.counted = Some((self.next, now));
@@ -46,6 +47,7 @@ impl Kept {
                 *before = now;
             }
         }
+        true
     }
 
     /// The one that has kept something for the longest time, if too much is kept.

@@ -76,7 +76,8 @@ pub(crate) struct Counted {
 
 #[derive(Debug)]
 pub(crate) struct Connections {
-    table: HashMap<ConnectionId, Open>,
+    /// By names of ours, which no stranger chooses: a quick hash will do.
+    table: HashMap<ConnectionId, Open, foldhash::fast::RandomState>,
     ready: Arc<Ready>,
     /// Those that are visited next.
     line: VecDeque<ConnectionId>,
@@ -97,7 +98,7 @@ impl Connections {
     /// Those of one of so many shards.
     pub(crate) fn new(listener: Option<Listener>, shards: usize) -> Connections {
         Connections {
-            table: HashMap::new(),
+            table: HashMap::default(),
             ready: Arc::default(),
             line: VecDeque::new(),
             woken: Vec::new(),
@@ -210,10 +211,14 @@ impl Connections {
         open.signal.leaves();
         match open.phase {
             Phase::Closing => return self.close(id),
-            Phase::LastWords => {}
-            Phase::Talking => self.read(id, inside),
+            Phase::LastWords => return self.write(inside.engine, inside.now, id),
+            Phase::Talking => {}
         }
-        self.write(inside.engine, inside.now, id);
+        // What is new is written when all that was read is answered.
+        if open.is_blocked {
+            self.write(inside.engine, inside.now, id);
+        }
+        self.read(id, inside);
         self.count_kept(inside.engine, inside.now, id);
     }
 
@@ -252,8 +257,10 @@ impl Connections {
     }
 
     fn count_kept(&mut self, engine: &mut Endpoint, now: Instant, id: ConnectionId) {
-        if let Some(open) = self.table.get_mut(&id) {
-            self.kept.count(id, open);
+        if let Some(open) = self.table.get_mut(&id)
+            && !self.kept.count(id, open)
+        {
+            return;
         }
         while let Some(oldest) = self.kept.excess() {
             self.counted.refused += 1;
@@ -303,10 +310,14 @@ impl Connections {
         let is_written = engine.stream_output(id).is_empty();
         let resumes = open.is_held && engine.takes_input(id);
         let is_last = open.phase == Phase::LastWords;
+        open.is_blocked = outcome.is_pending();
         match outcome {
             Poll::Ready(Err(error)) => return self.end(engine, now, id, &error.to_string()),
             Poll::Ready(Ok(())) if is_written && is_last => return self.end(engine, now, id, "closed"),
-            Poll::Ready(Ok(())) if !is_written => self.line_up(id),
+            Poll::Ready(Ok(())) if !is_written => {
+                open.is_blocked = true;
+                self.line_up(id);
+            }
             _ => {}
         }
         if resumes {

@@ -44,6 +44,8 @@ pub(super) struct Open {
     pub(super) is_ended: bool,
     /// It is not read, because the engine takes nothing in.
     pub(super) is_held: bool,
+    /// Something waits that could not be written or flushed at once.
+    pub(super) is_blocked: bool,
     /// Something was given to the link since it was flushed.
     is_unflushed: bool,
     /// Who made it and wants to know how it is.
@@ -67,6 +69,7 @@ impl Open {
             counted: None,
             is_ended: false,
             is_held: false,
+            is_blocked: false,
             is_unflushed: false,
             told,
         }
