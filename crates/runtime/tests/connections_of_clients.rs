@@ -359,6 +359,10 @@ async fn a_device_that_connects_is_asked_for_its_resources() {
         .await
         .unwrap();
     let back = server.client.over(&seen.recv().await.unwrap());
+    assert_eq!(
+        bounded(back.get("/state").send()).await.unwrap().text().unwrap(),
+        "20"
+    );
     let mut observation = bounded(back.observe("/state").observe()).await.unwrap();
     assert_eq!(state(&mut observation).await.as_deref(), Some("20"));
     notifier.set(21);
@@ -379,6 +383,30 @@ async fn a_device_that_connects_is_asked_for_its_resources() {
         end.await,
         Some(Err(Error::Request(RequestError::NotConnected)))
     ));
+    device.shut_down().await;
+    server.shut_down().await;
+}
+
+/// The same works where datagrams are.
+#[tokio::test]
+async fn who_asked_in_datagrams_is_asked_in_datagrams() {
+    let (paths, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let router = Router::new().route(
+        "/register",
+        get(move |request: coracle_router::Request| {
+            paths.send(request.path).unwrap();
+            async { "welcome" }
+        }),
+    );
+    let server = Server::serve(Endpoint::bind("coap://127.0.0.1:0").unwrap(), router);
+    let device = Endpoint::bind("coap://127.0.0.1:0").unwrap();
+    let device = Server::serve(device, observed(&Notifier::new(7)));
+    bounded(device.client.get(server.uri("/register")).send())
+        .await
+        .unwrap();
+    let back = server.client.over(&seen.recv().await.unwrap());
+    let answer = bounded(back.get("/state").send()).await.unwrap();
+    assert_eq!((answer.text().unwrap(), answer.remote()), ("7", device.address()));
     device.shut_down().await;
     server.shut_down().await;
 }

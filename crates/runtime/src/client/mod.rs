@@ -70,7 +70,7 @@ pub struct Client {
     groups: Groups,
     /// Connections, shared by clones.
     pool: Arc<Pool>,
-    /// All goes on this connection.
+    /// All goes this way.
     over: Option<Path>,
     family: Family,
     /// Its socket is nobody else's, so that any other will do as well.
@@ -212,10 +212,11 @@ impl Client {
         self
     }
 
-    /// The same for requests to the peer of a connection that is there, whoever made it (RFC 8323 §3.3): that of a
-    /// request, by its `path`. A client of the [`Endpoint`](crate::Endpoint) that serves it knows the connection. URIs may
-    /// begin with their path then, as in `client.over(&path).get("/led")`; if they name a host, they mean this peer
-    /// all the same. When the connection is gone, [`RequestError::NotConnected`](crate::RequestError::NotConnected) is told.
+    /// The same for requests to a peer that has asked something itself, by the `path` of its request: over its connection,
+    /// if it came on one, whoever made that (RFC 8323 §3.3). A client of the [`Endpoint`](crate::Endpoint) that serves it
+    /// knows the connection. URIs may begin with their path then, as in `client.over(&path).get("/led")`; if they name a
+    /// host, they mean this peer all the same. When the connection is gone,
+    /// [`RequestError::NotConnected`](crate::RequestError::NotConnected) is told.
     #[must_use]
     pub fn over(&self, path: &Path) -> Client {
         Client {
@@ -296,7 +297,7 @@ impl Client {
     /// Takes a URI apart. Where all goes to one peer, its path is enough.
     fn target(&self, uri: &str) -> Result<Target, Error> {
         match self.over {
-            Some(path) if uri.starts_with('/') => Target::parse(&format!("coap+tcp://{}{uri}", path.remote)),
+            Some(path) if uri.starts_with('/') => Target::parse(&format!("coap://{}{uri}", path.remote)),
             _ => Target::parse(uri),
         }
     }

@@ -199,8 +199,11 @@ impl Client {
         Some(Entry { handle, line })
     }
 
-    /// The driver of a connection that is there.
-    pub(super) async fn owner_of(&self, path: Path) -> Result<Route, Error> {
+    /// The way by the driver of a connection that is there, or to a peer of datagrams.
+    pub(super) async fn way_back(&self, path: Path) -> Result<Route, Error> {
+        if !path.is_reliable() {
+            return self.way_to(path.remote);
+        }
         for handle in self.ways.iter().flat_map(Way::handles) {
             if handle.has(path).await {
                 return Ok(Route::new(handle.clone(), path));

@@ -53,7 +53,7 @@ pub(crate) enum Routes {
     Addresses(std::vec::IntoIter<SocketAddr>),
     /// One connection, whichever of its addresses it was made to; a second one if the first turns out to be gone.
     Connection { target: Target, left: u8 },
-    /// A connection that is there, and no other.
+    /// That of a peer which was heard, and no other.
     Given(Option<Path>),
 }
 
@@ -83,7 +83,7 @@ impl Routes {
                 client.connection_to(target).await.map(Some)
             }
             Routes::Given(path) => match path.take() {
-                Some(path) => client.owner_of(path).await.map(Some),
+                Some(path) => client.way_back(path).await.map(Some),
                 None => Ok(None),
             },
         }
