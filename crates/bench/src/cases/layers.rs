@@ -20,7 +20,7 @@ pub(super) fn run() -> io::Result<Section> {
             Cell::text_of(case.title()),
             // That of the whole server is told by the requests.
             match case {
-                Case::Server => Cell::text_of("-"),
+                Case::Server | Case::StreamServer => Cell::text_of("-"),
                 _ => Cell::Number(micro::nanoseconds(case), 0),
             },
             instructions,

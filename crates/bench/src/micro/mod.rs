@@ -5,6 +5,7 @@ mod codec;
 mod exchange;
 mod notify;
 mod route;
+mod stream;
 mod whole;
 
 use std::time::{Duration, Instant as SystemInstant};
@@ -41,8 +42,14 @@ pub(crate) enum Case {
     Parse,
     /// Write it
     Encode,
+    /// Read the same request as a frame of TCP
+    ParseFrame,
+    /// Write it as such
+    EncodeFrame,
     /// Through the engine: request in, response out
     Exchange,
+    /// The same on a connection
+    StreamExchange,
     /// Through the engine: a non-confirmable notification, one of a thousand that a change leads to
     Notification,
     /// Through the engine: a block of a large response, asked for and sent
@@ -53,18 +60,24 @@ pub(crate) enum Case {
     Route,
     /// All that the server does for a request
     Server,
+    /// The same on connections, eight requests in a read
+    StreamServer,
 }
 
 impl Case {
-    pub(crate) const ALL: [Case; 8] = [
+    pub(crate) const ALL: [Case; 12] = [
         Case::Parse,
         Case::Encode,
+        Case::ParseFrame,
+        Case::EncodeFrame,
         Case::Exchange,
+        Case::StreamExchange,
         Case::Notification,
         Case::DownloadBlock,
         Case::UploadBlock,
         Case::Route,
         Case::Server,
+        Case::StreamServer,
     ];
 
     /// For people.
@@ -72,12 +85,16 @@ impl Case {
         match self {
             Case::Parse => "wire: parse a request",
             Case::Encode => "wire: encode a request",
+            Case::ParseFrame => "wire: parse a frame",
+            Case::EncodeFrame => "wire: encode a frame",
             Case::Exchange => "engine: a request and its response",
+            Case::StreamExchange => "engine: the same on a connection",
             Case::Notification => "engine: a NON notification, one of 1,000",
             Case::DownloadBlock => "engine: a block of a download",
             Case::UploadBlock => "engine: a block of an upload",
             Case::Route => "router: a request to its response",
             Case::Server => "server: all outside of the kernel",
+            Case::StreamServer => "server on TCP: all outside of the kernel",
         }
     }
 
@@ -92,8 +109,14 @@ impl Case {
         match self {
             Case::Parse => Box::new(Repeated(codec::parse())),
             Case::Encode => Box::new(Repeated(codec::encode())),
+            Case::ParseFrame => Box::new(Repeated(stream::parse())),
+            Case::EncodeFrame => Box::new(Repeated(stream::encode())),
             Case::Exchange => {
                 let mut exchanges = exchange::Exchanges::new(seen_bytes);
+                Box::new(Repeated(move || exchanges.one()))
+            }
+            Case::StreamExchange => {
+                let mut exchanges = stream::Exchanges::new();
                 Box::new(Repeated(move || exchanges.one()))
             }
             Case::Notification => Box::new(notify::Notifications::new()),
@@ -101,6 +124,7 @@ impl Case {
             Case::UploadBlock => Box::new(block::Upload::new()),
             Case::Route => Box::new(Repeated(route::route())),
             Case::Server => Box::new(whole::Whole::start(seen_bytes)),
+            Case::StreamServer => Box::new(stream::Whole::start()),
         }
     }
 }
