@@ -601,6 +601,37 @@ fn what_is_said_to_be_unsent_is_not_sent_later() {
     }
 }
 
+/// RFC 8323 §7.4: there is no Reset that would tell it later.
+#[test]
+fn the_end_of_an_observation_is_always_told() {
+    let mut config = Config::default();
+    config.connections.queued_bytes = 1200;
+    let mut connected = Connected::opened(config, 1152);
+    let path = connected.path();
+    let mut observe = OptionsBuf::new();
+    observe.set_uint(OptionNumber::OBSERVE, 0);
+    let request = RequestRef::new(Method::GET, observe.as_options());
+    let id = connected.endpoint.request(connected.now, &path, request).unwrap();
+    let token = parse(&connected.written()[0]).token.to_vec();
+    connected.give(&frame(
+        Status::CONTENT,
+        &token,
+        &[(OptionNumber::OBSERVE, &[])],
+        &[],
+    ));
+    let (other, _) = connected.request(&get("a", b"a"));
+    let (endpoint, now) = (&mut connected.endpoint, connected.now);
+    endpoint.respond(now, other, content(&[7; 1020])).unwrap();
+    while endpoint
+        .request(now, &path, RequestRef::new(Method::GET, Options::empty()))
+        .is_ok()
+    {}
+    endpoint.cancel(now, id);
+    let written = connected.written();
+    let last = parse(written.last().unwrap());
+    assert_eq!((last.token, last.options.observe()), (&token[..], Some(1)));
+}
+
 #[test]
 fn notifications_follow_each_other_as_fast_as_they_are_read() {
     let mut connected = Connected::opened(Config::default(), 1152);
