@@ -232,3 +232,134 @@ impl Direction {
         if known { Ok(()) } else { Err(Rule::Token) }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "helpers of tests")]
+mod tests {
+    use super::*;
+    use coracle_wire::{Method, OptionNumber, OptionsBuf, Status};
+
+    fn message(code: impl Into<Code>, token: u8, option: Option<(OptionNumber, u64)>, len: usize) -> Vec<u8> {
+        let mut options = OptionsBuf::new();
+        if let Some((number, value)) = option {
+            options.set_uint(number, value);
+        }
+        let payload = vec![7; len];
+        let message = Message {
+            message_type: MessageType::NonConfirmable,
+            code: code.into(),
+            message_id: MessageId(0),
+            token: &[token],
+            options: options.as_options(),
+            payload: &payload,
+        };
+        let mut bytes = Vec::new();
+        message.append_frame(Framing::Tcp, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn csm(takes: u64) -> Vec<u8> {
+        message(Signal::CSM, 0, Some((Csm::MAX_MESSAGE_SIZE, takes)), 0)
+    }
+
+    fn get(token: u8) -> Vec<u8> {
+        message(Method::GET, token, None, 0)
+    }
+
+    fn content(token: u8) -> Vec<u8> {
+        message(Status::CONTENT, token, None, 0)
+    }
+
+    /// The rules that are broken when both sides write this in turn, the server the first; each hears the other at once.
+    fn broken(written: &[(Side, Vec<u8>)]) -> Vec<Rule> {
+        let (mut frames, mut ladder) = (Frames::default(), Ladder::default());
+        let address = SocketAddr::from(([10, 0, 0, 1], 5683));
+        for side in [Side::Client, Side::Server] {
+            frames.begins((0, side), 0, (address, address), Framing::Tcp);
+        }
+        for (side, bytes) in written {
+            // In two pieces, as a transport may take them.
+            let (head, tail) = bytes.split_at(bytes.len() / 2);
+            for piece in [head, tail] {
+                frames.wrote(Instant::ZERO, (0, *side), piece, &mut ladder);
+            }
+            frames.took(0, side.other());
+        }
+        let rule = |(_, happening)| match happening {
+            Happening::Broke { rule, .. } => Some(rule),
+            _ => None,
+        };
+        frames.breaches().filter_map(rule).collect()
+    }
+
+    fn between(more: &[(Side, Vec<u8>)]) -> Vec<Rule> {
+        let begin = [(Side::Server, csm(1_200)), (Side::Client, csm(1_152))];
+        broken(&[&begin, more].concat())
+    }
+
+    const CLIENT: Side = Side::Client;
+    const SERVER: Side = Side::Server;
+
+    #[test]
+    fn what_is_as_it_should_be_breaks_no_rule() {
+        let observes = Some((OptionNumber::OBSERVE, 0));
+        let notification = message(Status::CONTENT, 2, observes, 0);
+        let good = [
+            (CLIENT, get(1)),
+            (SERVER, get(1)),
+            (SERVER, content(1)),
+            (CLIENT, content(1)),
+            (CLIENT, message(Method::GET, 2, observes, 0)),
+            (SERVER, notification.clone()),
+            (SERVER, notification),
+            (SERVER, message(Status::NOT_FOUND, 2, None, 0)),
+            (CLIENT, Frames::custody_ping(Framing::Tcp, 9)),
+            (SERVER, message(Signal::PONG, 9, Some((Custody::CUSTODY, 0)), 0)),
+            (CLIENT, message(Method::PUT, 1, None, 1_180)),
+            (CLIENT, message(Signal::ABORT, 0, None, 10)),
+        ];
+        assert_eq!(between(&good), []);
+    }
+
+    #[test]
+    fn what_breaks_a_rule_is_found_out() {
+        let pong = message(Signal::PONG, 9, Some((Custody::CUSTODY, 0)), 0);
+        let abort = message(Signal::ABORT, 0, None, 0);
+        for (bad, rule) in [
+            (vec![(CLIENT, vec![0x0f])], Rule::Frame),
+            (vec![(CLIENT, csm(1_152))], Rule::Order),
+            (vec![(CLIENT, abort), (CLIENT, get(1))], Rule::Order),
+            (vec![(SERVER, content(1))], Rule::Token),
+            (vec![(SERVER, get(1)), (SERVER, content(1))], Rule::Token),
+            (
+                vec![(CLIENT, get(1)), (SERVER, content(1)), (SERVER, content(1))],
+                Rule::Token,
+            ),
+            (
+                vec![(SERVER, message(Method::PUT, 1, None, 1_180))],
+                Rule::MessageSize,
+            ),
+            (
+                vec![
+                    (CLIENT, get(1)),
+                    (CLIENT, Frames::custody_ping(Framing::Tcp, 9)),
+                    (SERVER, pong.clone()),
+                ],
+                Rule::Custody,
+            ),
+            (vec![(SERVER, pong)], Rule::Custody),
+        ] {
+            assert_eq!(between(&bad), [rule], "{bad:02x?}");
+        }
+        assert_eq!(broken(&[(CLIENT, get(1))]), [Rule::Order], "the CSM is the first");
+        let early = [
+            (CLIENT, csm(9_000)),
+            (CLIENT, message(Method::PUT, 1, None, 1_180)),
+        ];
+        assert_eq!(
+            broken(&early),
+            [Rule::MessageSize],
+            "the other side has told nothing"
+        );
+    }
+}
