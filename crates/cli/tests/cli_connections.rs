@@ -11,7 +11,7 @@
 mod served;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Output;
 use std::thread;
@@ -76,17 +76,9 @@ fn a_server_is_reached_by_all_transports() {
 /// RFC 8323 §5.3: our CSM comes first, then what was asked for.
 #[test]
 fn a_frame_is_answered_after_our_csm() {
-    let server = Server::start(&[
-        "serve",
-        "--bind",
-        "coap://127.0.0.1:0",
-        "--bind",
-        "coap+tcp://127.0.0.1:0",
-    ]);
-    let uri = listening(&server, "coap+tcp");
-    let mut stream = TcpStream::connect(uri.strip_prefix("coap+tcp://").unwrap()).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    stream.write_all(b"\x00\xe1\x61\x01\xaa\xb5hello").unwrap();
+    let (_server, mut stream) = connected(&[]);
+    stream.write_all(CSM).unwrap();
+    stream.write_all(GET_HELLO).unwrap();
     let mut bytes = Vec::new();
     let mut buffer = [0; 512];
     while !bytes.ends_with(b"hello") {
@@ -96,6 +88,125 @@ fn a_frame_is_answered_after_our_csm() {
     }
     assert_eq!(bytes[1], 0xe1, "{bytes:02x?}");
     assert!(bytes.ends_with(b"\x71\x45\xaa\xc0\xffhello"), "{bytes:02x?}");
+}
+
+/// A stream to a server with these settings; the server is killed when the test lets go of it.
+fn connected(settings: &[&str]) -> (Server, TcpStream) {
+    let bind = [
+        "serve",
+        "--bind",
+        "coap://127.0.0.1:0",
+        "--bind",
+        "coap+tcp://127.0.0.1:0",
+    ];
+    let server = Server::start(&[&bind, settings].concat());
+    let stream = stream_to(&listening(&server, "coap+tcp"));
+    (server, stream)
+}
+
+fn stream_to(uri: &str) -> TcpStream {
+    let stream = TcpStream::connect(uri.strip_prefix("coap+tcp://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream
+}
+
+/// What comes until the other side closes.
+fn all_of(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+const GET_HELLO: &[u8] = b"\x61\x01\xaa\xb5hello";
+const HELLO: &[u8] = b"\x71\x45\xaa\xc0\xffhello";
+
+fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+#[test]
+fn what_becomes_of_peers_without_a_csm_is_a_setting() {
+    let (_server, mut stream) = connected(&[]);
+    stream.write_all(GET_HELLO).unwrap();
+    let refused = all_of(&mut stream);
+    assert!(
+        holds(&refused, b"\xe5\xff"),
+        "no Abort with a diagnostic: {refused:02x?}"
+    );
+    assert!(!holds(&refused, HELLO), "{refused:02x?}");
+    for policy in ["tolerate", "wait:0.1"] {
+        let (_server, mut stream) = connected(&["--missing-csm", policy]);
+        stream.write_all(GET_HELLO).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let answered = all_of(&mut stream);
+        assert!(holds(&answered, HELLO), "{policy}: {answered:02x?}");
+    }
+}
+
+#[test]
+fn idle_connections_are_released() {
+    let (server, mut idle) = connected(&["--idle-timeout", "0.2", "--stats=1"]);
+    idle.write_all(CSM).unwrap();
+    // 7.04 with nothing in it (RFC 8323 §5.5), and the end.
+    assert!(all_of(&mut idle).ends_with(b"\x00\xe4"));
+    server.wait_for("(1 new)");
+}
+
+#[test]
+fn more_connections_than_may_be_are_turned_away() {
+    let bind = [
+        "serve",
+        "--bind",
+        "coap://127.0.0.1:0",
+        "--bind",
+        "coap+tcp://127.0.0.1:0",
+    ];
+    let server = Server::start(
+        &[
+            &bind[..],
+            &["--max-connections", "1", "--shards", "1", "--stats=1"],
+        ]
+        .concat(),
+    );
+    let uri = listening(&server, "coap+tcp");
+    let mut first = stream_to(&uri);
+    first.write_all(CSM).unwrap();
+    first.write_all(GET_HELLO).unwrap();
+    // The answer says that it is taken on.
+    let mut seen = Vec::new();
+    while !holds(&seen, HELLO) {
+        let mut byte = [0];
+        first.read_exact(&mut byte).unwrap();
+        seen.push(byte[0]);
+    }
+    assert_eq!(all_of(&mut stream_to(&uri)), b"");
+    server.wait_for("1 turned away");
+    drop(first);
+}
+
+/// RFC 8323 §5.5: what runs is finished, then the connection is closed.
+#[test]
+fn a_server_that_ends_answers_and_releases() {
+    let (mut server, mut stream) = connected(&[]);
+    stream.write_all(CSM).unwrap();
+    stream
+        .write_all(b"\xd1\x03\x01\xbb\xb8separate\x46ms=800")
+        .unwrap();
+    stream.write_all(GET_HELLO).unwrap();
+    let mut seen = Vec::new();
+    let mut buffer = [0; 512];
+    // The second answer says that the first request has begun.
+    while !holds(&seen, HELLO) {
+        let length = stream.read(&mut buffer).unwrap();
+        assert_ne!(length, 0, "{seen:02x?}");
+        seen.extend_from_slice(&buffer[..length]);
+    }
+    server.signal("INT");
+    seen.extend(all_of(&mut stream));
+    assert!(holds(&seen, b"\x00\xe4"), "no Release: {seen:02x?}");
+    assert!(holds(&seen, b"\xffseparate"), "no answer: {seen:02x?}");
+    drop(stream);
+    assert!(server.end().success());
 }
 
 #[test]

@@ -63,8 +63,11 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
     }
     let came = more(now.connections_accepted, before.connections_accepted);
     if now.connections > 0 || came > 0 {
-        let open = HumanCount(now.connections);
-        let _ = write!(line, ", {open} connections ({} new)", HumanCount(came));
+        let (open, s) = (
+            HumanCount(now.connections),
+            if now.connections == 1 { "" } else { "s" },
+        );
+        let _ = write!(line, ", {open} connection{s} ({} new)", HumanCount(came));
     }
     let unproved_in = more(new.unproved_bytes_in, old.unproved_bytes_in);
     if unproved_in > 0 {
@@ -76,7 +79,7 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
     let counts = [
         ("refused", more(new.refused, old.refused)),
         (
-            "connections turned away",
+            "turned away",
             more(now.connections_refused, before.connections_refused),
         ),
         ("challenged", more(new.challenges, old.challenges)),
@@ -174,7 +177,7 @@ mod tests {
             told.contains(" observers, 4 connections (1,200 new), amplification"),
             "{told}"
         );
-        assert!(told.ends_with("7 refused, 3 connections turned away"), "{told}");
+        assert!(told.ends_with("7 refused, 3 turned away"), "{told}");
         // A shard ended.
         assert!(line(&now, &before, Duration::from_secs(2)).starts_with("0 requests/s"));
     }

@@ -248,9 +248,10 @@ impl WebSocket {
     }
 }
 
-/// Bytes that nobody can foretell (RFC 6455 §5.3, §4.1).
+/// Bytes that nobody can foretell (RFC 6455 §5.3, §4.1), from the system: the library of TLS takes a tenth of a second to
+/// make its own ready.
 fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("the system gives no random numbers"))?;
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(bytes)
 }
