@@ -80,11 +80,23 @@ impl Open {
         self.told.is_some()
     }
 
-    /// Tells who made it how it is. What is over stays so.
+    /// Tells who made it how it is. What is over stays so; that the peer wants to be left alone may be learnt late.
     pub(super) fn tell(&self, line: Line) {
         if let Some(told) = &self.told {
             told.send_if_modified(|told| {
-                let news = !matches!(told, Line::Over { .. });
+                let news = match told {
+                    Line::Over { hold_off, .. } => {
+                        hold_off.is_none()
+                            && matches!(
+                                line,
+                                Line::Over {
+                                    hold_off: Some(_),
+                                    ..
+                                }
+                            )
+                    }
+                    _ => true,
+                };
                 if news {
                     *told = line;
                 }
@@ -108,7 +120,9 @@ impl Open {
         let mut cx = Context::from_waker(&self.waker);
         if self.is_long() {
             let lacks = match frame_len(&self.kept) {
-                Ok(Some(len)) => usize::try_from(len).unwrap_or(usize::MAX) - self.kept.len(),
+                Ok(Some(len)) => usize::try_from(len)
+                    .unwrap_or(usize::MAX)
+                    .saturating_sub(self.kept.len()),
                 _ => READ,
             };
             // What has come at most doubles: who announces much and sends little does not get much room.
