@@ -232,6 +232,25 @@ fn who_stops_reading_is_given_up() {
 }
 
 #[test]
+fn a_message_that_the_transport_keeps_has_to_grow_as_well() {
+    let mut connected = Connected::framed(Config::default(), Framing::WebSocket);
+    connected.give(&hex("00e1"));
+    connected.events.clear();
+    for len in [1000, 2100, 3200] {
+        connected.endpoint.message_begun(connected.now, connected.id, len);
+        connected.pass(Duration::from_secs(29));
+    }
+    connected.poll();
+    assert!(connected.events.is_empty());
+    connected
+        .endpoint
+        .message_begun(connected.now, connected.id, 3201);
+    connected.pass(Duration::from_secs(2));
+    connected.poll();
+    assert!(matches!(connected.events[..], [Event::Closing { .. }]));
+}
+
+#[test]
 fn a_connection_in_use_is_not_idle() {
     let mut config = Config::default();
     config.connections.idle_after = Some(Duration::from_secs(60));

@@ -72,6 +72,17 @@ fn malformed<'d>(context: &mut Context, error: &coracle_wire::MessageError) -> T
     Taken::Malformed(Fault::new(format!("{error}")))
 }
 
+impl Context {
+    pub(crate) fn message_begun(&mut self, now: Instant, id: ConnectionId, len: usize) {
+        if len > 0
+            && let Some(connection) = self.connections.get_mut(id)
+        {
+            connection.begins_message(now, len);
+            self.watch(id);
+        }
+    }
+}
+
 impl super::Connection {
     /// A part of a message is there. It has to grow; as long as it does, its peer is heard.
     fn begins_message(&mut self, now: Instant, len: usize) {

@@ -67,6 +67,12 @@ impl Endpoint {
         (used, received)
     }
 
+    /// So many bytes of a message have come that the transport does not give before it is whole, as that of a WebSocket
+    /// does. They have to grow like those that [`handle_stream`](Self::handle_stream) leaves. 0: there are none.
+    pub fn message_begun(&mut self, now: Instant, id: ConnectionId, len: usize) {
+        self.context.message_begun(now, id, len);
+    }
+
     /// A connection over a reliable transport is there, `path` says between whom. Our CSM is the first to be written on it.
     /// `None`: there are as many as may be, in all or with this address.
     pub fn connected(&mut self, now: Instant, path: Path, framing: Framing) -> Option<ConnectionId> {

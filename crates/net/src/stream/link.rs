@@ -121,6 +121,16 @@ impl Link {
         self.kind.transport().peer_certificates()
     }
 
+    /// Bytes that have come of a message of a WebSocket that is not whole yet. They are kept here, and grow to the longest
+    /// message. Of bytes nothing is kept.
+    #[must_use]
+    pub fn begun(&self) -> usize {
+        match &self.kind {
+            Kind::Bytes(_) => 0,
+            Kind::Messages(socket) => socket.begun(),
+        }
+    }
+
     /// Appends what has come to `buf` and tells how many bytes that are. `Ok(0)`: the peer says no more.
     ///
     /// Of bytes it takes at most `limit`, which is not 0, and reserves room for as many, so that a buffer with that spare capacity stays

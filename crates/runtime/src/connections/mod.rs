@@ -237,7 +237,7 @@ impl Connections {
                     return self.line_up(id);
                 }
                 match open.fetch(&mut self.buffer) {
-                    Poll::Pending => return,
+                    Poll::Pending => return inside.engine.message_begun(inside.now, id, open.begun()),
                     Poll::Ready(Ok(0)) => {
                         open.is_ended = true;
                         open.forget_kept();

@@ -105,9 +105,14 @@ impl Open {
         }
     }
 
-    /// Bytes that are kept, with their room.
+    /// Bytes that are kept, with their room, and those that the link keeps.
     pub(super) fn kept(&self) -> usize {
-        self.kept.capacity()
+        self.kept.capacity() + self.link.begun()
+    }
+
+    /// Bytes that the link keeps of a message that is not whole.
+    pub(super) fn begun(&self) -> usize {
+        self.link.begun()
     }
 
     /// Nothing that came will be taken any more.

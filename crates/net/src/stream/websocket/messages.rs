@@ -76,6 +76,11 @@ impl Messages {
         }
     }
 
+    /// Bytes that have come of a message that is not whole.
+    pub(super) fn begun(&self) -> usize {
+        self.partial.len() + self.waiting().len()
+    }
+
     /// Where bytes that have come are to be appended, when there was [`Received::Nothing`]. It holds less than a header
     /// or a control frame then.
     pub(super) fn inbox(&mut self) -> &mut Vec<u8> {

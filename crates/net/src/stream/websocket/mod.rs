@@ -84,6 +84,11 @@ impl WebSocket {
 
     /// Appends the next message. `Ok(0)`: the peer says no more.
     ///
+    /// Bytes that have come of a message that is not whole.
+    pub(super) fn begun(&self) -> usize {
+        self.messages.begun()
+    }
+
     /// # Errors
     /// The connection is broken, or the peer breaks the protocol: then it is told by a close frame.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
