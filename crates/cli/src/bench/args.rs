@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use coracle_load::{
-    Authorities, ClientTls, ConnectOptions, Course, Expect, Pace, Plan, Request, Transport, Until, Work,
-};
+use coracle_load::{ConnectOptions, Course, Expect, Pace, Plan, Request, Transport, Until, Work};
 use indicatif::{HumanCount, HumanFloatCount};
 
-use crate::client::{self, FamilyArgs};
+use crate::client::{self, FamilyArgs, TlsArgs};
 use crate::error::CliError;
 use crate::format_arg::FormatParser;
 use crate::option_arg::OptionArg;
@@ -43,7 +41,7 @@ used all goes on from another address or port.
 With coap+tcp, coaps+tcp, coap+ws and coaps+ws each peer is a connection (RFC 8323). All are open
 before anything is measured; how long that took is told. Nothing is sent again on them. One that
 ends is told, with its reason, and opened anew. Blocks of --transfer are as large as the server
-takes (BERT). TLS trusts whom this system trusts, or the certificates in the file SSL_CERT_FILE.
+takes (BERT).
 
 Every answer is held against its request: source, type, message ID, token, and the payload that
 you --expect. Without that payloads may change, but not under one ETag; those that are not the
@@ -184,6 +182,9 @@ pub(crate) struct BenchArgs {
 
     #[command(flatten)]
     pub(super) family: FamilyArgs,
+
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
 }
 
 impl BenchArgs {
@@ -223,7 +224,7 @@ impl BenchArgs {
             request.payload = self.payload()?;
         }
         let mut plan = Plan::new(server, request);
-        plan.transport = transport(uri)?;
+        plan.transport = transport(uri, &self.tls)?;
         plan.peers = self.peers;
         plan.outstanding = self.outstanding;
         plan.work = match (self.observe, self.transfer) {
@@ -248,7 +249,7 @@ impl BenchArgs {
     /// The request that changes the observed resource: a PUT whose payload is still to come.
     pub(super) fn changing(&self, uri: &Uri<'_>, server: SocketAddr) -> Result<Plan, CliError> {
         let mut plan = Plan::new(server, Request::new(Method::PUT, self.resource(uri)?));
-        plan.transport = transport(uri)?;
+        plan.transport = transport(uri, &self.tls)?;
         plan.expect = Expect::Anything;
         (plan.timeout, plan.ack_timeout) = (self.timeout, self.ack_timeout);
         Ok(plan)
@@ -315,7 +316,7 @@ impl BenchArgs {
 }
 
 /// What carries the messages to a resource.
-fn transport(uri: &Uri<'_>) -> Result<Transport, CliError> {
+fn transport(uri: &Uri<'_>, tls: &TlsArgs) -> Result<Transport, CliError> {
     let (is_tls, websocket) = match uri.scheme {
         Scheme::Coap | Scheme::Coaps => return Ok(Transport::Datagrams),
         Scheme::CoapTcp => (false, false),
@@ -323,10 +324,9 @@ fn transport(uri: &Uri<'_>) -> Result<Transport, CliError> {
         Scheme::CoapWs => (false, true),
         Scheme::CoapsWs => (true, true),
     };
-    let tls = || ClientTls::new(Authorities::of_system()?, None);
     Ok(Transport::Connections(ConnectOptions {
         host: Some(uri.host.to_string()),
-        tls: is_tls.then(tls).transpose().map_err(CliError::new)?,
+        tls: is_tls.then(|| tls.load()).transpose()?,
         websocket,
         ..ConnectOptions::default()
     }))

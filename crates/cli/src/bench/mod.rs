@@ -41,6 +41,7 @@ pub(crate) fn run(args: &BenchArgs, console: &Console) -> Result<Exit, CliError>
         return Err(CliError::usage(told));
     }
     args.check()?;
+    args.tls.is_given(&args.uri, console)?;
     let server = server(args, &uri)?;
     let plan = args.plan(&uri, server)?;
     if let Some(file) = &args.svg {

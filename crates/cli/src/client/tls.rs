@@ -38,13 +38,24 @@ impl TlsArgs {
     /// # Errors
     /// A file cannot be used, or all of it is of no use with the scheme of `uri`.
     pub(crate) fn protect(&self, client: Client, uri: &str, console: &Console) -> Result<Client, CliError> {
+        match self.is_given(uri, console)? {
+            true => Ok(client.with_tls(self.load()?)),
+            false => Ok(client),
+        }
+    }
+
+    /// Whether anything is said here, which those who trust anybody are warned of.
+    ///
+    /// # Errors
+    /// It is of no use with the scheme of `uri`.
+    pub(crate) fn is_given(&self, uri: &str, console: &Console) -> Result<bool, CliError> {
         let given = [
             ("--cacert", self.cacert.is_some()),
             ("--cert", self.cert.is_some()),
             ("--insecure", self.insecure),
         ];
         let Some((given, _)) = given.into_iter().find(|(_, given)| *given) else {
-            return Ok(client);
+            return Ok(false);
         };
         if !is_secure(uri) {
             return Err(
@@ -57,10 +68,18 @@ impl TlsArgs {
                 "--insecure: nobody checks who the server is; whoever is on the way can read and change everything",
             );
         }
-        Ok(client.with_tls(self.load().map_err(CliError::new)?))
+        Ok(true)
     }
 
-    fn load(&self) -> Result<ClientTls, TlsError> {
+    /// The settings; if nothing is said, those whom the system trusts are.
+    ///
+    /// # Errors
+    /// A file cannot be used, and which.
+    pub(crate) fn load(&self) -> Result<ClientTls, CliError> {
+        self.read().map_err(CliError::new)
+    }
+
+    fn read(&self) -> Result<ClientTls, TlsError> {
         let identity = match &self.cert {
             None => None,
             Some(cert) => Some(Identity::from_files(cert, self.key.as_ref().unwrap_or(cert))?),

@@ -43,7 +43,7 @@ are not 0: refused (answered 4.xx or 5.xx before the site was asked), challenged
 the address), withheld (not sent, as no request had paid for it), sent again and given up (for
 want of an acknowledgement), handed over and lost between shards, and dropped, with the reason.
 Connections are those that are open, with those that came since; where there are too many of them,
-further ones are turned away.
+further ones are turned away. Handshakes of TLS and WebSocket that fail never become connections.
 
 Ctrl-C or SIGTERM ends it: what was accepted is answered, for up to 5 s. An upload is waited for
 while its blocks come. A second signal ends it at once, with exit status 1.";

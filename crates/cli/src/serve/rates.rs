@@ -82,6 +82,10 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
             "turned away",
             more(now.connections_refused, before.connections_refused),
         ),
+        (
+            "failed handshakes",
+            more(now.handshakes_failed, before.handshakes_failed),
+        ),
         ("challenged", more(new.challenges, old.challenges)),
         ("withheld", more(new.withheld, old.withheld)),
         ("sent again", more(new.retransmissions, old.retransmissions)),
