@@ -10,8 +10,8 @@ mod connected;
 
 use bytes::Bytes;
 use connected::{Server, bounded, pattern};
-use coracle_router::{Response, Router, get, post};
-use coracle_runtime::Client;
+use coracle_router::{BodyStream, Response, Router, get, post};
+use coracle_runtime::{Body, Client};
 use coracle_wire::{Method, Status};
 use futures_util::future::join_all;
 
@@ -80,6 +80,41 @@ async fn bodies_of_a_megabyte_go_both_ways() {
     assert_eq!(
         bounded(asked.send()).await.unwrap().status(),
         Status::REQUEST_ENTITY_TOO_LARGE
+    );
+    server.shut_down().await;
+}
+
+/// In blocks of BERT, of which neither side keeps more than a few.
+#[tokio::test]
+async fn bodies_that_are_read_as_they_go_go_both_ways() {
+    const LONG: usize = 5 * MIB + 4321;
+    async fn take(mut body: BodyStream) -> Response {
+        let mut taken = Vec::new();
+        while let Some(part) = body.next().await {
+            taken.extend_from_slice(&part.unwrap());
+        }
+        Response::success((taken == pattern(LONG)).to_string())
+    }
+    let give = get(|| async { pattern(LONG) });
+    let server = Server::start(Router::new().route("/parts", post(take)).route("/whole", give));
+    let client = Client::new().unwrap();
+    let source = std::io::Cursor::new(pattern(LONG));
+    let length = Some(LONG as u64);
+    let asked = client
+        .post(server.uri("/parts"))
+        .body(Body::from_reader(source, length));
+    assert_eq!(bounded(asked.send()).await.unwrap().text().unwrap(), "true");
+
+    let mut answer = bounded(client.get(server.uri("/whole")).stream()).await.unwrap();
+    let (mut parts, mut body) = (0, Vec::new());
+    while let Some(part) = bounded(answer.chunk()).await.unwrap() {
+        parts += 1;
+        body.extend_from_slice(&part);
+    }
+    assert!(body == pattern(LONG), "{} bytes", body.len());
+    assert!(
+        (5..100).contains(&parts),
+        "{parts} blocks, which are much longer than those of datagrams"
     );
     server.shut_down().await;
 }
