@@ -65,6 +65,15 @@ impl Path {
         self.connection.is_some()
     }
 
+    /// What this way does by itself: all that requests, blocks and observations need to know of the transport.
+    #[must_use]
+    pub(crate) const fn manner(&self) -> Manner {
+        Manner {
+            delivers: self.is_reliable(),
+            rejects: !self.is_reliable(),
+        }
+    }
+
     /// The peer at the other end.
     #[must_use]
     pub const fn peer(&self) -> Peer {
@@ -86,6 +95,17 @@ impl Path {
             ..*self
         }
     }
+}
+
+/// What a way does by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    /// What is sent arrives, once and in order, or the way is gone. Nothing is acknowledged, and notifications need no number
+    /// to be put in order by (RFC 8323 §3.1, §7.1).
+    pub(crate) delivers: bool,
+    /// A peer rejects what means nothing to it by a Reset (RFC 7252 §4.2, RFC 7641 §3.6). Otherwise it is told when an
+    /// observation is over (RFC 8323 §7.4).
+    pub(crate) rejects: bool,
 }
 
 /// The other end of an exchange: its address, what it has proved itself to be, and the connection to it if there is one.

@@ -42,7 +42,7 @@ impl Asking {
         let download = self.download.as_ref()?;
         let (stride, total) = (download.stride()?, download.total()?);
         let offset = download.next() + if self.paused { 0 } else { stride };
-        (self.path.is_reliable() && self.ahead.is_none() && offset < total).then_some(offset)
+        (self.ahead.is_none() && offset < total).then_some(offset)
     }
 
     /// Whether a token is that of the block that was asked for ahead.

@@ -70,7 +70,7 @@ impl Asking {
 
     /// How long an answer to a message is waited for that leaves now; `None`: as long as that is sent again.
     pub(crate) fn waits_at_most(&self) -> Option<Duration> {
-        if self.path.is_reliable() {
+        if self.path.manner().delivers {
             Some(self.parameters.exchange_lifetime())
         } else if self.confirmable {
             None
@@ -303,7 +303,7 @@ impl Asking {
         match (&mut self.observation, message.options.observe()) {
             (Some(observation), Some(sequence)) if status.is_success() => {
                 // RFC 8323 §7.1: what comes in order has no use for the number.
-                let sequence = (!self.path.is_reliable()).then_some(sequence);
+                let sequence = (!self.path.manner().delivers).then_some(sequence);
                 if !observation.advance(now, sequence, message.options) {
                     context.stats.drop_for(DropReason::StaleNotification);
                     return Outcome::Nothing;

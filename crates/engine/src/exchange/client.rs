@@ -258,8 +258,8 @@ impl Client {
             return;
         };
         asking.outgoing = None;
-        // On a connection the time runs from the beginning, as nobody knows when the peer reads.
-        if asking.path.is_reliable() {
+        // Where nothing is sent again the time runs from the beginning.
+        if asking.waits_at_most().is_some() {
             return;
         }
         if asking.deadline.is_none() && !asking.is_fresh() && !asking.paused {

@@ -23,7 +23,7 @@ impl Client {
         error: ExchangeError,
     ) {
         if let Some(asking) = self.remove(context, messages, now, key) {
-            if asking.path.is_reliable() {
+            if !asking.path.manner().rejects {
                 self.deregister(context, messages, now, asking);
             }
             context.events.push_back(Event::Failed {
@@ -46,8 +46,8 @@ impl Client {
         }
     }
 
-    /// Tells the server that an observation is over. On a connection there is no Reset that would tell it later, so that it
-    /// is told as well where it has not answered yet (RFC 8323 §7.4).
+    /// Tells the server that an observation is over. Where there is no Reset that would tell it later, it is told as well if
+    /// it has not answered yet (RFC 8323 §7.4).
     fn deregister(
         &mut self,
         context: &mut Context,
@@ -56,7 +56,7 @@ impl Client {
         asking: Asking,
     ) {
         let asks = || asking.options.as_options().observe() == Some(0) && asking.messages > 0;
-        if asking.observation.is_none() && !(asking.path.is_reliable() && asks()) {
+        if asking.observation.is_none() && (asking.path.manner().rejects || !asks()) {
             return;
         }
         let mut options = asking.options;
@@ -65,7 +65,7 @@ impl Client {
         let whole = context.sizes(asking.path.connection, beside).whole;
         let (mut method, mut payload) = (asking.method, &asking.payload[..]);
         if payload.len() > whole {
-            if !asking.path.is_reliable() {
+            if asking.path.manner().rejects {
                 // A body that went in blocks does not go once more for this.
                 return;
             }

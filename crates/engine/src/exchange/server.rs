@@ -84,13 +84,13 @@ impl Ask {
         allowance: Allowance,
         reading: &Reading<'_>,
     ) -> Ask {
-        // On a connection what came is acknowledged by the transport (RFC 8323 §3.1).
-        let reliable = path.is_reliable();
+        // What is sure to arrive is acknowledged when it comes (RFC 8323 §3.1).
+        let delivered = path.manner().delivers;
         Ask {
             path: *path,
             token: PeerToken::new(message.token),
             method,
-            confirmable: reliable || message.message_type == MessageType::Confirmable,
+            confirmable: delivered || message.message_type == MessageType::Confirmable,
             blocks: Blocks::default(),
             cache_key: reading.cache_key,
             payload_key: None,
@@ -98,7 +98,7 @@ impl Ask {
             allowance,
             no_response: reading.no_response,
             id: message.message_id,
-            acknowledged: reliable,
+            acknowledged: delivered,
             apart: false,
             seen,
         }

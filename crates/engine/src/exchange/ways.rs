@@ -16,9 +16,9 @@ use crate::values::{RequestError, RequestRef};
 const OUR_TOKEN: usize = 8;
 
 impl Asking {
-    /// What the peer takes on a connection may have become less since the last block.
+    /// What the peer takes may have become less since the last block (RFC 8323 §5.3.1).
     pub(super) fn keep_to_sizes(&mut self, context: &Context) {
-        if let Some(upload) = self.upload.as_mut().filter(|_| self.path.is_reliable()) {
+        if let Some(upload) = &mut self.upload {
             let beside = OUR_TOKEN + self.options.as_options().as_bytes().len();
             upload.keep_to(context.sizes(self.path.connection, beside).block);
         }

@@ -55,7 +55,7 @@ pub(crate) enum Confirms {
 impl Confirms {
     /// As the registration was.
     pub(crate) fn like(ask: &Ask) -> Confirms {
-        match (ask.path.is_reliable(), ask.confirmable) {
+        match (ask.path.manner().delivers, ask.confirmable) {
             (true, _) => Confirms::Always,
             (false, true) => Confirms::Yes,
             (false, false) => Confirms::No,
