@@ -32,6 +32,8 @@ Examples:
   coracle get coap://localhost/firmware -o image.bin
   coracle get coap://localhost/firmware -o image.bin --continue
   coracle get localhost/temp -O etag=0x0a0b -O 65000=text:hello -v
+  coracle get coaps+tcp://localhost/temp --cacert cert.pem
+  coracle get coap+ws://localhost:8683/temp
 
 Text and JSON are laid out on a terminal, CBOR is shown in diagnostic notation. Pipes and files
 get the body as it is. What is not text is kept away from terminals, but --hex shows it.
@@ -40,10 +42,14 @@ A request that nobody acknowledges is given up after 62 to 93 s (MAX_TRANSMIT_WA
 RFC 7252 §4.8.2), a non-confirmable one after 93 s without an answer. Once acknowledged, the
 answer may take 247 s (EXCHANGE_LIFETIME). --timeout bounds all of it.
 
+With coap+tcp, coaps+tcp, coap+ws and coaps+ws (RFC 8323) a connection is made, which may take 10 s,
+and the answer comes within 247 s. If it breaks when the request has left, GET and FETCH are sent
+once more; of other requests nobody knows then whether they were carried out: exit status 6.
+
 With -o FILE, what Ctrl-C or a lost connection leaves of a transfer is kept beside FILE, as
 .FILE.*.part, if the server tells states of the resource apart by ETags; -C goes on with it, if the
-resource is still the same, and asks for all of it if not. A body of more than 65,000 blocks, 64 MiB
-in the largest, goes on from another port, because message IDs may not be used again for 247 s
+resource is still the same, and asks for all of it if not. By UDP a body of more than 65,000 blocks,
+64 MiB in the largest, goes on from another port, because message IDs may not be used again for 247 s
 (RFC 7252 §4.4); without an ETag it waits for them.";
 
 const PUT_EXAMPLES: &str = "\
@@ -60,10 +66,11 @@ is given. A file's name tells the content format (.json, .cbor, .txt, .xml, .sen
 like) unless -f does.
 
 An upload that was interrupted cannot be resumed: a server takes the blocks of a body one after
-another from the first on, and need not keep what has come (RFC 7959 §2.5). One of more than 65,000
-blocks, 64 MiB in the largest, takes up to 247 s for each further 64 MiB, because message IDs may
-not be used again for so long (RFC 7252 §4.4), and servers tell uploads apart by the port that they
-come from. It is told while it waits; a block goes each 15 s, so that servers keep what they have.";
+another from the first on, and need not keep what has come (RFC 7959 §2.5). By UDP one of more than
+65,000 blocks, 64 MiB in the largest, takes up to 247 s for each further 64 MiB, because message IDs
+may not be used again for so long (RFC 7252 §4.4), and servers tell uploads apart by the port that
+they come from. It is told while it waits; a block goes each 15 s, so that servers keep what they
+have.";
 
 const POST_EXAMPLES: &str = "\
 Examples:

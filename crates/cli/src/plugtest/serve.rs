@@ -37,7 +37,7 @@ pub(crate) struct ServeArgs {
 
     /// How often observable resources change, at least every 0.1 s; notifications that are not confirmable leave
     /// 3 s apart all the same (RFC 7641, 4.5.1)
-    #[arg(long, value_name = "SECS", default_value = "5", value_parser = parse_period)]
+    #[arg(long, value_name = "SECS", default_value = "5", value_parser = parse_period, help_heading = None)]
     period: Duration,
 }
 

@@ -56,7 +56,7 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: ListenArgs,
 
     /// Let peers change what is served, from wherever they can reach it
-    #[arg(long)]
+    #[arg(long, help_heading = None)]
     pub(crate) write: bool,
 
     /// What files are served, and how.

@@ -7,7 +7,7 @@ use std::fs;
 use crate::capture::{Capture, Ours, Segments};
 use crate::libcoap::assert_printed;
 use crate::peers::{self, Libcoap, Scripts};
-use crate::program::{CLIENT_ERROR, Transport, body, client, scratch, serve_by};
+use crate::program::{CLIENT_ERROR, NO_ANSWER, Transport, body, certificate, client, scratch, serve_by};
 use crate::suite;
 
 /// More than fits into a message of aiocoap's, which takes 1 MiB.
@@ -233,6 +233,29 @@ fn we_use_coap_server_by_tcp() {
 #[test]
 fn we_use_coap_server_by_tls() {
     we_use_coap_server(Transport::Tls);
+}
+
+/// RFC 8323 §9: both sides show a certificate, which is the same here.
+#[test]
+fn libcoap_and_we_show_certificates_as_clients() {
+    let Some(libcoap) = peers::libcoap_by(Transport::Tls) else {
+        return;
+    };
+    let [cert, key] = certificate().each_ref().map(|path| path.to_str().unwrap());
+    let (_server, port) = serve_by(Transport::Tls, &["--tls-client-ca", cert]);
+    let hello = format!("coaps+tcp://127.0.0.1:{port}/hello");
+    let without = libcoap.run(&[&hello]);
+    assert!(!without.stdout_text().contains("c:2.05"), "{without}");
+    assert_printed(
+        &libcoap.run(&["-c", cert, "-j", key, &hello]),
+        &["c:2.05", ":: 'hello'"],
+    );
+
+    let (_server, port) = libcoap.serve_trusting(Some(cert));
+    let base = format!("coaps+tcp://127.0.0.1:{port}");
+    let refused = client(&["get", &base]);
+    assert_eq!(refused.status, Some(NO_ANSWER), "{refused}");
+    client(&["get", &base, "--cert", cert, "--key", key]).expect_status(0);
 }
 
 /// RFC 8323 §6: our messages have 1 MiB at most, in both directions.

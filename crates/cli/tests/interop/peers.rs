@@ -182,6 +182,11 @@ pub(crate) fn libcoap_by(transport: Transport) -> Option<Libcoap> {
 impl Libcoap {
     /// Starts coap-server, which makes up to 100 resources on PUT.
     pub(crate) fn serve(&self) -> (Running, u16) {
+        self.serve_trusting(None)
+    }
+
+    /// The same for clients whose certificate is in this file, and nobody else.
+    pub(crate) fn serve_trusting(&self, clients: Option<&str>) -> (Running, u16) {
         let mut command = Command::new(&self.server);
         let port = match self.transport {
             Transport::Udp => 0,
@@ -191,8 +196,11 @@ impl Libcoap {
         command.args(["-A", "127.0.0.1", "-p", &port.to_string(), "-d", "100", "-v", "7"]);
         if self.transport.is_secure() {
             let [cert, key] = certificate();
-            // Without -n it would want a certificate of the client.
-            command.arg("-n").arg("-c").arg(cert).arg("-j").arg(key);
+            command.arg("-c").arg(cert).arg("-j").arg(key);
+            match clients {
+                Some(file) => command.args(["-C", file]),
+                None => command.arg("-n"),
+            };
         }
         let server = Running::start("coap-server", &mut command);
         let kind = match self.transport {

@@ -13,6 +13,9 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 /// Exit status for 4.xx.
 pub(crate) const CLIENT_ERROR: i32 = 4;
 
+/// Exit status where nobody answers, or no connection can be made.
+pub(crate) const NO_ANSWER: i32 = 3;
+
 /// The length of `/large` on every server of the suite.
 const LARGE_LENGTH: u32 = 200_000;
 
