@@ -11,7 +11,8 @@ use crate::slab::Key;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SecurityId(pub NonZeroU64);
 
-/// Names a connection of an [`Endpoint`](crate::Endpoint) over a reliable transport (RFC 8323). Never reused.
+/// Names a connection of an [`Endpoint`](crate::Endpoint) over a reliable transport (RFC 8323). Never reused, and with
+/// other seeds of no other endpoint of this process, as far as chance goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub(crate) Key);
 

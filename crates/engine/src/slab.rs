@@ -78,6 +78,12 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The same with generations that count on from this one, so that its keys are not those of other tables.
+    pub(crate) fn counting_from(self, generation: u32) -> Slab<T> {
+        let generation = NonZeroU32::new(generation).unwrap_or(NonZeroU32::MAX);
+        Slab { generation, ..self }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }

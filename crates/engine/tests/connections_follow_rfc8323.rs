@@ -11,9 +11,9 @@ mod common;
 use std::time::Duration;
 
 use common::stream::{Connected, Given, codes, content, csm, frame, frame_in, get, parse};
-use common::{hex, to_hex};
+use common::{hex, peer, to_hex};
 use coracle_engine::{
-    CloseReason, Config, Event, ExchangeError, MissingCsm, RequestError, RequestRef, ResponseRef,
+    CloseReason, Config, Event, ExchangeError, Instant, MissingCsm, RequestError, RequestRef, ResponseRef,
     StreamedBody, Topic, Window,
 };
 use coracle_wire::{
@@ -954,6 +954,19 @@ fn a_streamed_body_of_bert_blocks_is_handed_on() {
         )
         .unwrap();
     assert_eq!(codes(&connected.written()), ["2.04"]);
+}
+
+/// Where several endpoints serve, as shards do, a path tells the connection by itself.
+#[test]
+fn connections_of_several_endpoints_have_different_names() {
+    let mut names = std::collections::HashSet::new();
+    for seed in 0..50 {
+        let mut endpoint = coracle_engine::Endpoint::new(Config::default(), [seed; 32]);
+        for _ in 0..20 {
+            let connected = endpoint.connected(Instant::ZERO, peer(61616), coracle_wire::Framing::Tcp);
+            assert!(names.insert(connected.unwrap()));
+        }
+    }
 }
 
 #[test]

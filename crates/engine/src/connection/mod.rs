@@ -173,7 +173,8 @@ pub(crate) struct Connections {
 impl Connections {
     pub(crate) fn new(parameters: &ConnectionParameters, seed: u64) -> Connections {
         Connections {
-            table: Slab::new(parameters.max_connections),
+            table: Slab::new(parameters.max_connections)
+                .counting_from(u32::try_from(seed >> 32).unwrap_or(u32::MAX)),
             per_address: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
             max_per_address: parameters.max_connections_per_address,
             line: VecDeque::new(),
