@@ -26,8 +26,8 @@ pub(crate) use tls::TlsArgs;
 /// are all that RFC 7959 can transfer.
 const MAX_BODY: usize = 1 << 30;
 
-/// How long the end of connections in good order may take: what was asked for is here.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long the end of connections in good order may take: what was asked for is here, and some servers never close.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Which addresses to use.
 #[derive(Args, Clone, Copy, Debug)]
@@ -369,7 +369,10 @@ fn exchange_failure(uri: &str, error: ExchangeError) -> CliError {
     let told = format!("{uri}: {error}");
     match error {
         ExchangeError::NoAnswer { .. } | ExchangeError::Timeout => {
-            no_answer(told).with_hint("--timeout, --retransmit and --ack-timeout say how long to try")
+            no_answer(told).with_hint(match is_reliable(uri) {
+                true => "--timeout says how long to wait",
+                false => "--timeout, --retransmit and --ack-timeout say how long to try",
+            })
         }
         ExchangeError::Unreachable => {
             no_answer(told).with_hint("is the server running, and is the port right?")

@@ -162,10 +162,16 @@ fn explain(uri: &str, error: Error, bound: &[Bound]) -> CliError {
             "this command itself has the port already: [::] takes all addresses of this machine, those of IPv4 too, \
              and 0.0.0.0 all of IPv4; leave one --bind out",
         ),
-        ErrorKind::AddrInUse => failure.with_hint(
-            "another CoAP server has the port, perhaps another coracle serve: `ss -tulnp` tells which; \
-             --bind 127.0.0.1:0 takes a free port",
-        ),
+        ErrorKind::AddrInUse => {
+            let (who, scheme) = match uri.split_once("://") {
+                Some((scheme, _)) if scheme != "coap" => ("program", format!("{scheme}://")),
+                _ => ("CoAP server", String::new()),
+            };
+            failure.with_hint(format_args!(
+                "another {who} has the port, perhaps another coracle serve: `ss -tulnp` tells which; \
+                 --bind {scheme}127.0.0.1:0 takes a free port"
+            ))
+        }
         ErrorKind::AddrNotAvailable => {
             failure.with_hint("this machine does not have the address: `ip address` lists those it has")
         }
@@ -363,7 +369,8 @@ mod tests {
             assert!(told(uri, &bound).contains("leave one --bind out"), "{uri}");
         }
         assert!(told("coap://[::]:5684", &bound).contains("another CoAP server"));
-        assert!(told("coap+tcp://[::]", &bound).contains("another CoAP server"));
+        let by_tcp = told("coap+tcp://[::]", &bound);
+        assert!(by_tcp.contains("--bind coap+tcp://127.0.0.1:0 takes"), "{by_tcp}");
         assert!(told("coap://[::1]", &bound).contains("another CoAP server"));
         assert!(told("coap://[::]", &[]).contains("another CoAP server"));
     }

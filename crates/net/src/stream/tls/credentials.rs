@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
@@ -169,7 +169,10 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
             io::ErrorKind::PermissionDenied => " (may this user read it?)",
             _ => "",
         };
-        TlsError(format!("{}: {error}{hint}", PathBuf::from(path).display()))
+        let text = error.to_string();
+        // The number of the error tells nobody anything.
+        let why = text.split(" (os error").next().unwrap_or_default();
+        TlsError(format!("{}: {why}{hint}", path.display()))
     })
 }
 
