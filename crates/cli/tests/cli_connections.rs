@@ -292,33 +292,6 @@ fn tls_without_a_certificate_is_a_fault_of_the_command_line() {
     }
 }
 
-/// Another program has a port that nobody asked for: that is told, and the others are served.
-#[test]
-fn a_usual_port_that_is_taken_is_left_out() {
-    // The usual ports are this machine's; whoever else has one of them only makes the list shorter.
-    let _taken = TcpListener::bind("127.0.0.1:8683");
-    let mut serve = command(&["serve"]);
-    let mut child = serve.stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let mut text = String::new();
-    let mut stderr = child.stderr.take().unwrap();
-    let mut buffer = [0; 1024];
-    while !text.contains("Peers may") && !text.contains("cannot listen") {
-        let length = stderr.read(&mut buffer).unwrap();
-        assert_ne!(length, 0, "{text}");
-        text.push_str(&String::from_utf8_lossy(&buffer[..length]));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    // Port 5683 of UDP may be somebody else's on this machine; then it ends, as it should.
-    if !text.contains("cannot listen on coap://") {
-        assert!(
-            text.contains("not listening on coap+ws://127.0.0.1:8683: "),
-            "{text}"
-        );
-        assert!(text.contains("listening on coap://127.0.0.1:5683"), "{text}");
-    }
-}
-
 /// A server that takes connections, says something, says something else when it has got so many bytes, and closes.
 fn impolite(says: &'static [u8], wants: usize, then: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

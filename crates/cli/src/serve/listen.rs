@@ -30,8 +30,19 @@ struct Place {
 /// within a tokio runtime.
 pub(super) fn bind(args: &ListenArgs, config: Config, console: &Console) -> Result<Endpoint, CliError> {
     let tls = args.tls.load()?;
+    let endpoint = bind_places(places(args, console)?, console)?;
+    let endpoint = match tls {
+        Some(tls) => endpoint.with_tls(tls),
+        None => endpoint,
+    };
+    join(&endpoint, &args.multicast)?;
+    let endpoint = endpoint.with_allowed_origins(&args.connections.allow_origin);
+    Ok(endpoint.with_config(config))
+}
+
+fn bind_places(places: Vec<Place>, console: &Console) -> Result<Endpoint, CliError> {
     let mut endpoint: Option<Endpoint> = None;
-    for Place { uri, if_free } in places(args, console)? {
+    for Place { uri, if_free } in places {
         if let Some(address) = if_free
             && let Err(error) = TcpListener::bind(address)
         {
@@ -47,14 +58,7 @@ pub(super) fn bind(args: &ListenArgs, config: Config, console: &Console) -> Resu
         endpoint = Some(bound.map_err(|error| explain(&uri, error, &taken))?);
     }
     // There is at least one place that somebody asked for.
-    let endpoint = endpoint.ok_or_else(|| CliError::usage("no address to listen on"))?;
-    let endpoint = match tls {
-        Some(tls) => endpoint.with_tls(tls),
-        None => endpoint,
-    };
-    join(&endpoint, &args.multicast)?;
-    let endpoint = endpoint.with_allowed_origins(&args.connections.allow_origin);
-    Ok(endpoint.with_config(config))
+    endpoint.ok_or_else(|| CliError::usage("no address to listen on"))
 }
 
 /// Whether peers on other hosts can reach none of the addresses.
@@ -355,6 +359,23 @@ mod tests {
             "cannot listen on coap://{address}: address already in use"
         )));
         assert!(told.contains("--bind 127.0.0.1:0"), "{told}");
+    }
+
+    /// Another program has a port that nobody asked for: the others are served.
+    #[tokio::test]
+    async fn a_usual_port_that_is_taken_is_left_out() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = |uri: String, if_free| Place { uri, if_free };
+        let asked = || place("coap://127.0.0.1:0".to_owned(), None);
+        let address = taken.local_addr().unwrap();
+        let usual = || place(format!("coap+tcp://{address}"), Some(address));
+        let schemes = |places| -> Vec<Scheme> {
+            let endpoint = bind_places(places, &quiet()).unwrap();
+            endpoint.bound().iter().map(|bound| bound.scheme).collect()
+        };
+        assert_eq!(schemes(vec![asked(), usual()]), [Scheme::Coap]);
+        drop(taken);
+        assert_eq!(schemes(vec![asked(), usual()]), [Scheme::Coap, Scheme::CoapTcp]);
     }
 
     #[test]
