@@ -185,13 +185,15 @@ fn ratio(rounds: &[Round], depth: u16, number: fn(&Turn) -> f64) -> Spread {
 }
 
 fn goals(rounds: &[Round]) -> Vec<Goal> {
-    vec![Goal {
-        what: format!(
-            "requests for a second of the server's CPU at depth {JUDGED}, in units of the bare responder's"
-        ),
+    let goal = |what: &str, number| Goal {
+        what: format!("{what} at depth {JUDGED}, in units of the bare responder's"),
         bound: Bound::AtLeast(0.8),
-        measured: Ok(ratio(rounds, JUDGED, Turn::capacity)),
-    }]
+        measured: Ok(ratio(rounds, JUDGED, number)),
+    };
+    vec![
+        goal("requests a second", |turn| turn.rate),
+        goal("requests for a second of the server's CPU", Turn::capacity),
+    ]
 }
 
 /// The same at all depths, and the rates as they were.
