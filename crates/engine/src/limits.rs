@@ -170,6 +170,10 @@ pub(crate) const QUEUED_BEFORE_READING: usize = 64 * 1024;
 /// the connection have their turn between two.
 pub(crate) const MAX_BERT: usize = 256 * 1024;
 
+/// The same of a request's body that is at hand as a whole. Each is answered before the next goes (RFC 7959 §2.5), so that few
+/// long ones wait less.
+pub(crate) const MAX_BERT_UPLOAD: usize = 1024 * 1024;
+
 /// One connection may have one part in this many of the bytes that wait to be written,
 pub(crate) const QUEUED_SHARE_OF_ONE: usize = 8;
 
@@ -183,7 +187,7 @@ pub(crate) const STALLED_WITHIN: Duration = Duration::from_secs(120);
 pub(crate) const SPARE_BUFFERS: usize = 4;
 
 /// none of them larger than this, in bytes.
-pub(crate) const SPARE_BUFFER: usize = 2 * MAX_BERT;
+pub(crate) const SPARE_BUFFER: usize = MAX_BERT_UPLOAD + 64 * 1024;
 
 /// A queue that has no mark any more keeps room for this many.
 pub(crate) const MARKS_KEPT: usize = 16;

@@ -30,13 +30,13 @@ impl BlockSize {
         }
     }
 
-    /// The largest blocks whose bytes fit into `room`: of BERT where that is possible and holds more than one block. At
-    /// least 16 bytes.
-    pub(crate) fn within(room: usize, bert: bool) -> BlockSize {
+    /// The largest blocks whose bytes fit into `room`: of BERT where that is possible and holds more than one block, and
+    /// then of `longest` bytes at most. At least 16 bytes.
+    pub(crate) fn within(room: usize, bert: bool, longest: usize) -> BlockSize {
         if bert && room >= 2 * BERT_UNIT {
             return BlockSize {
                 szx: BlockOption::SZX_BERT,
-                bytes: (room - room % BERT_UNIT).min(limits::MAX_BERT),
+                bytes: (room - room % BERT_UNIT).min(longest),
             };
         }
         let fits = |szx: &u8| 16 << szx <= room;
@@ -69,6 +69,8 @@ pub(crate) struct Sizes {
     pub(crate) whole: usize,
     /// The blocks that longer ones are cut into.
     pub(crate) block: BlockSize,
+    /// Those of a request's body that is at hand as a whole.
+    pub(crate) upload: BlockSize,
     /// The largest size exponent that is taken from the peer.
     pub(crate) taken: u8,
 }
@@ -80,6 +82,7 @@ impl Sizes {
         Sizes {
             whole: block.bytes(),
             block,
+            upload: block,
             taken: szx,
         }
     }
@@ -88,7 +91,8 @@ impl Sizes {
     pub(crate) fn of_connection(room: usize, bert: bool) -> Sizes {
         Sizes {
             whole: room,
-            block: BlockSize::within(room, bert),
+            block: BlockSize::within(room, bert, limits::MAX_BERT),
+            upload: BlockSize::within(room, bert, limits::MAX_BERT_UPLOAD),
             taken: BlockOption::SZX_BERT,
         }
     }
@@ -101,7 +105,7 @@ mod tests {
     #[test]
     fn blocks_are_the_largest_that_fit() {
         let within = |room, bert| {
-            let size = BlockSize::within(room, bert);
+            let size = BlockSize::within(room, bert, 262_144);
             (size.szx(), size.bytes())
         };
         assert_eq!(within(1_048_575, true), (7, 262_144));
@@ -115,7 +119,7 @@ mod tests {
 
     #[test]
     fn who_wants_smaller_blocks_gets_them() {
-        let bert = BlockSize::within(8192, true);
+        let bert = BlockSize::within(8192, true, 262_144);
         assert_eq!(bert.at_most(7), bert);
         assert_eq!(bert.at_most(6), BlockSize::of(6));
         assert_eq!(BlockSize::of(4).at_most(6), BlockSize::of(4));

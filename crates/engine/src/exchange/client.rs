@@ -99,7 +99,7 @@ impl Client {
         let total = request.streamed.and_then(|body| body.total);
         let total = total.unwrap_or(request.payload.len() as u64);
         // The last block has to have a number.
-        let is_endless = sizes.block.at(total.saturating_sub(1), false).is_none();
+        let is_endless = sizes.upload.at(total.saturating_sub(1), false).is_none();
         let is_long = !in_blocks && request.payload.len() > sizes.whole.max(limits::MAX_PAYLOAD);
         if is_long || is_endless {
             return Err(RequestError::TooLong);
@@ -127,7 +127,7 @@ impl Client {
             messages: 0,
             upload: match request.streamed {
                 Some(body) => Some(Upload::streamed(sizes.block, body.total)),
-                None => in_blocks.then(|| Upload::new(sizes.block, request.payload.len())),
+                None => in_blocks.then(|| Upload::new(sizes.upload, request.payload.len())),
             },
             operation: None,
             download: None,
