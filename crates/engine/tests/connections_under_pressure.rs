@@ -441,6 +441,30 @@ fn an_upload_goes_on_in_what_the_peer_takes_now() {
     }
 }
 
+/// The longest blocks that are taken, from the first to the last.
+#[test]
+fn an_upload_goes_in_few_long_blocks() {
+    let mut connected = Connected::opened(Config::default(), 1_049_088);
+    let path = connected.path();
+    let body = vec![0; 4 << 20];
+    let request = RequestRef::new(Method::PUT, Options::empty()).with_payload(&body);
+    connected.endpoint.request(connected.now, &path, request).unwrap();
+    let mut lengths = Vec::new();
+    while let [part] = &connected.written()[..] {
+        let message = parse(part);
+        lengths.push(message.payload.len());
+        let block = message.options.block1().unwrap().unwrap();
+        let status = if block.more() {
+            Status::CONTINUE
+        } else {
+            Status::CHANGED
+        };
+        let options: &[(OptionNumber, &[u8])] = &[(OptionNumber::BLOCK1, &block.encode())];
+        connected.give(&frame(status, message.token, options, &[]));
+    }
+    assert_eq!(lengths, [1 << 20; 4]);
+}
+
 #[test]
 fn what_cannot_be_sent_is_refused_at_once() {
     let mut connected = Connected::opened(Config::default(), 100);

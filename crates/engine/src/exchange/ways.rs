@@ -20,7 +20,7 @@ impl Asking {
     pub(super) fn keep_to_sizes(&mut self, context: &Context) {
         if let Some(upload) = &mut self.upload {
             let beside = OUR_TOKEN + self.options.as_options().as_bytes().len();
-            upload.keep_to(context.sizes(self.path.connection, beside).block);
+            upload.keep_to(context.sizes(self.path.connection, beside).upload);
         }
     }
 }

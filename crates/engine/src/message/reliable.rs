@@ -73,7 +73,7 @@ impl MessageLayer {
         if sending.owner != Owner::Response {
             return self.send_on(context, connection, sending, message).map(Some);
         }
-        context.transmit(sending.path, message);
+        context.send_on(connection, message, None);
         Ok(None)
     }
 
