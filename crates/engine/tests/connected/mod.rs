@@ -464,6 +464,7 @@ impl World {
             Event::Refresh { id, .. } => {
                 let came = self.came.iter().find(|(other, _)| *other == id);
                 let came = came.expect("an observer that never registered");
+                assert!(!self.pending.contains(came), "{id:?} is asked for twice");
                 self.pending.push(*came);
             }
             Event::Ended { id } => self.pending.retain(|(other, _)| *other != id),
@@ -508,8 +509,9 @@ impl World {
     }
 
     fn is_within_bounds(&self) {
+        // Their requests, and what is asked for for the observers among them, who are half as many.
         assert!(
-            self.pending.len() <= MAX_EXCHANGES,
+            self.pending.len() <= MAX_EXCHANGES + MAX_EXCHANGES / 2,
             "{} requests of peers",
             self.pending.len()
         );

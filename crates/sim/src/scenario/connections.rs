@@ -27,15 +27,17 @@ pub struct Connections {
 const OF_CONNECTIONS: u64 = 0x0000_8323_0000_0000;
 
 /// Bytes a second with which everything comes in time.
-const FAST: u128 = 4_000;
+const FAST: u128 = 2_000;
 
 impl Connections {
     /// Whether connections may end though nobody and nothing ends them.
     pub(crate) fn end(&self) -> bool {
         let pipe = self.pipe;
         let idles = |parameters: &ConnectionParameters| parameters.idle_after.is_some();
-        let slow = pipe.reads as u128 * 1_000 < FAST * pipe.pause.as_millis();
-        pipe.breaks > 0.0 || slow || self.parameters.iter().any(idles)
+        let slow = |bytes: usize, time: Duration| bytes as u128 * 1_000 < FAST * time.as_millis();
+        let reads_slowly = slow(pipe.reads, pipe.pause);
+        let travels_slowly = slow(pipe.capacity, pipe.latency + pipe.jitter);
+        pipe.breaks > 0.0 || reads_slowly || travels_slowly || self.parameters.iter().any(idles)
     }
 }
 
@@ -69,9 +71,8 @@ impl Scenario {
             operations.push(Operation { number, at, action });
         }
         operations.sort_by_key(|operation| operation.at);
-        let faults = (0..chance.below(4))
-            .map(|_| chance.fault_of_connections(nodes))
-            .collect();
+        let faults = if chance.one_in(3) { 0 } else { chance.below(4) };
+        let faults = (0..faults).map(|_| chance.fault_of_connections(nodes)).collect();
         Scenario {
             seed,
             constrained,
@@ -97,7 +98,9 @@ impl Chance {
             pipe = pipe.with_travel(latency, self.millis(2_000));
         }
         if self.one_in(2) {
-            pipe = pipe.with_capacity(64 + self.below(8_000), 1 + self.below(600));
+            // With little room a way that is blocked is soon full.
+            let most = if self.one_in(2) { 300 } else { 8_000 };
+            pipe = pipe.with_capacity(64 + self.below(most), 1 + self.below(600));
         }
         if self.one_in(3) {
             pipe = pipe.with_slow_readers(64 + self.below(4_000), self.millis(1_000));
@@ -125,7 +128,7 @@ impl Chance {
         if self.one_in(3) {
             parameters.ping_after = Some(Duration::from_secs(5) + self.millis(60_000));
         }
-        if self.one_in(8) {
+        if self.one_in(12) {
             parameters.idle_after = Some(Duration::from_secs(1) + self.millis(60_000));
         }
         parameters
