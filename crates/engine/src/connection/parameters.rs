@@ -27,7 +27,7 @@ pub struct ConnectionParameters {
     pub max_connections_per_address: usize,
     /// The longest message that is taken, told in our CSM as Max-Message-Size (RFC 8323 §5.3.1), and the longest that is
     /// sent, in bytes; 1 MiB and 512 bytes: a body of 1 MiB with its options. At least 1,152. Longer bodies go in BERT
-    /// blocks of at most 256 KiB.
+    /// blocks of at most 256 KiB, those of requests that are at hand as a whole of at most 1 MiB.
     pub max_message_size: u32,
     /// What becomes of peers that do not begin with a CSM; [`MissingCsm::Refuse`].
     pub missing_csm: MissingCsm,
