@@ -87,13 +87,10 @@ impl Connections {
     /// Every connection is open, or was tried.
     pub(crate) fn are_tried(&self, now: Instant) -> bool {
         let next = self.to_open.front();
-        let waits = self.greeting.iter();
         next.is_none_or(|(at, _)| *at > now)
             && self.opening.is_empty()
             && self.made.is_empty()
-            && !waits
-                .copied()
-                .any(|(until, number)| self.is_silent(number, until))
+            && self.greeting.is_empty()
     }
 
     /// How many were opened.
@@ -187,12 +184,18 @@ impl Connections {
 
     /// A connection that has waited in vain for a CSM.
     fn silent(&mut self, now: Instant) -> Option<u32> {
-        while let Some((until, number)) = self.greeting.pop_front_if(|(until, _)| *until <= now) {
-            if self.is_silent(number, until) {
-                return Some(number);
-            }
+        self.forget_greeted();
+        let (_, number) = self.greeting.pop_front_if(|(until, _)| *until <= now)?;
+        Some(number)
+    }
+
+    /// Afterwards the first of those that wait for a CSM, if there is any, does so.
+    fn forget_greeted(&mut self) {
+        while let Some((until, number)) = self.greeting.front().copied()
+            && !self.is_silent(number, until)
+        {
+            self.greeting.pop_front();
         }
-        None
     }
 
     fn is_silent(&self, number: u32, until: Instant) -> bool {

@@ -44,7 +44,11 @@ impl Exchanges {
             connections.woken.take(&mut woken);
         }
         // As with what is written: it yields when all had their turn.
-        unconstrained(async { woken.into_iter().try_for_each(|number| self.take_in(number)) }).await
+        unconstrained(async { woken.into_iter().try_for_each(|number| self.take_in(number)) }).await?;
+        if let Some(connections) = self.connections() {
+            connections.forget_greeted();
+        }
+        Ok(())
     }
 
     pub(super) fn connections(&mut self) -> Option<&mut Connections> {
