@@ -293,7 +293,7 @@ impl World {
             }
             Event::Failed { id, error } => {
                 if let Some(request) = self.request_of(node, id) {
-                    self.failed(node, io, request, error);
+                    self.failed(io, request, error);
                 }
             }
             Event::Stale { id } => {

@@ -8,7 +8,7 @@ use coracle_wire::Framing;
 use crate::network::Due;
 use crate::pipe::Pipe;
 
-/// Names a connection of a [`Network`] among all that there ever were.
+/// Names a connection of a [`Network`](crate::Network) among all that there ever were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub(crate) usize);
 

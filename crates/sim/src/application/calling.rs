@@ -280,7 +280,7 @@ impl World {
     }
 
     /// A request failed.
-    pub(super) fn failed(&mut self, _node: usize, io: &mut Io<'_>, request: u32, error: ExchangeError) {
+    pub(super) fn failed(&mut self, io: &mut Io<'_>, request: u32, error: ExchangeError) {
         let unsent = match error {
             ExchangeError::Disconnected { sent } => !sent || self.flaw == Flaw::TrustsBrokenConnections,
             _ => false,

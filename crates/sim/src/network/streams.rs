@@ -163,8 +163,8 @@ impl Network {
         self.happens(at, (number, side.other()), what);
     }
 
-    /// A connection breaks: of what is under way a part still arrives, and both sides learn of it; `now` says whether both
-    /// do so later, or one of them may at once.
+    /// A connection breaks: of what is under way a part still arrives, and both sides learn of it, at different times.
+    /// `later`: neither of them at once.
     fn reset(&mut self, number: usize, later: bool) {
         let Some(stream) = self.streams.alive.get_mut(&number) else {
             return;
