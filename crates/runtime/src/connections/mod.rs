@@ -193,7 +193,9 @@ impl Connections {
         self.own += usize::from(told.is_some());
         let open = Open::new(link, id, &self.ready, told);
         self.table.insert(id, open);
-        // The first visit tells the system that its bytes are waited for.
+        // Our CSM goes at once and by itself: some peers wait for it before they say anything.
+        self.write(engine, now, id);
+        // The first visit tells the system that bytes are waited for.
         self.line_up(id);
     }
 
