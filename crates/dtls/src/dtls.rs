@@ -1,0 +1,1 @@
+//! The public value, and a datagram's way through it.

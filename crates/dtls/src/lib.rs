@@ -1,0 +1,30 @@
+//! DTLS 1.2 (RFC 6347) for many sessions on one socket, as a machine: datagrams and time in, datagrams and events out.
+//!
+//! It has no socket, clock or randomness of its own, and knows nothing of CoAP. Of the protocol there is what devices
+//! keep (RFC 7925): pre-shared keys, raw public keys (RFC 7250), certificates, connection IDs (RFC 9146), resumption.
+#![no_std]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the parts are built before the value that joins them"
+)]
+
+extern crate alloc;
+
+mod certificates;
+mod config;
+mod cookie;
+mod crypto;
+mod dtls;
+mod event;
+mod failure;
+mod handshake;
+mod identity;
+pub mod limits;
+mod messages;
+mod path;
+mod record;
+mod resumption;
+mod sessions;
+mod state;
+mod stats;

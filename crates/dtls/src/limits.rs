@@ -1,0 +1,1 @@
+//! Every bound by name, with its reason.

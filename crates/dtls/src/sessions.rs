@@ -1,0 +1,1 @@
+//! All sessions, and what finds them.

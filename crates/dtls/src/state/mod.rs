@@ -1,0 +1,1 @@
+//! Established sessions that outlive the process: a sealed, versioned form.

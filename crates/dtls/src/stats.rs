@@ -1,0 +1,1 @@
+//! Plain counters; each discard by its reason.
