@@ -728,6 +728,47 @@ fn a_late_notification_does_not_stop_the_fetching_of_a_body() {
     assert!(subject.pass(secs(100)).is_empty());
 }
 
+/// A body that changed while its blocks were fetched is asked for by registering anew: the answer has a number, so that a
+/// notification that was sent before it and comes after it does not bring the old state back.
+#[test]
+fn a_body_that_changed_under_way_is_registered_for_anew() {
+    let (mut subject, _, request) = observing();
+    let token = request.message().token.to_vec();
+    let first = common::block(0, 1, 16);
+    let options = [
+        (OptionNumber::ETAG, &[7][..]),
+        (OptionNumber::OBSERVE, &[7]),
+        (OptionNumber::BLOCK2, &first),
+    ];
+    let ack = MessageType::Acknowledgement;
+    subject.receive(&datagram(
+        ack,
+        Status::CONTENT,
+        request.id(),
+        &token,
+        &options,
+        &[1; 16],
+    ));
+    let fetch = subject.sent_one();
+    let of = fetch.message().token.to_vec();
+    let second = common::block(1, 0, 16);
+    let options = [(OptionNumber::ETAG, &[9][..]), (OptionNumber::BLOCK2, &second)];
+    subject.receive(&datagram(
+        ack,
+        Status::CONTENT,
+        fetch.id(),
+        &of,
+        &options,
+        &[2; 4],
+    ));
+    let anew = subject.sent_one();
+    assert_eq!(anew.message().token, token);
+    assert_eq!((anew.block2(), number(&anew)), (None, Some(0)));
+    subject.receive(&notification(ack, anew.id(), &token, 9, 60));
+    subject.receive(&notification(MessageType::NonConfirmable, 3, &token, 8, 60));
+    assert_eq!(states(&mut subject), [9]);
+}
+
 /// After changes stop, every observer that still observes has the last state, whatever was lost.
 #[test]
 fn observers_end_up_with_the_last_state() {

@@ -483,7 +483,9 @@ impl Asking {
     }
 
     /// The body of the answer changed under the transfer (RFC 7959 §2.4). A further block is asked for without the body
-    /// of the request; its first block, which is another run, needs that again. Only what is safe is run again.
+    /// of the request; its first block, which is another run, needs that again. Only what is safe is run again. What
+    /// observes registers anew: only an answer with a number can be put in order with the notifications that are under
+    /// way (RFC 7641 §3.4).
     fn body_changed(&mut self) -> Outcome {
         if self.restarts >= MAX_RESTARTS || !self.method.is_safe() {
             return Outcome::Failed(ExchangeError::BodyChanged);
@@ -492,6 +494,10 @@ impl Asking {
         match &self.upload {
             Some(upload) if upload.is_streamed() => return Outcome::Failed(ExchangeError::BodyChanged),
             Some(_) => return Outcome::Again,
+            None if self.observation.is_some() => {
+                self.confirmable = true;
+                return Outcome::Again;
+            }
             None => {}
         }
         if let Some(download) = &mut self.download {
