@@ -21,7 +21,7 @@ use crate::asking::Asking;
 use crate::changes::Changes;
 use crate::clock::{Alarm, Clock};
 use crate::command::Command;
-use crate::connections::Connections;
+use crate::connections::{Came, Connections};
 use crate::serving::Serving;
 use crate::shards::{Handed, Shard, Sources};
 use crate::statistics::Statistics;
@@ -527,15 +527,15 @@ pub(crate) struct Inside<'a> {
 }
 
 impl Inside<'_> {
-    /// Takes in the messages at the start of `bytes`, which came on a connection, as long as that one takes any, and hands
+    /// Takes in the messages at the start of what came on a connection, as long as that one takes any, and hands
     /// what they brought to the application. How many bytes they were.
-    pub(crate) fn take_messages(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
+    pub(crate) fn take_messages(&mut self, id: ConnectionId, came: Came<'_>) -> usize {
         let mut taken = 0;
-        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty())
+        while let Some(rest) = came.bytes.get(taken..).filter(|rest| !rest.is_empty())
             && self.engine.takes_input(id)
         {
             let (used, received) = self.engine.handle_stream(self.now, id, rest);
-            serve(self.serving.as_deref_mut(), self.engine, self.now, received);
+            serve(self.serving.as_deref_mut(), self.engine, self.now, came, received);
             if used == 0 {
                 break;
             }
@@ -559,19 +559,25 @@ fn take_in(
         engine.handle_oversize(&path, payload);
     } else {
         let received = engine.handle_datagram(now, path, payload);
-        serve(serving, engine, now, received);
+        serve(serving, engine, now, payload.into(), received);
     }
 }
 
-/// Hands what a datagram brought to the application.
-fn serve(serving: Option<&mut Serving>, engine: &mut Endpoint, now: Instant, received: Received<'_>) {
+/// Hands what a message brought to the application.
+fn serve(
+    serving: Option<&mut Serving>,
+    engine: &mut Endpoint,
+    now: Instant,
+    came: Came<'_>,
+    received: Received<'_>,
+) {
     let Some(serving) = serving else {
         return not_a_server(engine, now, &received);
     };
     match received {
-        Received::Request(id, request) => serving.request(engine, now, id, &request),
+        Received::Request(id, request) => serving.request(engine, now, id, &request, came),
         Received::Assembled(id, request) => serving.assembled(engine, now, id, request),
-        Received::Body(id, part) => serving.body(now, id, part.payload, part.more),
+        Received::Body(id, part) => serving.body(now, id, came.keep(part.payload), part.more),
         Received::Nothing => {}
     }
 }

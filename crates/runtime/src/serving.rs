@@ -18,6 +18,7 @@ use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{FuturesUnordered, Stream};
 
 use crate::changes::Changes;
+use crate::connections::Came;
 
 /// The application's side of a driver.
 pub(crate) struct Serving {
@@ -47,17 +48,18 @@ impl Serving {
         }
     }
 
-    /// A request whose body is whole, or the first part of one that is streamed.
+    /// A request that `came`: its body is whole, or the first part of one that is streamed.
     pub(crate) fn request(
         &mut self,
         engine: &mut Endpoint,
         now: Instant,
         id: ExchangeId,
         request: &EngineRequest<'_>,
+        came: Came<'_>,
     ) {
         if request.more {
             self.last_part = now;
-            let (sender, stream) = BodyStream::new(Bytes::copy_from_slice(request.payload));
+            let (sender, stream) = BodyStream::new(came.keep(request.payload));
             self.bodies.insert(id, sender);
             self.call(engine, now, id, Request::from(*request).with_body(stream));
         } else {
@@ -129,12 +131,12 @@ impl Serving {
     }
 
     /// A further part of a streamed body.
-    pub(crate) fn body(&mut self, now: Instant, id: ExchangeId, payload: &[u8], more: bool) {
+    pub(crate) fn body(&mut self, now: Instant, id: ExchangeId, payload: Bytes, more: bool) {
         self.last_part = now;
         let Some(mut sender) = self.bodies.remove(&id) else {
             return;
         };
-        sender.send(Bytes::copy_from_slice(payload));
+        sender.send(payload);
         if more {
             self.bodies.insert(id, sender);
         } else {

@@ -10,6 +10,7 @@
 //! that one at rest has no buffer.
 
 mod kept;
+mod lent;
 mod open;
 mod ready;
 
@@ -28,6 +29,8 @@ use tokio::sync::watch;
 use crate::driver::Inside;
 use crate::error::Error;
 use kept::Kept;
+pub(crate) use lent::Came;
+use lent::Spare;
 use open::{Open, Phase};
 use ready::Ready;
 
@@ -85,7 +88,7 @@ pub(crate) struct Connections {
     listener: Option<Listener>,
     accepted: Vec<Link>,
     buffer: Vec<u8>,
-    spare: Vec<u8>,
+    spare: Spare,
     kept: Kept,
     /// Those that are over, and when they are dropped at the latest, in this order.
     ending: VecDeque<(Instant, ConnectionId)>,
@@ -105,7 +108,7 @@ impl Connections {
             listener,
             accepted: Vec::new(),
             buffer: Vec::new(),
-            spare: Vec::new(),
+            spare: Spare::default(),
             kept: Kept::new((MAX_KEPT / shards.max(1)).max(LEAST_KEPT)),
             ending: VecDeque::new(),
             own: 0,
@@ -252,8 +255,8 @@ impl Connections {
                     }
                 }
             }
-            open.digest(&self.buffer, &mut self.spare, |bytes| {
-                inside.take_messages(id, bytes)
+            open.digest(&self.buffer, &mut self.spare, |came| {
+                inside.take_messages(id, came)
             });
         }
     }

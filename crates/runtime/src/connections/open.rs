@@ -9,15 +9,13 @@ use coracle_net::stream::Link;
 use coracle_wire::frame_len;
 use tokio::sync::watch;
 
+use super::lent::{Came, Lent, Spare};
 use super::ready::{Ready, Signal};
 use super::{Line, READ};
 
 /// From this length on the rest of a begun message is read to where its beginning is kept; shorter beginnings are
 /// brought to the buffer that all share.
 const LONG: usize = 4 << 10;
-
-/// The longest buffer that is kept for the next long message.
-const MAX_SPARE: usize = 2 << 20;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +131,7 @@ impl Open {
             // What has come at most doubles: who announces much and sends little does not get much room.
             let room = self.kept.capacity() - self.kept.len();
             let limit = lacks.clamp(1, room.max(self.kept.len()).max(READ));
+            self.kept.reserve_exact(limit);
             return self.link.poll_read(&mut cx, &mut self.kept, limit);
         }
         buffer.clear();
@@ -147,27 +146,31 @@ impl Open {
     }
 
     /// Lets the messages that have come be taken, and keeps the rest. `take` tells how many bytes it took.
-    pub(super) fn digest(&mut self, buffer: &[u8], spare: &mut Vec<u8>, take: impl FnOnce(&[u8]) -> usize) {
+    pub(super) fn digest(&mut self, buffer: &[u8], spare: &mut Spare, take: impl FnOnce(Came<'_>) -> usize) {
         if self.kept.is_empty() {
-            let taken = take(buffer);
+            let taken = take(buffer.into());
             let rest = buffer.get(taken..).unwrap_or_default();
             let is_long = matches!(frame_len(rest), Ok(Some(len)) if len > READ as u64);
             if is_long {
-                self.kept = std::mem::take(spare);
+                self.kept = spare.take();
             }
             self.kept.extend_from_slice(rest);
             return;
         }
-        let taken = take(&self.kept);
-        if self.kept.len() - taken < LONG {
-            let rest = self.kept.get(taken..).unwrap_or_default().to_vec();
-            let used = std::mem::replace(&mut self.kept, rest);
-            if used.capacity() <= MAX_SPARE && used.capacity() > spare.capacity() {
-                *spare = used;
-                spare.clear();
-            }
-        } else {
+        let is_whole = matches!(frame_len(&self.kept), Ok(Some(len)) if len <= self.kept.len() as u64);
+        if !is_whole {
+            let taken = take(self.kept.as_slice().into());
             self.kept.drain(..taken);
+            return;
+        }
+        let lent = Lent::new(std::mem::take(&mut self.kept));
+        let taken = take(lent.came());
+        let rest = lent.rest(taken);
+        if rest.len() < LONG {
+            self.kept = rest.to_vec();
+            spare.give(lent);
+        } else {
+            self.kept = lent.into_rest(taken);
         }
     }
 
