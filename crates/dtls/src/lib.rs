@@ -28,3 +28,4 @@ mod resumption;
 mod sessions;
 mod state;
 mod stats;
+pub use messages::alert::AlertDescription;
