@@ -28,4 +28,6 @@ mod resumption;
 mod sessions;
 mod state;
 mod stats;
+
+pub use crypto::{KeyError, SignatureScheme, SigningKey, Suite};
 pub use messages::alert::AlertDescription;

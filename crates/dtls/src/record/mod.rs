@@ -1,1 +1,11 @@
 //! Records (RFC 6347 §4.1, RFC 9146): bytes to headers, protection, replay windows.
+
+mod header;
+mod protection;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub(crate) use header::{ContentType, DTLS_1_0, DTLS_1_2, HEADER_LEN, MAX_SEQUENCE, RecordHeader};
+pub(crate) use protection::{Discard, MAX_PLAINTEXT, Opened, ReadState, SealError, WriteState};
+pub(crate) use window::Window;
