@@ -8,7 +8,7 @@ use crate::meta::{LinkSource, Meta};
 use crate::pattern::Pattern;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::route::{Answer, Call};
+use crate::route::{Answer, Begin, Call};
 
 /// Where discovery is asked for.
 pub(crate) const WELL_KNOWN_CORE: &str = "/.well-known/core";
@@ -121,7 +121,7 @@ pub(crate) fn link(pattern: &Pattern, meta: &Meta) -> Link {
 pub(crate) struct Discovery;
 
 impl Call for Discovery {
-    fn call(&self, request: Request) -> Answer {
+    fn call(&self, request: &mut Request, _: Begin) -> Answer {
         let options = request.options.as_options();
         let links = request
             .matched()

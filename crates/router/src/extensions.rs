@@ -18,6 +18,11 @@ impl Extensions {
         Extensions { values: Vec::new() }
     }
 
+    /// Takes all values away.
+    pub fn clear(&mut self) {
+        self.values.clear();
+    }
+
     /// Attaches a value; returns the one of the same type that it replaces.
     pub fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) -> Option<T> {
         let previous = self.remove::<T>();

@@ -10,7 +10,7 @@ use crate::wishes::Wishes;
 
 /// The rest of a request's wishes, kept until the response is there.
 #[derive(Debug)]
-pub(crate) struct Finish {
+pub struct Finish {
     method: Method,
     /// What Accept asks for.
     accept: Option<ContentFormat>,
@@ -18,22 +18,18 @@ pub(crate) struct Finish {
     format: Option<ContentFormat>,
     /// The preconditions of a GET are held against its own response.
     preconditions: bool,
-    /// The ETag options of a GET, and its preconditions.
-    conditions: OptionsBuf,
+    /// The ETag options of a GET, and its preconditions, if it has any.
+    conditions: Option<Box<OptionsBuf>>,
 }
 
 impl Finish {
     pub(crate) fn new(request: &Request, wishes: Wishes, format: Option<ContentFormat>) -> Finish {
-        let mut conditions = OptionsBuf::new();
-        if request.method == Method::GET && (wishes.validators || wishes.preconditions) {
-            for option in request
-                .options
-                .iter()
-                .filter(|option| is_condition(option.number))
-            {
-                let _ = conditions.insert(option.number, option.value);
-            }
-        }
+        let is_conditional = request.method == Method::GET && (wishes.validators || wishes.preconditions);
+        let conditions = is_conditional.then(|| {
+            let mut conditions = request.options.clone();
+            conditions.retain(|option| is_condition(option.number));
+            Box::new(conditions)
+        });
         Finish {
             method: request.method,
             accept: wishes.accept,
@@ -54,8 +50,11 @@ impl Finish {
 
     /// Holds a success against preconditions and Accept.
     fn check(&self, response: &mut Response) -> Result<(), Rejection> {
-        if self.preconditions && response.status.is_success() {
-            let preconditions = Preconditions::of(self.conditions.as_options());
+        if self.preconditions
+            && let Some(conditions) = &self.conditions
+            && response.status.is_success()
+        {
+            let preconditions = Preconditions::of(conditions.as_options());
             if !preconditions.hold_for(response) {
                 return Err(Rejection::Precondition);
             }
@@ -78,11 +77,11 @@ impl Finish {
 
     /// Whether the peer has the representation.
     fn is_known(&self, response: &Response) -> bool {
-        if self.conditions.is_empty() {
+        let Some(conditions) = &self.conditions else {
             return false;
-        }
+        };
         let etag = response.options.get(OptionNumber::ETAG);
-        etag.is_some_and(|etag| self.conditions.as_options().etags().any(|known| known == etag))
+        etag.is_some_and(|etag| conditions.as_options().etags().any(|known| known == etag))
     }
 }
 

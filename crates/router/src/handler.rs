@@ -2,13 +2,15 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use crate::extract::FromRequest;
+use crate::rejection::Rejection;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::route::{Answer, BoxFuture, Call, Route};
+use crate::route::{Answer, Begin, Call, Route};
 
 /// An async function that answers requests.
 ///
@@ -26,7 +28,10 @@ pub trait Handler<T, S>: Clone + Send + Sync + Sized + 'static {
     const STREAMS_BODY: bool;
 
     /// Extracts the arguments and calls the function. The outer count of the state is one driver's own.
-    fn call(self, request: Request, state: Arc<Arc<S>>) -> Pin<Box<dyn Future<Output = Response> + Send>>;
+    ///
+    /// Arguments that are at hand are taken on the spot, so that neither request nor state is kept with the future.
+    #[doc(hidden)]
+    fn call(self, request: &mut Request, state: &Arc<Arc<S>>, begin: Begin) -> Answer;
 }
 
 macro_rules! handlers {
@@ -38,12 +43,27 @@ macro_rules! handlers {
             Fut: Future<Output = Res> + Send,
             Res: IntoResponse,
             S: Send + Sync + 'static,
-            $($T: FromRequest<S> + Send,)*
+            $($T: FromRequest<S> + Send + 'static,)*
         {
             const STREAMS_BODY: bool = false $(|| $T::STREAMS_BODY)*;
 
-            fn call(self, mut request: Request, state: Shared<S>) -> BoxFuture {
-                Box::pin(async move {
+            fn call(self, request: &mut Request, state: &Shared<S>, begin: Begin) -> Answer {
+                let personal = false $(|| $T::PERSONAL)*;
+                let is_at_hand = true $(&& $T::is_at_hand(request))*;
+                if is_at_hand {
+                    $(let $T = match at_hand::<$T, S>(request, state) {
+                        Poll::Ready(Ok(value)) => value,
+                        Poll::Ready(Err(rejection)) => return Answer::ready(rejection.into_response()),
+                        Poll::Pending => return Answer::ready(not_at_hand::<$T>()),
+                    };)*
+                    return Answer::of(begin, async move {
+                        let mut response = self($($T),*).await.into_response();
+                        response.personal |= personal;
+                        response
+                    });
+                }
+                let (mut request, state) = (request.take(), state.clone());
+                Answer::of(begin, async move {
                     $(let $T = match $T::from_request(&mut request, &state).await {
                         Ok(value) => value,
                         Err(rejection) => return rejection.into_response(),
@@ -51,12 +71,22 @@ macro_rules! handlers {
                     drop(request);
                     drop(state);
                     let mut response = self($($T),*).await.into_response();
-                    response.personal |= false $(|| $T::PERSONAL)*;
+                    response.personal |= personal;
                     response
                 })
             }
         }
     )*};
+}
+
+/// An argument that says that it need not be waited for.
+fn at_hand<T: FromRequest<S>, S>(request: &mut Request, state: &S) -> Poll<Result<T, T::Rejection>> {
+    pin!(T::from_request(request, state)).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn not_at_hand<T>() -> Response {
+    let name = std::any::type_name::<T>();
+    Rejection::NotAtHand { name }.into_response()
 }
 
 handlers! {
@@ -131,7 +161,7 @@ where
     T: 'static,
     S: Send + Sync + 'static,
 {
-    fn call(&self, request: Request) -> Answer {
-        Answer::later(self.handler.clone().call(request, self.state.clone()))
+    fn call(&self, request: &mut Request, begin: Begin) -> Answer {
+        self.handler.clone().call(request, &self.state, begin)
     }
 }

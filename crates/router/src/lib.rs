@@ -59,8 +59,9 @@
 //! | 5.00 | a handler or layer panics | |
 //!
 //! # Drivers
-//! A driver turns what the engine hands out into a [`Request`] (`Request::from`), calls [`Router::call`], polls the
-//! [`RouteFuture`] at once and gives the [`Response`] back to the engine. It passes [`Router::declared_options`] to
+//! A driver turns what the engine hands out into a [`Request`] (`Request::from`, [`Request::refill`]), has the router
+//! [`begin`](Router::begin) to answer it, polls the [`RouteFuture`] until it is ready if it was not at once, and gives the
+//! [`Response`] back to the engine. It passes [`Router::declared_options`] to
 //! the engine as known options and the router itself as its body policy; feeds a [`BodyStream`] through its
 //! [`BodySender`]; and subscribes its [`ChangeSink`] to the [`Observable`] of a response that accepts an observation.
 

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::route::Route;
+use crate::route::{Begin, Route};
 
 /// A layer that is an async function: it sees each request, and answers it or hands it on to [`Next`].
 ///
@@ -46,8 +46,8 @@ pub struct Next {
 
 impl Next {
     /// Hands the request on.
-    pub async fn run(self, request: Request) -> Response {
-        self.route.run(request).await
+    pub async fn run(self, mut request: Request) -> Response {
+        self.route.run(&mut request, Begin::WhenPolled).await
     }
 }
 

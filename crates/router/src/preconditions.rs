@@ -85,6 +85,10 @@ fn is_condition(number: OptionNumber) -> bool {
 impl<S: Sync> FromRequest<S> for Preconditions {
     type Rejection = Infallible;
 
+    fn is_at_hand(_: &Request) -> bool {
+        true
+    }
+
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
         Ok(Preconditions::of(request.options.as_options()))
     }

@@ -66,6 +66,12 @@ pub enum Rejection {
         /// The type that is missing.
         name: &'static str,
     },
+    /// An extractor has to wait though it said that it is [at hand](crate::FromRequest::is_at_hand): the fault is the
+    /// program's. 5.00.
+    NotAtHand {
+        /// The extractor.
+        name: &'static str,
+    },
 }
 
 impl Rejection {
@@ -86,7 +92,9 @@ impl Rejection {
             Rejection::Query(_) | Rejection::Payload(_) => Status::BAD_REQUEST,
             Rejection::BodyTooLong { .. } => Status::REQUEST_ENTITY_TOO_LARGE,
             Rejection::BodyInterrupted => Status::REQUEST_ENTITY_INCOMPLETE,
-            Rejection::Captures { .. } | Rejection::Extension { .. } => Status::INTERNAL_SERVER_ERROR,
+            Rejection::Captures { .. } | Rejection::Extension { .. } | Rejection::NotAtHand { .. } => {
+                Status::INTERNAL_SERVER_ERROR
+            }
         }
     }
 }
@@ -116,6 +124,7 @@ impl fmt::Display for Rejection {
             Rejection::BodyTooLong { limit } => write!(f, "at most {limit} bytes"),
             Rejection::BodyInterrupted => f.write_str("the body broke off before its end"),
             Rejection::Extension { name } => write!(f, "no layer attached a {name}"),
+            Rejection::NotAtHand { name } => write!(f, "{name} is not at hand"),
         }
     }
 }
@@ -129,7 +138,7 @@ impl IntoResponse for Rejection {
         let response = Response::new(status);
         match self {
             Rejection::NotFound | Rejection::Precondition => response,
-            Rejection::Captures { .. } | Rejection::Extension { .. } => {
+            Rejection::Captures { .. } | Rejection::Extension { .. } | Rejection::NotAtHand { .. } => {
                 tracing::error!(error = %self, "a handler asks for what its route does not have");
                 response.with_payload("the request cannot be handled")
             }

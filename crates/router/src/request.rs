@@ -1,6 +1,6 @@
 //! Requests as handlers see them.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -194,12 +194,49 @@ impl Request {
         matched.table.pattern(matched.hit).map(|pattern| pattern.text())
     }
 
+    /// Makes it another request, as [`From`] does, in the same place: a driver spares what it takes to make a new one for
+    /// each that comes.
+    pub fn refill(&mut self, request: &coracle_engine::Request<'_>) {
+        self.method = request.method;
+        self.options = OptionsBuf::from(request.options);
+        self.payload = Bytes::copy_from_slice(request.payload);
+        self.path = request.path;
+        self.confirmable = request.confirmable;
+        self.part_len = MAX_BLOCK;
+        self.notification = false;
+        self.extensions.clear();
+        self.body = None;
+        if let Some(matched) = &mut self.matched {
+            matched.hit = Hit::MAX;
+        }
+    }
+
+    /// Takes it out of its place, where another one is left that asks for nothing.
+    pub(crate) fn take(&mut self) -> Request {
+        const NOWHERE: Path = Path::to(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
+        std::mem::replace(self, Request::new(Method::GET, NOWHERE))
+    }
+
     pub(crate) fn matched(&self) -> Option<&Matched> {
         self.matched.as_ref()
     }
 
-    pub(crate) fn set_matched(&mut self, matched: Matched) {
-        self.matched = Some(matched);
+    /// The table is most often the one of the request that was in this place before.
+    pub(crate) fn set_matched(&mut self, table: &Arc<Table>, hit: Hit) {
+        match &mut self.matched {
+            Some(matched) if Arc::ptr_eq(&matched.table, table) => matched.hit = hit,
+            place => {
+                *place = Some(Matched {
+                    table: table.clone(),
+                    hit,
+                });
+            }
+        }
+    }
+
+    /// Whether the body is here as a whole.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.body.is_none()
     }
 
     /// The body as a stream, however it came. It can be taken once.

@@ -11,7 +11,7 @@ use crate::preconditions::Preconditions;
 use crate::rejection::Rejection;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::route::{Answer, Call, Route};
+use crate::route::{Answer, Begin, Call, Route};
 use crate::wishes::Wishes;
 
 /// Options (4.02), method (4.05), Accept (4.06), Content-Format (4.15), preconditions (4.12), the handler, and at
@@ -40,25 +40,29 @@ impl Resource {
         self.meta.admit(method, options, self.handler(method))
     }
 
-    fn call_if(&self, finish: Finish, handler: &Route, request: Request) -> Answer {
+    fn call_if(&self, finish: Finish, handler: &Route, request: &mut Request, begin: Begin) -> Answer {
         let current = self.handlers.iter().find(|(method, _)| *method == Method::GET);
         let Some((_, current)) = current else {
             return Answer::ready(Rejection::Precondition.into_response());
         };
         let conditions = Preconditions::of(request.options.as_options());
         let (current, handler, meta) = (current.clone(), handler.clone(), self.meta.clone());
-        Answer::later(Box::pin(async move {
+        let mut request = request.take();
+        Answer::of(begin, async move {
             match hold(&conditions, &current, &request, &meta).await {
-                true => handler.answer(request).finished_by(finish).await,
+                true => {
+                    let answer = handler.answer(&mut request, Begin::WhenPolled);
+                    answer.finished_by(finish).await
+                }
                 false => Rejection::Precondition.into_response(),
             }
-        }))
+        })
     }
 }
 
 impl Call for Resource {
-    fn call(&self, request: Request) -> Answer {
-        let (handler, mut wishes) = match self.admit(&request) {
+    fn call(&self, request: &mut Request, begin: Begin) -> Answer {
+        let (handler, mut wishes) = match self.admit(request) {
             Ok(admitted) => admitted,
             Err(rejection) => return Answer::ready(rejection.into_response()),
         };
@@ -66,11 +70,11 @@ impl Call for Resource {
         let preconditions = wishes.preconditions && !self.meta.conditional;
         let is_get = request.method == Method::GET;
         wishes.preconditions = preconditions && is_get;
-        let finish = Finish::new(&request, wishes, self.meta.only_format());
+        let finish = Finish::new(request, wishes, self.meta.only_format());
         if preconditions && !is_get {
-            self.call_if(finish, handler, request)
+            self.call_if(finish, handler, request, begin)
         } else {
-            handler.answer(request).finished_by(finish)
+            handler.answer(request, begin).finished_by(finish)
         }
     }
 }
@@ -106,7 +110,8 @@ async fn representation(current: &Route, request: &Request, accept: Option<Conte
         ..Wishes::default()
     };
     let finish = Finish::new(&question, wishes, None);
-    current.answer(question).finished_by(finish).await
+    let answer = current.answer(&mut question, Begin::WhenPolled);
+    answer.finished_by(finish).await
 }
 
 /// Options that speak of a request's own payload, conditions and transfer rather than of the resource.

@@ -6,7 +6,7 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use coracle_wire::Status;
 use tower_layer::Layer;
@@ -16,15 +16,26 @@ use crate::finish::Finish;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
+type BoxFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// Something that answers requests; any number at once.
 pub(crate) trait Call: Send + Sync + 'static {
-    fn call(&self, request: Request) -> Answer;
+    /// Who has to keep the request takes it out of its place: it is large, and most answers are there before anybody
+    /// has to.
+    fn call(&self, request: &mut Request, begin: Begin) -> Answer;
+}
+
+/// When a handler begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Within the call. Nobody is woken by this first poll: a future that is not ready is to be polled again.
+    Now,
+    /// When its future is polled, as layers expect of a service.
+    WhenPolled,
 }
 
 /// A response, now or later.
-pub(crate) enum Answer {
+pub enum Answer {
     /// `None`: it was taken.
     Ready(Option<Response>),
     Later {
@@ -39,23 +50,32 @@ impl Answer {
         Answer::Ready(Some(response))
     }
 
-    pub(crate) fn later(future: BoxFuture) -> Answer {
+    /// The response that a future has.
+    pub(crate) fn of(begin: Begin, future: impl Future<Output = Response> + Send + 'static) -> Answer {
+        let mut future = Box::pin(future);
+        if begin == Begin::Now
+            && let Poll::Ready(response) = future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        {
+            return Answer::ready(response);
+        }
         Answer::Later { future, finish: None }
     }
 
     /// Applies `finish` to the response of a handler, whenever it comes.
-    pub(crate) fn finished_by(self, finish: Finish) -> Answer {
-        match self {
-            Answer::Ready(mut response) => {
-                response.iter_mut().for_each(|response| finish.apply(response));
-                Answer::Ready(response)
+    pub(crate) fn finished_by(mut self, finish: Finish) -> Answer {
+        match &mut self {
+            Answer::Ready(response) => {
+                if let Some(response) = response {
+                    finish.apply(response);
+                }
+                self
             }
-            Answer::Later { future, finish: None } => Answer::Later {
-                future,
-                finish: Some(finish),
-            },
-            answer @ Answer::Later { .. } => Answer::Later {
-                future: Box::pin(answer),
+            Answer::Later { finish: place, .. } if place.is_none() => {
+                *place = Some(finish);
+                self
+            }
+            Answer::Later { .. } => Answer::Later {
+                future: Box::pin(self),
                 finish: Some(finish),
             },
         }
@@ -95,6 +115,15 @@ impl RouteFuture {
             answer: Answer::ready(response),
         }
     }
+
+    /// The response, if it is there without a poll: see [`Router::begin`](crate::Router::begin).
+    #[must_use]
+    pub fn response(&self) -> Option<&Response> {
+        match &self.answer {
+            Answer::Ready(response) => response.as_ref(),
+            Answer::Later { .. } => None,
+        }
+    }
 }
 
 impl Future for RouteFuture {
@@ -125,13 +154,13 @@ impl Route {
         Route(Arc::new(call))
     }
 
-    pub(crate) fn answer(&self, request: Request) -> Answer {
-        self.0.call(request)
+    pub(crate) fn answer(&self, request: &mut Request, begin: Begin) -> Answer {
+        self.0.call(request, begin)
     }
 
     /// Answers with panics caught, one within the call itself too.
-    pub(crate) fn run(&self, request: Request) -> RouteFuture {
-        let called = catch_unwind(AssertUnwindSafe(|| self.answer(request)));
+    pub(crate) fn run(&self, request: &mut Request, begin: Begin) -> RouteFuture {
+        let called = catch_unwind(AssertUnwindSafe(|| self.answer(request, begin)));
         RouteFuture {
             answer: called.unwrap_or_else(|_| Answer::ready(panicked())),
         }
@@ -158,8 +187,8 @@ impl Service<Request> for Route {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> ServiceFuture {
-        ServiceFuture(self.run(request))
+    fn call(&mut self, mut request: Request) -> ServiceFuture {
+        ServiceFuture(self.run(&mut request, Begin::WhenPolled))
     }
 }
 
@@ -191,14 +220,14 @@ where
     V::Response: IntoResponse,
     V::Future: Send,
 {
-    fn call(&self, request: Request) -> Answer {
-        let mut service = self.0.clone();
-        Answer::later(Box::pin(async move {
+    fn call(&self, request: &mut Request, begin: Begin) -> Answer {
+        let (mut service, request) = (self.0.clone(), request.take());
+        Answer::of(begin, async move {
             let Ok(()) = poll_fn(|cx| service.poll_ready(cx))
                 .await
                 .map_err(Into::<Infallible>::into);
             let Ok(response) = service.call(request).await.map_err(Into::<Infallible>::into);
             response.into_response()
-        }))
+        })
     }
 }

@@ -18,7 +18,7 @@ use crate::pattern::Pattern;
 use crate::rejection::Rejection;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::route::{Answer, Call, Route, RouteFuture, ServiceFuture};
+use crate::route::{Answer, Begin, Call, Route, RouteFuture, ServiceFuture};
 use crate::table::{Place, Table};
 use crate::trie::Trie;
 
@@ -228,8 +228,21 @@ impl<S: Send + Sync + 'static> Router<S> {
 impl Router<()> {
     /// Answers a request. The future holds all it needs; polled at once, most handlers are ready at once.
     pub fn call(&self, mut request: Request) -> RouteFuture {
-        match self.table().route(&mut request) {
-            Some(route) => route.run(request),
+        self.run(&mut request, Begin::WhenPolled)
+    }
+
+    /// [`call`](Self::call) for drivers: begins to answer on the spot, so that most responses are there at once
+    /// ([`RouteFuture::response`]). Nobody is woken by that: a future without a response is to be polled.
+    ///
+    /// The request stays in its place, though something else may be left of it than what it was: it can be made another
+    /// one by [`Request::refill`].
+    pub fn begin(&self, request: &mut Request) -> RouteFuture {
+        self.run(request, Begin::Now)
+    }
+
+    fn run(&self, request: &mut Request, begin: Begin) -> RouteFuture {
+        match self.table().route(request) {
+            Some(route) => route.run(request, begin),
             None => RouteFuture::ready(Rejection::NotFound.into_response()),
         }
     }
@@ -460,7 +473,7 @@ struct NotFound;
 
 impl Call for NotFound {
     /// RFC 7252 §5.8: a method that is not recognized is 4.05, wherever it is asked for.
-    fn call(&self, request: Request) -> Answer {
+    fn call(&self, request: &mut Request, _: Begin) -> Answer {
         let rejection = match request.method.name() {
             Some(_) => Rejection::NotFound,
             None => Rejection::Method {

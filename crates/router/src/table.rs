@@ -9,7 +9,7 @@ use coracle_wire::{Method, OptionNumber, Options};
 use crate::discovery::Directory;
 use crate::meta::Meta;
 use crate::pattern::Pattern;
-use crate::request::{DEFAULT_BODY_LIMIT, Matched, Request};
+use crate::request::{DEFAULT_BODY_LIMIT, Request};
 use crate::route::Route;
 use crate::trie::Trie;
 
@@ -56,10 +56,7 @@ impl Table {
     pub(crate) fn route(self: &Arc<Self>, request: &mut Request) -> Option<&Route> {
         let hit = self.find(request.options.as_options())?;
         let place = self.places.get(hit)?;
-        request.set_matched(Matched {
-            table: self.clone(),
-            hit,
-        });
+        request.set_matched(self, hit);
         Some(&place.route)
     }
 

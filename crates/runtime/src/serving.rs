@@ -3,17 +3,19 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use coracle_engine::{
-    Endpoint, ExchangeId, Instant, OwnedRequest, Request as EngineRequest, ResponseRef, Topic,
+    Endpoint, ExchangeId, Instant, OwnedRequest, Path, Request as EngineRequest, ResponseRef, Topic,
 };
 use coracle_router::{
     BodySender, BodyStream, ChangeSink, Demand, Observable, Request, Response, RouteFuture, Router,
 };
+use coracle_wire::Method;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{FuturesUnordered, Stream};
 
@@ -23,6 +25,8 @@ use crate::connections::Came;
 /// The application's side of a driver.
 pub(crate) struct Serving {
     router: Router,
+    /// The place of the requests that are whole, one after another.
+    place: Request,
     /// Handlers that wait for something.
     work: FuturesUnordered<Abortable<Waiting>>,
     aborts: HashMap<ExchangeId, AbortHandle>,
@@ -39,6 +43,10 @@ impl Serving {
     pub(crate) fn new(router: Router, changes: Arc<Changes>) -> Serving {
         Serving {
             router,
+            place: Request::new(
+                Method::GET,
+                Path::to(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
+            ),
             work: FuturesUnordered::new(),
             aborts: HashMap::new(),
             bodies: HashMap::new(),
@@ -63,7 +71,13 @@ impl Serving {
             self.bodies.insert(id, sender);
             self.call(engine, now, id, Request::from(*request).with_body(stream));
         } else {
-            self.call(engine, now, id, Request::from(*request));
+            self.place.refill(request);
+            self.place.part_len = engine.part_len(&request.path);
+            let future = self.router.begin(&mut self.place);
+            if !request.payload.is_empty() {
+                self.place.payload = Bytes::new();
+            }
+            self.take_up(engine, now, id, future);
         }
     }
 
@@ -89,19 +103,21 @@ impl Serving {
         self.call(engine, now, id, Request::from(request).with_notification(true));
     }
 
-    /// Calls the handler and polls it once on the spot: most are ready, and their answers go out in the same batch.
-    fn call(&mut self, engine: &mut Endpoint, now: Instant, id: ExchangeId, request: Request) {
-        let part_len = engine.part_len(&request.path);
-        let mut future = self.router.call(request.with_part_len(part_len));
-        match Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(response) => self.respond(engine, now, id, &response),
-            Poll::Pending => {
-                let (abort, registration) = AbortHandle::new_pair();
-                self.work
-                    .push(Abortable::new(Waiting { id, future }, registration));
-                self.aborts.insert(id, abort);
-            }
+    fn call(&mut self, engine: &mut Endpoint, now: Instant, id: ExchangeId, mut request: Request) {
+        request.part_len = engine.part_len(&request.path);
+        let future = self.router.begin(&mut request);
+        self.take_up(engine, now, id, future);
+    }
+
+    /// Handlers have begun when they are called: most are done, and their answers go out in the same batch.
+    fn take_up(&mut self, engine: &mut Endpoint, now: Instant, id: ExchangeId, future: RouteFuture) {
+        if let Some(response) = future.response() {
+            return self.respond(engine, now, id, response);
         }
+        let (abort, registration) = AbortHandle::new_pair();
+        self.work
+            .push(Abortable::new(Waiting { id, future }, registration));
+        self.aborts.insert(id, abort);
     }
 
     fn respond(&mut self, engine: &mut Endpoint, now: Instant, id: ExchangeId, response: &Response) {

@@ -44,6 +44,10 @@ fn unwritable() -> Response {
 impl<S: Sync> FromRequest<S> for String {
     type Rejection = Rejection;
 
+    fn is_at_hand(request: &Request) -> bool {
+        request.is_whole()
+    }
+
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Rejection> {
         let payload = payload(request, ContentFormat::TEXT).await?;
         let text = std::str::from_utf8(&payload).map_err(|error| Rejection::Payload(error.to_string()))?;
@@ -53,6 +57,10 @@ impl<S: Sync> FromRequest<S> for String {
 
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Rejection;
+
+    fn is_at_hand(request: &Request) -> bool {
+        request.is_whole()
+    }
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Rejection> {
         let payload = payload(request, ContentFormat::JSON).await?;
@@ -73,6 +81,10 @@ impl<T: Serialize> IntoResponse for Json<T> {
 
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Cbor<T> {
     type Rejection = Rejection;
+
+    fn is_at_hand(request: &Request) -> bool {
+        request.is_whole()
+    }
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Rejection> {
         let payload = payload(request, ContentFormat::CBOR).await?;

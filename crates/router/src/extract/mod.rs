@@ -71,6 +71,17 @@ pub trait FromRequest<S>: Sized {
     /// What is answered instead of calling the handler.
     type Rejection: IntoResponse;
 
+    /// Whether it can be taken of this request without waiting: the future of [`from_request`](Self::from_request) is
+    /// ready when it is first polled.
+    ///
+    /// If that is so of all arguments of a handler, they are taken on the spot, and the request need not be kept while
+    /// the handler runs. One that has to wait all the same is answered 5.00.
+    #[must_use]
+    fn is_at_hand(request: &Request) -> bool {
+        let _ = request;
+        false
+    }
+
     /// Takes it out of the request.
     fn from_request(
         request: &mut Request,
@@ -102,6 +113,10 @@ impl<T: Clone> FromRef<T> for T {
 impl<S: Sync, T: FromRef<S>> FromRequest<S> for State<T> {
     type Rejection = Infallible;
 
+    fn is_at_hand(_: &Request) -> bool {
+        true
+    }
+
     async fn from_request(_: &mut Request, state: &S) -> Result<Self, Infallible> {
         Ok(State(T::from_ref(state)))
     }
@@ -113,6 +128,10 @@ pub struct Extension<T>(pub T);
 
 impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Extension<T> {
     type Rejection = Rejection;
+
+    fn is_at_hand(_: &Request) -> bool {
+        true
+    }
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Rejection> {
         let missing = || Rejection::Extension {
@@ -132,6 +151,10 @@ impl<S: Sync> FromRequest<S> for Peer {
 
     type Rejection = Infallible;
 
+    fn is_at_hand(_: &Request) -> bool {
+        true
+    }
+
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
         Ok(request.peer())
     }
@@ -144,6 +167,10 @@ pub struct PartLen(pub usize);
 impl<S: Sync> FromRequest<S> for PartLen {
     type Rejection = Infallible;
 
+    fn is_at_hand(_: &Request) -> bool {
+        true
+    }
+
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Self::Rejection> {
         Ok(PartLen(request.part_len))
     }
@@ -151,6 +178,10 @@ impl<S: Sync> FromRequest<S> for PartLen {
 
 impl<S: Sync> FromRequest<S> for Method {
     type Rejection = Infallible;
+
+    fn is_at_hand(_: &Request) -> bool {
+        true
+    }
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
         Ok(request.method)
@@ -160,6 +191,10 @@ impl<S: Sync> FromRequest<S> for Method {
 impl<S: Sync> FromRequest<S> for OptionsBuf {
     type Rejection = Infallible;
 
+    fn is_at_hand(_: &Request) -> bool {
+        true
+    }
+
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
         Ok(request.options.clone())
     }
@@ -167,6 +202,10 @@ impl<S: Sync> FromRequest<S> for OptionsBuf {
 
 impl<S: Sync> FromRequest<S> for Bytes {
     type Rejection = Rejection;
+
+    fn is_at_hand(request: &Request) -> bool {
+        request.is_whole()
+    }
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Rejection> {
         request.whole_body().await
@@ -177,6 +216,10 @@ impl<S: Sync> FromRequest<S> for BodyStream {
     const STREAMS_BODY: bool = true;
 
     type Rejection = Infallible;
+
+    fn is_at_hand(_: &Request) -> bool {
+        true
+    }
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
         Ok(request.take_stream())
@@ -190,6 +233,10 @@ impl<S: Sync> FromRequest<S> for Request {
 
     type Rejection = Infallible;
 
+    fn is_at_hand(_: &Request) -> bool {
+        true
+    }
+
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
         Ok(request.split_off())
     }
@@ -201,6 +248,10 @@ impl<S: Sync, T: FromRequest<S>> FromRequest<S> for Option<T> {
 
     type Rejection = Infallible;
 
+    fn is_at_hand(request: &Request) -> bool {
+        T::is_at_hand(request)
+    }
+
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Infallible> {
         Ok(T::from_request(request, state).await.ok())
     }
@@ -211,6 +262,10 @@ impl<S: Sync, T: FromRequest<S>> FromRequest<S> for Result<T, T::Rejection> {
     const PERSONAL: bool = T::PERSONAL;
 
     type Rejection = Infallible;
+
+    fn is_at_hand(request: &Request) -> bool {
+        T::is_at_hand(request)
+    }
 
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Infallible> {
         Ok(T::from_request(request, state).await)

@@ -176,6 +176,10 @@ impl Capture<'_> {
 impl<S: Sync, T: FromPath> FromRequest<S> for Path<T> {
     type Rejection = Rejection;
 
+    fn is_at_hand(_: &Request) -> bool {
+        true
+    }
+
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Rejection> {
         T::from_path(&PathCaptures::of(request)?).map(Path)
     }

@@ -30,6 +30,10 @@ pub struct Query<T>(pub T);
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Query<T> {
     type Rejection = Rejection;
 
+    fn is_at_hand(_: &Request) -> bool {
+        true
+    }
+
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Rejection> {
         let options = request.options.as_options();
         let arguments = options.queries().map(|query| std::str::from_utf8(query));
