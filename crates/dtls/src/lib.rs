@@ -29,5 +29,8 @@ mod sessions;
 mod state;
 mod stats;
 
+pub use certificates::{
+    AuthorityError, CertificateProblem, CertifiedKey, CertifiedKeyError, TrustedAuthorities, TrustedKeys,
+};
 pub use crypto::{KeyError, SignatureScheme, SigningKey, Suite};
 pub use messages::alert::AlertDescription;
