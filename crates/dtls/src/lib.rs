@@ -30,7 +30,8 @@ mod state;
 mod stats;
 
 pub use certificates::{
-    AuthorityError, CertificateProblem, CertifiedKey, CertifiedKeyError, TrustedAuthorities, TrustedKeys,
+    AuthorityError, CertificateIdentity, CertificateProblem, CertifiedKey, CertifiedKeyError,
+    TrustedAuthorities, TrustedKeys,
 };
 pub use crypto::{KeyError, SignatureScheme, SigningKey, Suite};
 pub use messages::alert::AlertDescription;

@@ -11,4 +11,5 @@ mod verify;
 pub use own::{CertifiedKey, CertifiedKeyError};
 pub use problem::CertificateProblem;
 pub use trust::{AuthorityError, TrustedAuthorities, TrustedKeys};
-pub(crate) use verify::{Verified, verify};
+pub use verify::CertificateIdentity;
+pub(crate) use verify::verify;

@@ -11,6 +11,8 @@ use rcgen::{
     IsCa, Issuer, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SanType, date_time_ymd,
 };
 
+use sha2::{Digest, Sha256};
+
 use super::*;
 use crate::crypto::{KeyError, Side, SignatureScheme, SigningKey};
 
@@ -90,7 +92,7 @@ fn check(
     side: Side,
     trusted: &TrustedAuthorities,
     name: Option<&str>,
-) -> Result<Verified, CertificateProblem> {
+) -> Result<CertificateIdentity, CertificateProblem> {
     verify(chain.iter().map(Vec::as_slice), side, trusted, name, NOW)
 }
 
@@ -120,6 +122,7 @@ fn a_good_certificate_tells_its_names_and_key() {
             let verified = check(&chain, side, &authority.trusted(), name).unwrap();
             assert_eq!(verified.common_name.as_deref(), Some("device-7"));
             assert_eq!(verified.names, ["coap.example.org", "urn:dev:7"]);
+            assert_eq!(verified.fingerprint[..], Sha256::digest(certificate.der())[..]);
             let key = SigningKey::from_der(key.serialized_der()).unwrap();
             assert_eq!(verified.public_key_info, key.public_key_info());
         }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use sha2::{Digest, Sha256};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage};
 
 use super::problem::CertificateProblem;
@@ -12,14 +13,18 @@ use super::subject::common_name;
 use super::trust::TrustedAuthorities;
 use crate::crypto::{Side, SignatureScheme};
 
-/// What a certificate that is believed says of its owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verified {
-    /// By which the peer's signature in the handshake is to be checked.
-    pub(crate) public_key_info: Vec<u8>,
-    pub(crate) common_name: Option<String>,
-    /// Host names and URIs of subjectAltName.
-    pub(crate) names: Vec<String>,
+/// Whose certificate it is that was believed: what an application decides by, and no more, because each session keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct CertificateIdentity {
+    /// The SHA-256 hash of the certificate.
+    pub fingerprint: [u8; 32],
+    /// The common name of its subject, where devices have their identifier (RFC 7925 §4.4.2).
+    pub common_name: Option<String>,
+    /// The host names and URIs of its subjectAltName.
+    pub names: Vec<String>,
+    /// Its public key, as SubjectPublicKeyInfo in DER.
+    pub public_key_info: Vec<u8>,
 }
 
 /// Checks the chain that a peer on `side` sent, its own certificate first. Of a server the name that we meant to reach
@@ -33,7 +38,7 @@ pub(crate) fn verify<'c>(
     authorities: &TrustedAuthorities,
     server_name: Option<&str>,
     unix_time: Duration,
-) -> Result<Verified, CertificateProblem> {
+) -> Result<CertificateIdentity, CertificateProblem> {
     let mut chain = chain.into_iter().map(CertificateDer::from);
     let first = chain.next().ok_or(CertificateProblem::Missing)?;
     let issuers: Vec<CertificateDer<'_>> = chain.collect();
@@ -65,10 +70,11 @@ pub(crate) fn verify<'c>(
     let public_key_info = certificate.subject_public_key_info();
     SignatureScheme::of_public_key(&public_key_info).ok_or(CertificateProblem::UnsupportedKey)?;
     let names = certificate.valid_dns_names().chain(certificate.valid_uri_names());
-    Ok(Verified {
-        public_key_info: public_key_info.to_vec(),
+    Ok(CertificateIdentity {
+        fingerprint: Sha256::digest(&first).into(),
         common_name: common_name(certificate.subject()),
         names: names.map(String::from).collect(),
+        public_key_info: public_key_info.to_vec(),
     })
 }
 
