@@ -34,4 +34,5 @@ pub use certificates::{
     TrustedAuthorities, TrustedKeys,
 };
 pub use crypto::{KeyError, SignatureScheme, SigningKey, Suite};
+pub use identity::Identity;
 pub use messages::alert::AlertDescription;
