@@ -111,9 +111,9 @@ pub mod tls {
 /// `Request` and `Response` are the server's; those of the client are in [`client`].
 pub mod prelude {
     pub use coracle_router::{
-        BodyStream, Bytes, Cbor, Changed, Created, Deleted, Extension, FromRef, IntoResponse, Json, Notifier,
-        PartLen, Path, Preconditions, Query, Rejection, Request, Response, Router, State, any, delete, fetch,
-        get, ipatch, patch, post, put,
+        BodyStream, Bytes, Cbor, Changed, Created, Deleted, Extension, FromRef, Identity, IntoResponse, Json,
+        Notifier, PartLen, Path, Preconditions, Query, Rejection, Request, Response, Router, State, any,
+        delete, fetch, get, ipatch, patch, post, put,
     };
     pub use coracle_runtime::{Client, Endpoint, RateLimit};
     pub use coracle_wire::{ContentFormat, Method, OptionNumber, OptionsBuf, Status};

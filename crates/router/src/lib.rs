@@ -71,6 +71,7 @@ mod extensions;
 mod extract;
 mod finish;
 mod handler;
+mod identity;
 mod meta;
 mod method_router;
 mod middleware;
@@ -96,6 +97,7 @@ pub use extract::{
     State,
 };
 pub use handler::Handler;
+pub use identity::{Certificate, Identity};
 pub use method_router::{MethodRouter, any, delete, fetch, get, ipatch, on, patch, post, put};
 pub use middleware::{FromFn, FromFnService, Next, from_fn};
 pub use notifier::{ChangeSink, Notifier, Observable, Observed};

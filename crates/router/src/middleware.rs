@@ -20,7 +20,7 @@ use crate::route::{Begin, Route};
 /// use coracle_wire::Status;
 ///
 /// async fn only_secured(request: Request, next: Next) -> Response {
-///     match request.peer().identity {
+///     match request.identity {
 ///         Some(_) => next.run(request).await,
 ///         None => Status::UNAUTHORIZED.into_response(),
 ///     }

@@ -22,6 +22,8 @@ pub enum Rejection {
         /// What is wrong with it.
         reason: String,
     },
+    /// The handler asks who the peer is, and it has not proved to be anybody (RFC 7252 §5.9.2.2). 4.01.
+    Anonymous,
     /// The handler asks for other captures than its route has: the fault is the program's. 5.00.
     Captures {
         /// How many the handler asks for.
@@ -80,6 +82,7 @@ impl Rejection {
     pub fn status(&self) -> Status {
         match self {
             Rejection::NotFound | Rejection::Path { .. } => Status::NOT_FOUND,
+            Rejection::Anonymous => Status::UNAUTHORIZED,
             Rejection::Method { .. } => Status::METHOD_NOT_ALLOWED,
             // RFC 7252 §5.7.2.
             Rejection::Option(OptionNumber::PROXY_URI | OptionNumber::PROXY_SCHEME) => {
@@ -104,6 +107,9 @@ impl fmt::Display for Rejection {
         match self {
             Rejection::NotFound => f.write_str("no such resource"),
             Rejection::Path { name, reason } => write!(f, "no such resource: {name}: {reason}"),
+            Rejection::Anonymous => f.write_str(
+                "this is only for peers that prove who they are, by coaps:// with a key or a certificate",
+            ),
             Rejection::Captures { wanted, found } => {
                 write!(
                     f,

@@ -9,6 +9,7 @@ use coracle_wire::{ContentFormat, Method, OptionNumber, OptionsBuf};
 
 use crate::body::{BodyStream, CollectError};
 use crate::extensions::Extensions;
+use crate::identity::Identity;
 use crate::rejection::Rejection;
 use crate::table::{Hit, Table};
 
@@ -31,6 +32,8 @@ pub struct Request {
     pub payload: Bytes,
     /// The way it came: from whom, to which address, protected by what.
     pub path: Path,
+    /// Who the peer has proved itself to be; `None` where nothing is protected, or nothing was proved.
+    pub identity: Option<Identity>,
     /// It came in a confirmable message.
     pub confirmable: bool,
     /// How many bytes of a body one message of the answer may hold: 1,024 in a datagram, more on some connections
@@ -66,6 +69,7 @@ impl Request {
             options,
             payload,
             path,
+            identity: None,
             confirmable: true,
             part_len: MAX_BLOCK,
             notification: false,
@@ -166,6 +170,13 @@ impl Request {
         self
     }
 
+    /// From a peer that has proved itself to be this one, or from one that has not.
+    #[must_use]
+    pub fn with_identity(mut self, identity: Option<Identity>) -> Self {
+        self.identity = identity;
+        self
+    }
+
     /// Run again for an observer, or not.
     #[must_use]
     pub fn with_notification(mut self, notification: bool) -> Self {
@@ -201,6 +212,7 @@ impl Request {
         self.options = OptionsBuf::from(request.options);
         self.payload = Bytes::copy_from_slice(request.payload);
         self.path = request.path;
+        self.identity = None;
         self.confirmable = request.confirmable;
         self.part_len = MAX_BLOCK;
         self.notification = false;
@@ -282,6 +294,7 @@ impl Request {
             options: self.options.clone(),
             payload: self.payload.clone(),
             path: self.path,
+            identity: self.identity.clone(),
             confirmable: self.confirmable,
             part_len: self.part_len,
             notification: self.notification,

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use coracle_engine::Peer;
 use coracle_router::{
-    Bytes, Cbor, Extension, FromRef, FromRequest, Handler, IntoResponse, Json, Next, Path, Query, Rejection,
-    Request, Response, Router, State, from_fn, get, post,
+    Bytes, Cbor, Extension, FromRef, FromRequest, Handler, Identity, IntoResponse, Json, Next, Path, Query,
+    Rejection, Request, Response, Router, State, from_fn, get, post,
 };
 use coracle_wire::{ContentFormat, Method, OptionNumber, OptionsBuf, Status};
 
@@ -361,4 +361,36 @@ async fn the_answers_of_handlers_that_see_who_asks_are_personal() {
     assert!(!ask("/", others, Request::get("/")).await.personal);
     let by_choice = async || "".into_response().personal();
     assert!(ask("/", by_choice, Request::get("/")).await.personal);
+}
+
+#[tokio::test]
+async fn a_handler_that_asks_who_it_is_refuses_those_who_proved_nothing() {
+    let who = async |identity: Identity| identity.to_string();
+    let anonymous = ask("/", who, Request::get("/")).await;
+    assert_eq!(anonymous.status, Status::UNAUTHORIZED);
+    assert!(
+        anonymous
+            .payload
+            .starts_with(b"this is only for peers that prove who they are")
+    );
+    let known = Request::get("/").with_identity(Some(Identity::psk("meter-7")));
+    let known = ask("/", who, known).await;
+    assert_eq!(
+        (known.status, &known.payload[..]),
+        (Status::CONTENT, &b"psk meter-7"[..])
+    );
+    assert!(known.personal);
+    let whoever = async |identity: Option<Identity>| identity.is_some().to_string();
+    assert_eq!(ask("/", whoever, Request::get("/")).await.payload, "false");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_request_is_by_the_same_peer() {
+    let who = async |request: Request| request.identity.map(|identity| identity.to_string());
+    let handler = async move |request: Request| who(request).await.unwrap_or_default();
+    let request = Request::get("/").with_identity(Some(Identity::raw_public_key([1, 2, 3, 4])));
+    assert_eq!(
+        ask("/", handler, request).await.payload,
+        "raw public key ..01020304"
+    );
 }

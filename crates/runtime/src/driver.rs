@@ -12,7 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
-use coracle_engine::{Config, ConnectionId, Endpoint, Event, Instant, Path, Received};
+use coracle_engine::{Config, Endpoint, Event, Instant};
 use coracle_net::{BATCH_SIZE, Datagram, RecvBatch, SendBatch, UdpSocket};
 use coracle_router::Router;
 use tokio::sync::{mpsc, oneshot};
@@ -21,7 +21,8 @@ use crate::asking::Asking;
 use crate::changes::Changes;
 use crate::clock::{Alarm, Clock};
 use crate::command::Command;
-use crate::connections::{Came, Connections};
+use crate::connections::Connections;
+use crate::inside::{Inside, take_in};
 use crate::serving::Serving;
 use crate::shards::{Handed, Shard, Sources};
 use crate::statistics::Statistics;
@@ -233,6 +234,7 @@ impl Driver {
                 serving: self.serving.as_mut(),
                 engine: &mut self.engine,
                 now,
+                identity: None,
             };
             self.connections.visit(id, &mut inside);
             self.flush(now)?;
@@ -412,7 +414,11 @@ impl Driver {
                 self.connections
                     .closing(engine, now, connection, &reason.to_string());
             }
-            (Event::Refresh { id, request }, Some(serving)) => serving.refresh(engine, now, id, request),
+            (Event::Refresh { id, request }, Some(serving)) => {
+                let connection = request.path.connection;
+                let identity = connection.and_then(|id| self.connections.identity(id)).cloned();
+                serving.refresh(engine, now, id, request, identity);
+            }
             (Event::Ended { id }, Some(serving)) => serving.ended(id),
             (Event::TopicIdle { topic }, Some(serving)) => serving.topic_idle(topic),
             _ => {}
@@ -516,81 +522,5 @@ async fn either_way(socket: Option<&UdpSocket>, blocked: bool) -> io::Result<()>
         Some(socket) if blocked => socket.writable().await,
         Some(socket) => socket.readable().await,
         None => std::future::pending().await,
-    }
-}
-
-/// The engine, and the application behind it.
-pub(crate) struct Inside<'a> {
-    serving: Option<&'a mut Serving>,
-    pub(crate) engine: &'a mut Endpoint,
-    pub(crate) now: Instant,
-}
-
-impl Inside<'_> {
-    /// Takes in the messages at the start of what came on a connection, as long as that one takes any, and hands
-    /// what they brought to the application. How many bytes they were.
-    pub(crate) fn take_messages(&mut self, id: ConnectionId, came: Came<'_>) -> usize {
-        let mut taken = 0;
-        while let Some(rest) = came.bytes.get(taken..).filter(|rest| !rest.is_empty())
-            && self.engine.takes_input(id)
-        {
-            let (used, received) = self.engine.handle_stream(self.now, id, rest);
-            serve(self.serving.as_deref_mut(), self.engine, self.now, came, received);
-            if used == 0 {
-                break;
-            }
-            taken += used;
-        }
-        taken
-    }
-}
-
-/// Takes a datagram in, and hands what it brought to the application.
-fn take_in(
-    serving: Option<&mut Serving>,
-    engine: &mut Endpoint,
-    now: Instant,
-    path: Path,
-    payload: &[u8],
-    truncated: bool,
-) {
-    if truncated {
-        tracing::debug!(from = %path.remote, "a datagram is too long");
-        engine.handle_oversize(&path, payload);
-    } else {
-        let received = engine.handle_datagram(now, path, payload);
-        serve(serving, engine, now, payload.into(), received);
-    }
-}
-
-/// Hands what a message brought to the application.
-fn serve(
-    serving: Option<&mut Serving>,
-    engine: &mut Endpoint,
-    now: Instant,
-    came: Came<'_>,
-    received: Received<'_>,
-) {
-    let Some(serving) = serving else {
-        return not_a_server(engine, now, &received);
-    };
-    match received {
-        Received::Request(id, request) => serving.request(engine, now, id, &request, came),
-        Received::Assembled(id, request) => serving.assembled(engine, now, id, request),
-        Received::Body(id, part) => serving.body(now, id, came.keep(part.payload), part.more),
-        Received::Nothing => {}
-    }
-}
-
-/// A client is asked: it has no resources (RFC 7252 §5.8).
-fn not_a_server(engine: &mut Endpoint, now: Instant, received: &Received<'_>) {
-    if let Received::Request(id, _) | Received::Assembled(id, _) = received {
-        let answer = coracle_engine::ResponseRef::new(
-            coracle_wire::Status::NOT_FOUND,
-            coracle_wire::Options::empty(),
-            b"this is a client",
-        );
-        // It was asked just now, so that somebody waits for the answer.
-        let _ = engine.respond(now, *id, answer);
     }
 }

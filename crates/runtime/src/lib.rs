@@ -11,6 +11,8 @@ mod connections;
 mod driver;
 mod endpoint;
 mod error;
+mod identity;
+mod inside;
 mod mailbox;
 mod rate_limit;
 mod serving;

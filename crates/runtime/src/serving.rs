@@ -13,7 +13,7 @@ use coracle_engine::{
     Endpoint, ExchangeId, Instant, OwnedRequest, Path, Request as EngineRequest, ResponseRef, Topic,
 };
 use coracle_router::{
-    BodySender, BodyStream, ChangeSink, Demand, Observable, Request, Response, RouteFuture, Router,
+    BodySender, BodyStream, ChangeSink, Demand, Identity, Observable, Request, Response, RouteFuture, Router,
 };
 use coracle_wire::Method;
 use futures_util::future::{AbortHandle, Abortable};
@@ -56,22 +56,24 @@ impl Serving {
         }
     }
 
-    /// A request that `came`: its body is whole, or the first part of one that is streamed.
+    /// A request that `came` from whom: its body is whole, or the first part of one that is streamed.
     pub(crate) fn request(
         &mut self,
         engine: &mut Endpoint,
         now: Instant,
         id: ExchangeId,
         request: &EngineRequest<'_>,
-        came: Came<'_>,
+        (came, identity): (Came<'_>, Option<Identity>),
     ) {
         if request.more {
             self.last_part = now;
             let (sender, stream) = BodyStream::new(came.keep(request.payload));
             self.bodies.insert(id, sender);
-            self.call(engine, now, id, Request::from(*request).with_body(stream));
+            let request = Request::from(*request).with_identity(identity);
+            self.call(engine, now, id, request.with_body(stream));
         } else {
             self.place.refill(request);
+            self.place.identity = identity;
             self.place.part_len = engine.part_len(&request.path);
             let future = self.router.begin(&mut self.place);
             if !request.payload.is_empty() {
@@ -88,8 +90,9 @@ impl Serving {
         now: Instant,
         id: ExchangeId,
         request: OwnedRequest,
+        identity: Option<Identity>,
     ) {
-        self.call(engine, now, id, Request::from(request));
+        self.call(engine, now, id, Request::from(request).with_identity(identity));
     }
 
     /// An observation whose state has changed: its request is run again.
@@ -99,8 +102,10 @@ impl Serving {
         now: Instant,
         id: ExchangeId,
         request: OwnedRequest,
+        identity: Option<Identity>,
     ) {
-        self.call(engine, now, id, Request::from(request).with_notification(true));
+        let request = Request::from(request).with_identity(identity);
+        self.call(engine, now, id, request.with_notification(true));
     }
 
     fn call(&mut self, engine: &mut Endpoint, now: Instant, id: ExchangeId, mut request: Request) {

@@ -27,6 +27,26 @@ pub struct CertificateIdentity {
     pub public_key_info: Vec<u8>,
 }
 
+impl CertificateIdentity {
+    /// What stands in a certificate (DER) that somebody else has checked. `None` if it cannot be read.
+    #[must_use]
+    pub fn of_checked(certificate: &[u8]) -> Option<CertificateIdentity> {
+        let der = CertificateDer::from(certificate);
+        let certificate = EndEntityCert::try_from(&der).ok()?;
+        Some(CertificateIdentity::new(&der, &certificate))
+    }
+
+    fn new(der: &CertificateDer<'_>, certificate: &EndEntityCert<'_>) -> CertificateIdentity {
+        let names = certificate.valid_dns_names().chain(certificate.valid_uri_names());
+        CertificateIdentity {
+            fingerprint: Sha256::digest(der).into(),
+            common_name: common_name(certificate.subject()),
+            names: names.map(String::from).collect(),
+            public_key_info: certificate.subject_public_key_info().to_vec(),
+        }
+    }
+}
+
 /// Checks the chain that a peer on `side` sent, its own certificate first. Of a server the name that we meant to reach
 /// is looked for, if it is given; `unix_time` is since 1970.
 ///
@@ -69,13 +89,7 @@ pub(crate) fn verify<'c>(
     }
     let public_key_info = certificate.subject_public_key_info();
     SignatureScheme::of_public_key(&public_key_info).ok_or(CertificateProblem::UnsupportedKey)?;
-    let names = certificate.valid_dns_names().chain(certificate.valid_uri_names());
-    Ok(CertificateIdentity {
-        fingerprint: Sha256::digest(&first).into(),
-        common_name: common_name(certificate.subject()),
-        names: names.map(String::from).collect(),
-        public_key_info: public_key_info.to_vec(),
-    })
+    Ok(CertificateIdentity::new(&first, &certificate))
 }
 
 fn check_name(certificate: &EndEntityCert<'_>, name: &str, side: Side) -> Result<(), CertificateProblem> {

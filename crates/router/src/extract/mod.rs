@@ -16,6 +16,7 @@ pub use path::{FromPath, FromSegment, Path, PathCaptures};
 pub use query::Query;
 
 use crate::body::BodyStream;
+use crate::identity::Identity;
 use crate::rejection::Rejection;
 use crate::request::Request;
 use crate::response::IntoResponse;
@@ -33,6 +34,7 @@ use crate::response::IntoResponse;
 /// | [`BodyStream`] | the payload part by part |
 /// | [`State<T>`] | the state, or a part of it ([`FromRef`]) |
 /// | [`Peer`], [`Method`], [`OptionsBuf`] | who asks, how, with which options |
+/// | [`Identity`](crate::Identity) | who the peer has proved to be, else 4.01 |
 /// | [`Preconditions`](crate::Preconditions) | If-Match and If-None-Match |
 /// | [`Extension<T>`] | what a layer attached |
 /// | [`Request`] | all of it |
@@ -41,25 +43,29 @@ use crate::response::IntoResponse;
 /// An own one, for instance for who may do what:
 ///
 /// ```
-/// use coracle_engine::{Peer, SecurityId};
-/// use coracle_router::{FromRequest, Request};
+/// use coracle_router::{FromRequest, Identity, Request};
 /// use coracle_wire::Status;
 ///
-/// struct Device(SecurityId);
+/// struct Device(String);
 ///
 /// impl<S: Sync> FromRequest<S> for Device {
+///     const PERSONAL: bool = true;
 ///     type Rejection = Status;
 ///
 ///     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Status> {
-///         request.peer().identity.map(Device).ok_or(Status::UNAUTHORIZED)
+///         match &request.identity {
+///             Some(Identity::Psk(name)) => Ok(Device(String::from_utf8_lossy(name).into_owned())),
+///             Some(_) => Err(Status::FORBIDDEN),
+///             None => Err(Status::UNAUTHORIZED),
+///         }
 ///     }
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a CoAP handler whose router has the state `{S}`",
     label = "not an extractor",
-    note = "extractors are `Path`, `Query`, `Bytes`, `String`, `Json`, `Cbor`, `BodyStream`, `State`, `Peer`, `Method`, \
-            `OptionsBuf`, `Preconditions`, `Extension`, `Request` and what implements `FromRequest<S>`"
+    note = "extractors are `Path`, `Query`, `Bytes`, `String`, `Json`, `Cbor`, `BodyStream`, `State`, `Peer`, `Identity`, \
+            `Method`, `OptionsBuf`, `Preconditions`, `Extension`, `Request` and what implements `FromRequest<S>`"
 )]
 pub trait FromRequest<S>: Sized {
     /// Takes the body part by part: bodies for a handler with such an argument are not assembled.
@@ -157,6 +163,16 @@ impl<S: Sync> FromRequest<S> for Peer {
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
         Ok(request.peer())
+    }
+}
+
+impl<S: Sync> FromRequest<S> for Identity {
+    const PERSONAL: bool = true;
+
+    type Rejection = Rejection;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Rejection> {
+        request.identity.clone().ok_or(Rejection::Anonymous)
     }
 }
 

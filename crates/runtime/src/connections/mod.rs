@@ -23,11 +23,12 @@ use std::time::Duration;
 
 use coracle_engine::{ConnectionId, Endpoint, Instant, Path, SecurityId};
 use coracle_net::stream::{Link, Listener};
+use coracle_router::Identity;
 use coracle_wire::Scheme;
 use tokio::sync::watch;
 
-use crate::driver::Inside;
 use crate::error::Error;
+use crate::inside::Inside;
 use kept::Kept;
 pub(crate) use lent::Came;
 use lent::Spare;
@@ -214,6 +215,7 @@ impl Connections {
             return;
         };
         open.signal.leaves();
+        inside.identity.clone_from(&open.identity);
         match open.phase {
             Phase::Closing => return self.close(id),
             Phase::LastWords => return self.write(inside.engine, inside.now, id),
@@ -328,6 +330,11 @@ impl Connections {
         if resumes {
             self.line_up(id);
         }
+    }
+
+    /// Who the peer at the other end has proved to be.
+    pub(crate) fn identity(&self, id: ConnectionId) -> Option<&Identity> {
+        self.table.get(&id)?.identity.as_ref()
     }
 
     /// A connection may be used.

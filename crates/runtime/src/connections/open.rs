@@ -4,14 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
+use coracle_dtls::CertificateIdentity;
 use coracle_engine::ConnectionId;
 use coracle_net::stream::Link;
+use coracle_router::Identity;
 use coracle_wire::frame_len;
 use tokio::sync::watch;
 
 use super::lent::{Came, Lent, Spare};
 use super::ready::{Ready, Signal};
 use super::{Line, READ};
+use crate::identity;
 
 /// From this length on the rest of a begun message is read to where its beginning is kept; shorter beginnings are
 /// brought to the buffer that all share.
@@ -30,6 +33,9 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Open {
     link: Link,
+    /// Who a peer that connected has proved to be. Servers that we connected to are not among them: their certificate need
+    /// not have been checked.
+    pub(super) identity: Option<Identity>,
     pub(super) signal: Arc<Signal>,
     waker: Waker,
     pub(super) phase: Phase,
@@ -59,6 +65,7 @@ impl Open {
     ) -> Open {
         let signal = Signal::new(id, ready.clone());
         Open {
+            identity: told.is_none().then(|| identity_of(&link)).flatten(),
             link,
             waker: signal.clone().into(),
             signal,
@@ -200,4 +207,10 @@ impl Open {
     pub(super) fn close(&mut self) -> Poll<io::Result<()>> {
         self.link.poll_close(&mut Context::from_waker(&self.waker))
     }
+}
+
+/// By the certificates that were shown and checked in TLS.
+fn identity_of(link: &Link) -> Option<Identity> {
+    let shown = CertificateIdentity::of_checked(link.peer_certificates().first()?)?;
+    Some(identity::of_certificate(shown))
 }

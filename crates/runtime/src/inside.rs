@@ -1,0 +1,87 @@
+//! What is behind sockets and connections: the engine, and the application behind that.
+
+use coracle_engine::{ConnectionId, Endpoint, Instant, Path, Received};
+use coracle_router::Identity;
+
+use crate::connections::Came;
+use crate::serving::Serving;
+
+/// The engine, and the application behind it.
+pub(crate) struct Inside<'a> {
+    pub(crate) serving: Option<&'a mut Serving>,
+    pub(crate) engine: &'a mut Endpoint,
+    pub(crate) now: Instant,
+    /// Who has sent what is taken in.
+    pub(crate) identity: Option<Identity>,
+}
+
+impl Inside<'_> {
+    /// Takes in the messages at the start of what came on a connection, as long as that one takes any, and hands
+    /// what they brought to the application. How many bytes they were.
+    pub(crate) fn take_messages(&mut self, id: ConnectionId, came: Came<'_>) -> usize {
+        let mut taken = 0;
+        while let Some(rest) = came.bytes.get(taken..).filter(|rest| !rest.is_empty())
+            && self.engine.takes_input(id)
+        {
+            let (used, received) = self.engine.handle_stream(self.now, id, rest);
+            let identity = self.identity.clone();
+            let serving = self.serving.as_deref_mut();
+            serve(serving, self.engine, self.now, (came, identity), received);
+            if used == 0 {
+                break;
+            }
+            taken += used;
+        }
+        taken
+    }
+}
+
+/// Takes a datagram in, and hands what it brought to the application.
+pub(crate) fn take_in(
+    serving: Option<&mut Serving>,
+    engine: &mut Endpoint,
+    now: Instant,
+    path: Path,
+    payload: &[u8],
+    truncated: bool,
+) {
+    if truncated {
+        tracing::debug!(from = %path.remote, "a datagram is too long");
+        engine.handle_oversize(&path, payload);
+    } else {
+        let received = engine.handle_datagram(now, path, payload);
+        serve(serving, engine, now, (payload.into(), None), received);
+    }
+}
+
+/// Hands what a message brought to the application, and whose it is.
+fn serve(
+    serving: Option<&mut Serving>,
+    engine: &mut Endpoint,
+    now: Instant,
+    (came, identity): (Came<'_>, Option<Identity>),
+    received: Received<'_>,
+) {
+    let Some(serving) = serving else {
+        return not_a_server(engine, now, &received);
+    };
+    match received {
+        Received::Request(id, request) => serving.request(engine, now, id, &request, (came, identity)),
+        Received::Assembled(id, request) => serving.assembled(engine, now, id, request, identity),
+        Received::Body(id, part) => serving.body(now, id, came.keep(part.payload), part.more),
+        Received::Nothing => {}
+    }
+}
+
+/// A client is asked: it has no resources (RFC 7252 §5.8).
+fn not_a_server(engine: &mut Endpoint, now: Instant, received: &Received<'_>) {
+    if let Received::Request(id, _) | Received::Assembled(id, _) = received {
+        let answer = coracle_engine::ResponseRef::new(
+            coracle_wire::Status::NOT_FOUND,
+            coracle_wire::Options::empty(),
+            b"this is a client",
+        );
+        // It was asked just now, so that somebody waits for the answer.
+        let _ = engine.respond(now, *id, answer);
+    }
+}
