@@ -12,6 +12,7 @@ use crate::amplification::Amplification;
 use crate::block::size::Sizes;
 use crate::config::Config;
 use crate::connection::Connections;
+use crate::exchange::payload::SharedBody;
 use crate::limits;
 use crate::message::Owner;
 use crate::path::{ConnectionId, Path};
@@ -68,7 +69,7 @@ impl Context {
     pub(crate) fn transmit(&mut self, path: Path, message: &Message<'_>) -> bool {
         let fits = match path.connection {
             None => self.out.push_message(path, message),
-            Some(connection) => self.send_on(connection, message, None),
+            Some(connection) => self.send_on(connection, (message, None), None),
         };
         if !fits {
             self.stats.drop_for(DropReason::Oversize);
@@ -76,12 +77,12 @@ impl Context {
         fits
     }
 
-    /// Puts a message on a connection, by whose key its owner is told that it has arrived. `false`: the connection is over,
+    /// Puts a message on a connection, whose payload may be a part of a shared body, and by whose key its owner is told that it has arrived. `false`: the connection is over,
     /// or the message is longer than the peer takes.
     pub(crate) fn send_on(
         &mut self,
         id: ConnectionId,
-        message: &Message<'_>,
+        message: (&Message<'_>, Option<&SharedBody>),
         mark: Option<(Key, Owner)>,
     ) -> bool {
         let fits = self.connections.push(id, message, mark);

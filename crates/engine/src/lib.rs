@@ -27,12 +27,12 @@ mod values;
 pub use config::{Body, BodyPolicy, Config, TransmissionParameters};
 pub use connection::{ConnectionParameters, MissingCsm};
 pub use endpoint::Endpoint;
-pub use exchange::payload::SharedBody;
+pub use exchange::payload::{SharedBody, StreamedBody};
 pub use path::{ConnectionId, Path, Peer, SecurityId};
 pub use stats::{DropReason, Stats};
 pub use time::Instant;
 pub use timers::{Deadline, Reason};
 pub use values::{
     BodyPart, CloseReason, Event, ExchangeError, ExchangeId, OwnedRequest, Received, Request, RequestError,
-    RequestRef, RespondError, Response, ResponseRef, StreamedBody, Topic, Transmit, Window,
+    RequestRef, RespondError, Response, ResponseRef, Topic, Transmit, Window,
 };

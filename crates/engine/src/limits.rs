@@ -183,6 +183,10 @@ pub(crate) const QUEUED_FREE: usize = 4 * 1024;
 /// A connection on which bytes wait, and the transport takes none of them for so long, is aborted.
 pub(crate) const STALLED_WITHIN: Duration = Duration::from_secs(120);
 
+/// A payload that the application shares is written from where it lies if it has so many bytes, in bytes; a shorter one
+/// is sooner copied.
+pub(crate) const LENT_AT_LEAST: usize = 16 * 1024;
+
 /// Buffers that wait for the next connection that has something to write,
 pub(crate) const SPARE_BUFFERS: usize = 4;
 

@@ -8,7 +8,7 @@ use core::time::Duration;
 use coracle_wire::{Method, Options, OptionsBuf, Status};
 
 use crate::config::TransmissionParameters;
-use crate::exchange::payload::SharedBody;
+use crate::exchange::payload::{SharedBody, StreamedBody};
 use crate::path::{ConnectionId, Path};
 use crate::slab::Key;
 use crate::time::Instant;
@@ -141,13 +141,6 @@ pub struct RequestRef<'a> {
     pub max_body: Option<usize>,
 }
 
-/// A body of ours that is given to the engine part by part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamedBody {
-    /// Its length in bytes, if it is known: the server is told (RFC 7959 §4), and can refuse it at once.
-    pub total: Option<u64>,
-}
-
 impl<'a> RequestRef<'a> {
     /// A confirmable request without a body.
     #[must_use]
@@ -227,6 +220,8 @@ pub struct ResponseRef<'a> {
     pub options: Options<'a>,
     /// The whole body, or with `window` a part of it.
     pub payload: &'a [u8],
+    /// What `payload` is a view of, for the engine to share; `None`: it makes copies.
+    pub shared: Option<&'a SharedBody>,
     /// What part of the body `payload` is.
     pub window: Option<Window>,
     /// Accepts the observation, if the request asks for one; [`Endpoint::changed`](crate::Endpoint::changed) with
@@ -246,6 +241,7 @@ impl<'a> ResponseRef<'a> {
             status,
             options,
             payload,
+            shared: None,
             window: None,
             observe: None,
             confirmable: None,

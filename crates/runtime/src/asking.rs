@@ -8,7 +8,7 @@ use crate::command::{Outgoing, Ticket};
 use crate::mailbox::{Notice, Sender};
 
 /// A body up to this length, in bytes, is copied: to share it takes an allocation, too.
-const COPIED: usize = 4 << 10;
+pub(crate) const COPIED: usize = 4 << 10;
 
 /// The side of a driver that asks.
 #[derive(Debug, Default)]

@@ -10,7 +10,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use coracle_engine::{
-    Endpoint, ExchangeId, Instant, OwnedRequest, Path, Request as EngineRequest, ResponseRef, Topic,
+    Endpoint, ExchangeId, Instant, OwnedRequest, Path, Request as EngineRequest, ResponseRef, SharedBody,
+    Topic,
 };
 use coracle_router::{
     BodySender, BodyStream, ChangeSink, Demand, Identity, Observable, Request, Response, RouteFuture, Router,
@@ -19,6 +20,7 @@ use coracle_wire::Method;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{FuturesUnordered, Stream};
 
+use crate::asking::COPIED;
 use crate::changes::Changes;
 use crate::connections::Came;
 
@@ -130,7 +132,10 @@ impl Serving {
             self.bodies.remove(&id);
         }
         let topic = response.observe.as_ref().map(Observable::topic);
+        let is_long = response.payload.len() > COPIED;
+        let shared = is_long.then(|| SharedBody::new(response.payload.clone()));
         let answer = ResponseRef::new(response.status, response.options.as_options(), &response.payload)
+            .with_shared(shared.as_ref())
             .with_window(response.window)
             .with_observe(topic)
             .with_confirmable(response.confirmable)

@@ -115,6 +115,17 @@ impl<'a> Message<'a> {
         Some(bytes.len() - start)
     }
 
+    /// Appends all of the frame but the payload, which is to follow, and says how many bytes that is; `None` as in
+    /// [`append_frame`](Self::append_frame).
+    #[cfg(feature = "alloc")]
+    pub fn append_frame_start(&self, framing: Framing, bytes: &mut Vec<u8>) -> Option<usize> {
+        let header = self.frame_header(framing)?;
+        let start = bytes.len();
+        bytes.extend_from_slice(header.as_slice());
+        self.append_start(bytes);
+        Some(bytes.len() - start)
+    }
+
     /// All that precedes the token; nothing if a length cannot be expressed.
     fn frame_header(&self, framing: Framing) -> Option<Scratch> {
         let (token_length, token_extension) = extend_nibble(self.token.len())?;

@@ -238,11 +238,18 @@ impl<'a> Message<'a> {
     #[cfg(feature = "alloc")]
     #[inline]
     pub(crate) fn append_rest(&self, bytes: &mut Vec<u8>) {
+        self.append_start(bytes);
+        bytes.extend_from_slice(self.payload);
+    }
+
+    /// Appends the token, the options and what announces the payload.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(crate) fn append_start(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(self.token);
         bytes.extend_from_slice(self.options.as_bytes());
         if !self.payload.is_empty() {
             bytes.push(PAYLOAD_MARKER);
-            bytes.extend_from_slice(self.payload);
         }
     }
 

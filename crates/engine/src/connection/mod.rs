@@ -16,6 +16,7 @@ pub(crate) mod framing;
 mod parameters;
 mod queue;
 pub(crate) mod signaling;
+mod waiting;
 mod watch;
 
 use alloc::boxed::Box;
@@ -27,7 +28,9 @@ use hashbrown::HashMap;
 use coracle_wire::{Csm, Framing, Message, Token};
 
 use crate::block::size::Sizes;
-use crate::connection::queue::{Queue, Spare};
+use crate::connection::queue::Queue;
+use crate::connection::waiting::Spare;
+use crate::exchange::payload::SharedBody;
 use crate::limits;
 use crate::message::Owner;
 use crate::path::{ConnectionId, Path};
@@ -298,12 +301,12 @@ impl Connections {
         connection.is_none_or(|connection| message.frame_len(connection.framing) <= self.longest(id))
     }
 
-    /// Puts a message in the queue of its connection; `mark` is given back when the transport has taken it. `false`: the
-    /// connection is over, or the message longer than the peer takes.
+    /// Puts a message in the queue of its connection, whose payload may be a part of a shared body; `mark` is given back when
+    /// the transport has taken it. `false`: the connection is over, or the message longer than the peer takes.
     pub(crate) fn push(
         &mut self,
         id: ConnectionId,
-        message: &Message<'_>,
+        (message, shared): (&Message<'_>, Option<&SharedBody>),
         mark: Option<(Key, Owner)>,
     ) -> bool {
         if !self.fits(id, message) {
@@ -314,7 +317,10 @@ impl Connections {
             return false;
         };
         let framing = connection.framing;
-        let Some(len) = connection.queue.push(framing, message, mark, &mut self.spare) else {
+        let Some(len) = connection
+            .queue
+            .push(framing, (message, shared), mark, &mut self.spare)
+        else {
             return false;
         };
         self.queued += len;
@@ -335,9 +341,10 @@ impl Connections {
         None
     }
 
-    /// What is to be written next: of a WebSocket one message, otherwise all there is.
-    pub(crate) fn output(&self, id: ConnectionId) -> &[u8] {
-        self.get(id).map_or(&[], |connection| connection.queue.front())
+    /// What is to be written next, in two pieces: of a WebSocket one message, in the first.
+    pub(crate) fn output(&self, id: ConnectionId) -> [&[u8]; 2] {
+        self.get(id)
+            .map_or([&[], &[]], |connection| connection.queue.front())
     }
 
     /// So many bytes were taken by the transport.

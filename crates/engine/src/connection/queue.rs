@@ -5,27 +5,11 @@ use alloc::vec::Vec;
 
 use coracle_wire::{Framing, Message};
 
+use crate::connection::waiting::{Spare, Waiting};
+use crate::exchange::payload::SharedBody;
 use crate::limits;
 use crate::message::Owner;
 use crate::slab::Key;
-
-/// Buffers that are in no use: those who have nothing to write own none, and those who write use warm memory.
-#[derive(Default)]
-pub(crate) struct Spare(Vec<Vec<u8>>);
-
-impl Spare {
-    fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_default()
-    }
-
-    fn give(&mut self, mut buffer: Vec<u8>) {
-        let is_small = (1..=limits::SPARE_BUFFER).contains(&buffer.capacity());
-        if self.0.len() < limits::SPARE_BUFFERS && is_small {
-            buffer.clear();
-            self.0.push(buffer);
-        }
-    }
-}
 
 /// A message that somebody wants to know about: where it begins and ends among all bytes of the connection.
 struct Mark {
@@ -45,11 +29,9 @@ impl Mark {
 
 /// Messages on their way into the transport.
 pub(crate) struct Queue {
-    bytes: Vec<u8>,
-    /// How many of these bytes are written.
-    start: usize,
+    waiting: Waiting,
     /// How many bytes were written before those.
-    before: u64,
+    position: u64,
     marks: VecDeque<Mark>,
     /// Bytes that wait, of requests of ours.
     own: usize,
@@ -60,9 +42,8 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn new(framing: Framing) -> Queue {
         Queue {
-            bytes: Vec::new(),
-            start: 0,
-            before: 0,
+            waiting: Waiting::default(),
+            position: 0,
             marks: VecDeque::new(),
             own: 0,
             lengths: (framing == Framing::WebSocket).then(VecDeque::new),
@@ -71,7 +52,7 @@ impl Queue {
 
     /// How many bytes wait.
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len() - self.start
+        self.waiting.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -83,27 +64,16 @@ impl Queue {
         self.own.min(self.len())
     }
 
-    /// Adds a message; its length. `None`: it cannot be encoded.
+    /// Adds a message; its length. A long payload that is a part of `shared` is not copied. `None`: it cannot be encoded.
     pub(crate) fn push(
         &mut self,
         framing: Framing,
-        message: &Message<'_>,
+        (message, shared): (&Message<'_>, Option<&SharedBody>),
         mark: Option<(Key, Owner)>,
         spare: &mut Spare,
     ) -> Option<usize> {
-        if self.bytes.capacity() == 0 {
-            self.bytes = spare.take();
-        }
-        // What is written is dropped before the buffer grows beyond what it holds, where that is a large part of it.
-        if self.start > self.bytes.len() / 2
-            && self.bytes.len() + message.frame_len(framing) > self.bytes.capacity()
-        {
-            self.bytes.drain(..self.start);
-            self.before += self.start as u64;
-            self.start = 0;
-        }
-        let begin = self.before + self.bytes.len() as u64;
-        let len = message.append_frame(framing, &mut self.bytes)?;
+        let begin = self.position + self.len() as u64;
+        let len = self.waiting.push(framing, message, shared, spare)?;
         if let Some((key, owner)) = mark {
             let end = begin + len as u64;
             let is_own = matches!(owner, Owner::Request(_));
@@ -121,22 +91,24 @@ impl Queue {
         Some(len)
     }
 
-    /// What is to be written next.
-    pub(crate) fn front(&self) -> &[u8] {
-        let waiting = self.bytes.get(self.start..).unwrap_or_default();
+    /// What is to be written next, in two pieces.
+    pub(crate) fn front(&self) -> [&[u8]; 2] {
+        let [first, second] = self.waiting.front();
         match &self.lengths {
-            None => waiting,
+            None => [first, second],
             Some(lengths) => {
-                let first = lengths.front().copied().unwrap_or(0);
-                waiting.get(..first).unwrap_or(waiting)
+                let len = lengths.front().copied().unwrap_or(0);
+                [first.get(..len).unwrap_or(first), &[]]
             }
         }
     }
 
     /// So many bytes of the front are written; as many as there were.
     pub(crate) fn written(&mut self, len: usize, spare: &mut Spare) -> usize {
-        let len = len.min(self.front().len());
-        self.start += len;
+        let [first, second] = self.front();
+        let len = len.min(first.len() + second.len());
+        self.position += len as u64;
+        self.waiting.written(len, spare);
         if let Some(lengths) = &mut self.lengths
             && let Some(first) = lengths.front_mut()
         {
@@ -145,18 +117,12 @@ impl Queue {
                 lengths.pop_front();
             }
         }
-        if self.is_empty() {
-            self.before += self.start as u64;
-            self.start = 0;
-            spare.give(core::mem::take(&mut self.bytes));
-        }
         len
     }
 
     /// Drops all that waits.
     pub(crate) fn clear(&mut self, spare: &mut Spare) {
-        self.start = 0;
-        spare.give(core::mem::take(&mut self.bytes));
+        self.waiting.clear(spare);
         self.lengths = self.lengths.as_ref().map(|_| VecDeque::new());
         self.marks.clear();
         self.own = 0;
@@ -164,7 +130,7 @@ impl Queue {
 
     /// Takes the mark of the next message that is written as a whole.
     pub(crate) fn next_arrived(&mut self) -> Option<Key> {
-        let written = self.position();
+        let written = self.position;
         let arrived = self.marks.pop_front_if(|mark| mark.end <= written);
         self.own -= arrived.as_ref().map_or(0, Mark::own);
         if self.marks.is_empty() && self.marks.capacity() > limits::MARKS_KEPT {
@@ -180,7 +146,7 @@ impl Queue {
 
     /// The marks of messages of which nothing is written.
     pub(crate) fn untouched(&self) -> impl Iterator<Item = Key> {
-        let written = self.position();
+        let written = self.position;
         let untouched = self.marks.iter().filter(move |mark| mark.begin >= written);
         untouched.map(|mark| mark.key)
     }
@@ -199,11 +165,11 @@ impl Queue {
             mark.end -= gone;
             true
         });
-        let place = |position: u64| usize::try_from(position - self.before).unwrap_or(usize::MAX);
+        let place = |position: u64| usize::try_from(position - self.position).unwrap_or(usize::MAX);
         for (begin, end) in cuts.iter().rev() {
-            self.bytes.drain(place(*begin)..place(*end));
+            self.waiting.cut(place(*begin)..place(*end));
         }
-        let (mut position, mut cuts) = (self.position(), cuts.iter().peekable());
+        let (mut position, mut cuts) = (self.position, cuts.iter().peekable());
         if let Some(lengths) = &mut self.lengths {
             lengths.retain(|len| {
                 let at = position;
@@ -216,6 +182,6 @@ impl Queue {
 
     /// How many bytes are written.
     pub(crate) fn position(&self) -> u64 {
-        self.before + self.start as u64
+        self.position
     }
 }

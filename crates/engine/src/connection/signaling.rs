@@ -201,13 +201,13 @@ pub(crate) fn send_csm(context: &mut Context, id: ConnectionId) {
     };
     let options = csm.to_options();
     let message = signal(Signal::CSM, &[], options.as_options(), &[]);
-    context.connections.push(id, &message, None);
+    context.connections.push(id, (&message, None), None);
 }
 
 /// Looks whether the peer is there: whatever it sends next tells that it is (RFC 8323 §3.4).
 pub(crate) fn send_ping(context: &mut Context, id: ConnectionId, token: &[u8]) {
     let message = signal(Signal::PING, token, Options::empty(), &[]);
-    context.connections.push(id, &message, None);
+    context.connections.push(id, (&message, None), None);
 }
 
 /// A Ping of the application, named `key`.
@@ -236,12 +236,12 @@ pub(crate) fn ping(
 pub(crate) fn send_pong(context: &mut Context, id: ConnectionId, token: &[u8], custody: Custody) {
     let options = custody.to_options();
     let message = signal(Signal::PONG, token, options.as_options(), &[]);
-    context.connections.push(id, &message, None);
+    context.connections.push(id, (&message, None), None);
 }
 
 pub(crate) fn send_release(context: &mut Context, id: ConnectionId) {
     let message = signal(Signal::RELEASE, &[], Options::empty(), &[]);
-    context.connections.push(id, &message, None);
+    context.connections.push(id, (&message, None), None);
 }
 
 pub(crate) fn send_abort(context: &mut Context, id: ConnectionId, fault: &Fault) {
@@ -251,7 +251,10 @@ pub(crate) fn send_abort(context: &mut Context, id: ConnectionId, fault: &Fault)
     let options = abort.to_options();
     let abort = |text| signal(Signal::ABORT, &[], options.as_options(), text);
     // A peer that takes short messages only is not told why.
-    if !context.connections.push(id, &abort(fault.text.as_bytes()), None) {
-        context.connections.push(id, &abort(&[]), None);
+    if !context
+        .connections
+        .push(id, (&abort(fault.text.as_bytes()), None), None)
+    {
+        context.connections.push(id, (&abort(&[]), None), None);
     }
 }

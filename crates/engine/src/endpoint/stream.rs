@@ -97,14 +97,22 @@ impl Endpoint {
         self.context.connections.next_in_line()
     }
 
-    /// What is to be written next: of a WebSocket the content of one binary message, otherwise all there is. Empty:
-    /// nothing.
+    /// What is to be written next: of a WebSocket the content of one binary message, otherwise all there is up to a payload
+    /// that the application shares, or the rest of that one. Empty: nothing.
     #[must_use]
     pub fn stream_output(&self, id: ConnectionId) -> &[u8] {
+        let [first, _] = self.stream_outputs(id);
+        first
+    }
+
+    /// The same, and what is to be written next after it, for those who can give the transport two pieces at once. On a
+    /// WebSocket the second is empty.
+    #[must_use]
+    pub fn stream_outputs(&self, id: ConnectionId) -> [&[u8]; 2] {
         self.context.connections.output(id)
     }
 
-    /// The transport has taken so many bytes of [`stream_output`](Self::stream_output).
+    /// The transport has taken so many bytes of [`stream_outputs`](Self::stream_outputs).
     pub fn stream_written(&mut self, now: Instant, id: ConnectionId, len: usize) {
         self.context.stats.bytes_out += len as u64;
         self.context.connections.written(now, id, len);

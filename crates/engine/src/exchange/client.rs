@@ -208,7 +208,7 @@ impl Client {
             resume: None,
             allowance: Allowance::UNLIMITED,
         };
-        let sent = messages.send(context, now, sending, &message);
+        let sent = messages.send_shared(context, now, sending, (&message, asking.payload.shared()));
         let asking = self.table.get_mut(key)?;
         let outgoing = sent.ok()?;
         asking.messages = asking.messages.saturating_add(1);

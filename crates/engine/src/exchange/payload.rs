@@ -3,9 +3,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::ops::Deref;
+use core::ops::{Deref, Range};
 
-use crate::values::RequestRef;
+use crate::values::{RequestRef, ResponseRef};
 
 /// A body that the application and the engine share, so that a long one is not copied as a whole.
 #[derive(Clone)]
@@ -16,6 +16,15 @@ impl SharedBody {
     #[must_use]
     pub fn new(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> SharedBody {
         SharedBody(Arc::new(bytes))
+    }
+}
+
+impl SharedBody {
+    /// Where in it these bytes lie, if they are a part of it and no copy.
+    pub(crate) fn range_of(&self, part: &[u8]) -> Option<Range<usize>> {
+        let start = part.as_ptr().addr().checked_sub(self.as_ptr().addr())?;
+        let end = start.checked_add(part.len())?;
+        (end <= self.len()).then_some(start..end)
     }
 }
 
@@ -43,6 +52,22 @@ impl<'a> RequestRef<'a> {
     }
 }
 
+impl<'a> ResponseRef<'a> {
+    /// What the payload is a view of: the engine may keep a share of it in place of a copy.
+    #[must_use]
+    pub fn with_shared(mut self, body: Option<&'a SharedBody>) -> Self {
+        self.shared = body;
+        self
+    }
+}
+
+/// A body of ours that is given to the engine part by part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamedBody {
+    /// Its length in bytes, if it is known: the server is told (RFC 7959 §4), and can refuse it at once.
+    pub total: Option<u64>,
+}
+
 /// What the engine holds of it.
 #[derive(Debug)]
 pub(crate) struct Payload {
@@ -60,6 +85,11 @@ impl Payload {
                 None => request.payload.into(),
             },
         }
+    }
+
+    /// What the bytes are a view of, if they are not our own.
+    pub(crate) fn shared(&self) -> Option<&SharedBody> {
+        self.shared.as_ref()
     }
 
     /// Bytes of our own, for a body that comes in parts.

@@ -2,6 +2,7 @@
 
 use coracle_wire::{OptionNumber, Options, OptionsBuf, Status};
 
+use crate::exchange::payload::SharedBody;
 use crate::values::ResponseRef;
 
 #[derive(Clone)]
@@ -11,6 +12,8 @@ pub(crate) struct Reply<'a> {
     /// The options with what the stages added; made when the first is added.
     extended: Option<OptionsBuf>,
     pub(crate) payload: &'a [u8],
+    /// What the payload is a part of, if the application shares it.
+    pub(crate) shared: Option<&'a SharedBody>,
 }
 
 impl<'a> Reply<'a> {
@@ -20,6 +23,7 @@ impl<'a> Reply<'a> {
             base: Options::empty(),
             extended: None,
             payload,
+            shared: None,
         }
     }
 
@@ -29,6 +33,7 @@ impl<'a> Reply<'a> {
             base: response.options,
             extended: None,
             payload: response.payload,
+            shared: response.shared,
         }
     }
 
@@ -38,6 +43,7 @@ impl<'a> Reply<'a> {
             base: options,
             extended: None,
             payload,
+            shared: None,
         }
     }
 

@@ -490,7 +490,7 @@ pub(crate) fn answer_for(
             .send_at(context, now + leisure, sending, &message)
             .map(|()| None)
     } else {
-        messages.respond(context, now, sending, &message)
+        messages.respond(context, now, sending, (&message, reply.shared))
     };
     let sent = sent.unwrap_or_else(|_| {
         context.stats.drop_for(DropReason::Busy);

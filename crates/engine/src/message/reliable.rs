@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use coracle_wire::{Code, Message, Options, Status};
 
 use crate::context::Context;
+use crate::exchange::payload::SharedBody;
 use crate::message::{Full, MessageLayer, Outgoing, Owner, Sending};
 use crate::path::ConnectionId;
 use crate::slab::Key;
@@ -18,9 +19,9 @@ impl MessageLayer {
         context: &mut Context,
         connection: ConnectionId,
         sending: Sending,
-        message: &Message<'_>,
+        message: (&Message<'_>, Option<&SharedBody>),
     ) -> Result<Key, Full> {
-        if !context.connections.has_room(connection, message, sending.owner) {
+        if !context.connections.has_room(connection, message.0, sending.owner) {
             return Err(Full);
         }
         let outgoing = Outgoing {
@@ -47,7 +48,7 @@ impl MessageLayer {
         context: &mut Context,
         connection: ConnectionId,
         sending: Sending,
-        message: &Message<'_>,
+        (message, shared): (&Message<'_>, Option<&SharedBody>),
     ) -> Result<Option<Key>, Full> {
         let instead = if !context.connections.fits(connection, message) {
             Some((Status::INTERNAL_SERVER_ERROR, DropReason::Oversize))
@@ -71,9 +72,11 @@ impl MessageLayer {
             return Ok(None);
         }
         if sending.owner != Owner::Response {
-            return self.send_on(context, connection, sending, message).map(Some);
+            return self
+                .send_on(context, connection, sending, (message, shared))
+                .map(Some);
         }
-        context.send_on(connection, message, None);
+        context.send_on(connection, (message, shared), None);
         Ok(None)
     }
 

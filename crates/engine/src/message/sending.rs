@@ -7,6 +7,7 @@ use coracle_wire::{Message, MessageId};
 use crate::amplification::Allowance;
 use crate::config::TransmissionParameters;
 use crate::context::Context;
+use crate::exchange::payload::SharedBody;
 use crate::limits;
 use crate::message::ids::HeldBack;
 use crate::message::pacing::{depart, first_attempt, next_in_line, passes};
@@ -44,9 +45,21 @@ impl MessageLayer {
         sending: Sending,
         message: &Message<'_>,
     ) -> Result<Key, Full> {
+        self.send_shared(context, now, sending, (message, None))
+    }
+
+    /// The same with a payload that may be a part of a shared body.
+    pub(crate) fn send_shared(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        sending: Sending,
+        message: (&Message<'_>, Option<&SharedBody>),
+    ) -> Result<Key, Full> {
         if let Some(connection) = sending.path.connection {
             return self.send_on(context, connection, sending, message);
         }
+        let (message, _) = message;
         let datagram = encode(message).ok_or(Full)?;
         self.enqueue(context, now, sending, datagram)
     }
@@ -57,11 +70,12 @@ impl MessageLayer {
         context: &mut Context,
         now: Instant,
         mut sending: Sending,
-        message: &Message<'_>,
+        message: (&Message<'_>, Option<&SharedBody>),
     ) -> Result<Option<Key>, Full> {
         if let Some(connection) = sending.path.connection {
             return self.respond_on(context, connection, sending, message);
         }
+        let (message, _) = message;
         let is_kept = sending.confirmable || sending.owner != Owner::Response;
         let peer = sending.path.peer();
         let at_once = (!is_kept).then(|| self.free_id(context, now, &peer)).flatten();

@@ -1,6 +1,6 @@
 //! An established connection as its users see it.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -159,6 +159,24 @@ impl Link {
         match &mut self.kind {
             Kind::Bytes(transport) => Pin::new(transport).poll_write(cx, bytes),
             Kind::Messages(socket) => socket.poll_write(cx, bytes),
+        }
+    }
+
+    /// The same for two pieces, the second of which follows the first. On a WebSocket the second is not taken.
+    ///
+    /// # Errors
+    /// As of [`poll_write`](Link::poll_write).
+    pub fn poll_write_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        [first, second]: [&[u8]; 2],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.kind {
+            Kind::Bytes(transport) if !second.is_empty() => {
+                let pieces = [IoSlice::new(first), IoSlice::new(second)];
+                Pin::new(transport).poll_write_vectored(cx, &pieces)
+            }
+            _ => self.poll_write(cx, first),
         }
     }
 

@@ -300,8 +300,8 @@ impl Connections {
         }
         let mut left = WRITES_PER_VISIT;
         let outcome = loop {
-            let output = engine.stream_output(id);
-            if output.is_empty() {
+            let output = engine.stream_outputs(id);
+            if output.iter().all(|piece| piece.is_empty()) {
                 break open.flush();
             }
             if left == 0 {

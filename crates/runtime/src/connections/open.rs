@@ -186,11 +186,11 @@ impl Open {
         !self.kept.is_empty()
     }
 
-    /// Gives bytes to the system; how many it took.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// Gives bytes to the system, in two pieces; how many it took.
+    pub(super) fn write(&mut self, pieces: [&[u8]; 2]) -> Poll<io::Result<usize>> {
         let mut cx = Context::from_waker(&self.waker);
         self.is_unflushed = true;
-        match ready!(self.link.poll_write(&mut cx, bytes))? {
+        match ready!(self.link.poll_write_pieces(&mut cx, pieces))? {
             0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             written => Poll::Ready(Ok(written)),
         }
