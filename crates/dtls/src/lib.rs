@@ -36,3 +36,4 @@ pub use certificates::{
 pub use crypto::{KeyError, SignatureScheme, SigningKey, Suite};
 pub use identity::Identity;
 pub use messages::alert::AlertDescription;
+pub use state::ImportError;

@@ -8,6 +8,7 @@ use ccm::{Ccm, Nonce, Tag};
 use zeroize::Zeroize;
 
 use super::{AeadKind, Rejected};
+use crate::messages::codec::{Reader, Writer};
 
 type Ccm8 = Ccm<Aes128Enc, U8, U12>;
 type Ccm16 = Ccm<Aes128Enc, U16, U12>;
@@ -43,6 +44,28 @@ impl DirectionKeys {
 
     pub(crate) fn kind(&self) -> AeadKind {
         self.kind
+    }
+
+    /// Writes the keys down: they are secret.
+    pub(crate) fn write(&self, w: &mut Writer<'_>) {
+        w.u8(match self.kind {
+            AeadKind::Ccm8 => 1,
+            AeadKind::Ccm => 2,
+            AeadKind::Gcm => 3,
+        });
+        w.put(&self.key);
+        w.put(&self.salt);
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<DirectionKeys> {
+        let kind = match reader.u8()? {
+            1 => AeadKind::Ccm8,
+            2 => AeadKind::Ccm,
+            3 => AeadKind::Gcm,
+            _ => return None,
+        };
+        let (key, salt) = (reader.array::<16>()?, reader.array::<4>()?);
+        Some(DirectionKeys::new(kind, key, salt))
     }
 
     /// Encrypts all of `buffer` but its end, which becomes the tag.

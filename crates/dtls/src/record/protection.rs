@@ -208,6 +208,8 @@ pub(crate) struct ReadState {
     window: Window,
     /// From here on no sequence number is taken: a restart would take it again.
     limit: u64,
+    /// How far the limit was ahead of the window when it was set; 0 for a session that does not outlive the process.
+    ahead: u32,
 }
 
 impl ReadState {
@@ -218,6 +220,7 @@ impl ReadState {
             with_cid,
             window: Window::default(),
             limit: MAX_SEQUENCE + 1,
+            ahead: 0,
         }
     }
 
@@ -245,9 +248,14 @@ impl ReadState {
         self.limit
     }
 
-    /// Takes sequence numbers below `limit` only.
-    pub(crate) fn set_limit(&mut self, limit: u64) {
+    pub(crate) fn ahead(&self) -> u32 {
+        self.ahead
+    }
+
+    /// Takes sequence numbers below `limit` only, which is `ahead` of the window or was so when it was written down.
+    pub(crate) fn set_limit(&mut self, limit: u64, ahead: u32) {
         self.limit = limit.min(MAX_SEQUENCE + 1);
+        self.ahead = ahead;
     }
 
     /// Opens the record with this header at the beginning of `datagram`, in place, and notes that it was received.

@@ -174,7 +174,7 @@ fn limits_hold() {
     assert_eq!(write.seal(data, b"x", &mut buf), Ok(30));
     assert_eq!(write.seal(data, b"x", &mut buf), Err(SealError::Exhausted));
 
-    read.set_limit(1);
+    read.set_limit(1, 1);
     write.set_limit(u64::MAX);
     write.continue_at(1);
     let record = sealed(&mut write, data, b"x");
@@ -182,7 +182,7 @@ fn limits_hold() {
         open(&mut read, &mut record.clone(), 0).unwrap_err(),
         Discard::BeyondReserve
     );
-    read.set_limit(2);
+    read.set_limit(2, 1);
     assert!(open(&mut read, &mut record.clone(), 0).is_ok());
 }
 
