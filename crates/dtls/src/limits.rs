@@ -1,1 +1,69 @@
 //! Every bound by name, with its reason.
+
+use core::time::Duration;
+
+/// Bytes of the messages of one handshake that are collected out of fragments or ahead of their turn: a chain of a few
+/// certificates.
+pub const REASSEMBLY_BYTES: usize = 16 * 1024;
+
+/// How many messages ahead of its turn one is kept: the longest flight has five (RFC 5246 §7.3).
+pub const MESSAGES_AHEAD: u16 = 8;
+
+/// Stretches of a message that are remembered as received; beyond that what does not touch one is not kept.
+pub const STRETCHES: usize = 64;
+
+/// Records that are kept of those that come before the keys to them, and the bytes of each: a Finished and its
+/// retransmissions.
+pub const EARLY_RECORDS: usize = 4;
+/// See [`EARLY_RECORDS`].
+pub const EARLY_RECORD_BYTES: usize = 256;
+
+/// The wait before a flight is sent again (RFC 6347 §4.2.4.1), doubled each time.
+pub const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest such wait.
+pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a timer sends a flight again: with the waits above that is a little more than two minutes.
+pub const TIMEOUTS: u8 = 6;
+/// How often a flight is sent again because the peer repeats its own. It may not have been the peer.
+pub const REPETITIONS: u8 = 12;
+
+/// How long the last flight is kept for a peer that repeats its own: twice the lifetime of a datagram in the network
+/// (RFC 6347 §4.2.4). It is forgotten sooner when application data shows that it has arrived.
+pub const LAST_FLIGHT_KEPT: Duration = Duration::from_secs(240);
+
+/// How long the owner has to look up a PSK.
+pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Bytes of a PSK identity. RFC 4279 §5.3 wants at least 128.
+pub const PSK_IDENTITY_BYTES: usize = 512;
+
+/// HelloVerifyRequests that a client follows in one handshake, lest two servers play with it.
+pub const HELLO_VERIFY_REQUESTS: u8 = 4;
+
+/// Bytes of a connection ID of ours.
+pub const CONNECTION_ID_BYTES: usize = 20;
+
+/// Datagrams that belong to no session (cookies, last alerts) and wait to be sent. What comes beyond is dropped: each
+/// answers something that will be repeated.
+pub const LOOSE_DATAGRAMS: usize = 256;
+
+/// Events that wait. Beyond that what comes in is dropped until the owner has taken them.
+pub const EVENTS: usize = 1024;
+
+/// How old a cookie may become before it is refused is once to twice this time.
+pub const COOKIE_PERIOD: Duration = Duration::from_secs(60);
+
+/// What is sent to a path that has not answered yet, as a multiple of what came from it (RFC 9146 §6).
+pub const UNPROVED_FACTOR: u64 = 3;
+
+/// The share of the handshakes under way that one host may have: an IPv4 address, or 64 bits of an IPv6 address.
+pub const HOST_SHARE: usize = 8;
+
+/// Bytes of a datagram of a flight after [`SMALLER_AFTER`] sendings got no answer: it may have been too large for the
+/// path (RFC 6347 §4.1.1.1).
+pub const SMALL_DATAGRAM: usize = 548;
+/// See [`SMALL_DATAGRAM`].
+pub const SMALLER_AFTER: u8 = 2;
+
+/// The largest plaintext of a record (RFC 5246 §6.2.1).
+pub const PLAINTEXT: usize = 1 << 14;
