@@ -82,7 +82,9 @@ fn code(secret: &Hmac<Sha256>, path: &Path, hello: &ClientHelloStart<'_>) -> Coo
     mac.update(hello.random);
     mac.update(hello.session_id);
     let whole: [u8; 32] = mac.finalize().into_bytes().into();
-    let [(first, _)] = [whole.split_first_chunk::<COOKIE_LEN>().unwrap_or((&[0; COOKIE_LEN], &[]))];
+    let [(first, _)] = [whole
+        .split_first_chunk::<COOKIE_LEN>()
+        .unwrap_or((&[0; COOKIE_LEN], &[]))];
     *first
 }
 

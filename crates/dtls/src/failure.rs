@@ -206,20 +206,32 @@ impl fmt::Display for Reason {
         match self {
             Reason::WrongPsk { identity } => {
                 let identity = String::from_utf8_lossy(identity);
-                write!(f, "the client's key for the PSK identity {identity:?} is wrong, or the identity unknown")
+                write!(
+                    f,
+                    "the client's key for the PSK identity {identity:?} is wrong, or the identity unknown"
+                )
             }
             Reason::NoCommonSuite { offered, ours } => no_common_suite(f, offered, ours),
-            Reason::Version(version) => write!(f, "the peer speaks only version {version:#06x}, not DTLS 1.2 (0xfefd)"),
+            Reason::Version(version) => write!(
+                f,
+                "the peer speaks only version {version:#06x}, not DTLS 1.2 (0xfefd)"
+            ),
             Reason::Malformed { message, field } => write!(f, "the field {field} of {message} is malformed"),
             Reason::IllegalParameter(what) => write!(f, "an illegal value: {what}"),
-            Reason::Unexpected { message, awaited } => write!(f, "{message} came while we waited for {awaited}"),
+            Reason::Unexpected { message, awaited } => {
+                write!(f, "{message} came while we waited for {awaited}")
+            }
             Reason::TooLarge { message } => write!(f, "{message} is too large"),
             Reason::Certificate(why) => write!(f, "the peer's certificate was refused: {why}"),
             Reason::TimedOut { awaited } => write!(f, "no answer: {awaited} did not come in time"),
             Reason::Internal(what) => write!(f, "this side cannot go on: {what}"),
-            Reason::PskRefused => f.write_str("the server does not know this PSK identity, or the key is wrong"),
+            Reason::PskRefused => {
+                f.write_str("the server does not know this PSK identity, or the key is wrong")
+            }
             Reason::NoCommonGroup => f.write_str("no common group: we have x25519 and secp256r1"),
-            Reason::NoCommonSignatureScheme => f.write_str("the peer does not verify signatures of our kind of key"),
+            Reason::NoCommonSignatureScheme => {
+                f.write_str("the peer does not verify signatures of our kind of key")
+            }
             Reason::NoCommonProtocol => f.write_str("no application protocol in common"),
             Reason::NoExtendedMasterSecret => {
                 f.write_str("the peer does not do the extended master secret (RFC 7627), which is required")
@@ -229,7 +241,9 @@ impl fmt::Display for Reason {
             Reason::Signature => f.write_str("the peer's signature is wrong"),
             Reason::KeyShare => f.write_str("the peer's share of the key is no point of the curve"),
             Reason::UntrustedKey => f.write_str("the peer's public key is not among the trusted ones"),
-            Reason::NoClientCertificate => f.write_str("the client showed no certificate or key, which is required"),
+            Reason::NoClientCertificate => {
+                f.write_str("the client showed no certificate or key, which is required")
+            }
             Reason::LookupTimedOut => f.write_str("the look-up of a PSK took too long"),
             Reason::Crowded => f.write_str("too many handshakes were under way; this one was the oldest"),
             Reason::Alert => f.write_str("the peer ended it"),

@@ -33,7 +33,13 @@ pub use certificates::{
     AuthorityError, CertificateIdentity, CertificateProblem, CertifiedKey, CertifiedKeyError,
     TrustedAuthorities, TrustedKeys,
 };
+pub use config::{ClientCredentials, Config, Connect, ConnectionIds, KeyLog, ServerConfig};
 pub use crypto::{KeyError, SignatureScheme, SigningKey, Suite};
+pub use dtls::{ConnectError, Dtls, ProtectError};
+pub use event::{Event, LookupId, Received, Sealed, Transmit};
+pub use failure::{Failure, NoticedBy, Reason};
 pub use identity::Identity;
 pub use messages::alert::AlertDescription;
 pub use state::ImportError;
+pub use path::{Path, SessionId};
+pub use stats::{Discards, Stats};
