@@ -24,12 +24,8 @@ pub struct Finish {
 
 impl Finish {
     pub(crate) fn new(request: &Request, wishes: Wishes, format: Option<ContentFormat>) -> Finish {
-        let is_conditional = request.method == Method::GET && (wishes.validators || wishes.preconditions);
-        let conditions = is_conditional.then(|| {
-            let mut conditions = request.options.clone();
-            conditions.retain(|option| is_condition(option.number));
-            Box::new(conditions)
-        });
+        let is_conditional = wishes.validators || wishes.preconditions;
+        let conditions = (is_conditional && request.method == Method::GET).then(|| conditions_of(request));
         Finish {
             method: request.method,
             accept: wishes.accept,
@@ -41,6 +37,15 @@ impl Finish {
 
     pub(crate) fn apply(&self, response: &mut Response) {
         response.settle(success(self.method));
+        if let Some(format) = self.format
+            && response.status == Status::CONTENT
+            && response.content_format().is_none()
+        {
+            response.set_content_format(format);
+        }
+        if self.accept.is_none() && self.conditions.is_none() {
+            return;
+        }
         if let Err(rejection) = self.check(response) {
             *response = rejection.into_response();
         } else if response.status == Status::CONTENT && self.is_known(response) {
@@ -49,7 +54,7 @@ impl Finish {
     }
 
     /// Holds a success against preconditions and Accept.
-    fn check(&self, response: &mut Response) -> Result<(), Rejection> {
+    fn check(&self, response: &Response) -> Result<(), Rejection> {
         if self.preconditions
             && let Some(conditions) = &self.conditions
             && response.status.is_success()
@@ -61,11 +66,6 @@ impl Finish {
         }
         if response.status != Status::CONTENT {
             return Ok(());
-        }
-        if let Some(format) = self.format
-            && response.content_format().is_none()
-        {
-            response.set_content_format(format);
         }
         match self.accept {
             Some(accept) if response.content_format() != Some(accept) => {
@@ -83,6 +83,12 @@ impl Finish {
         let etag = response.options.get(OptionNumber::ETAG);
         etag.is_some_and(|etag| conditions.as_options().etags().any(|known| known == etag))
     }
+}
+
+fn conditions_of(request: &Request) -> Box<OptionsBuf> {
+    let mut conditions = request.options.clone();
+    conditions.retain(|option| is_condition(option.number));
+    Box::new(conditions)
 }
 
 /// RFC 7252 §5.9.1.3, §5.10.6.2: what the peer has already is not sent again.

@@ -50,7 +50,7 @@ impl Meta {
         options: Options<'_>,
         handler: Option<H>,
     ) -> Result<(H, Wishes), Rejection> {
-        let wishes = Wishes::of(options, &self.options)?;
+        let wishes = Wishes::of(options, &self.options).map_err(Rejection::Option)?;
         let handler = handler.ok_or_else(|| Rejection::Method {
             allowed: self.allowed(),
         })?;

@@ -51,8 +51,9 @@ impl Resource {
         Answer::of(begin, async move {
             match hold(&conditions, &current, &request, &meta).await {
                 true => {
-                    let answer = handler.answer(&mut request, Begin::WhenPolled);
-                    answer.finished_by(finish).await
+                    let mut answer = handler.answer(&mut request, Begin::WhenPolled);
+                    answer.finish_by(finish);
+                    answer.await
                 }
                 false => Rejection::Precondition.into_response(),
             }
@@ -72,10 +73,11 @@ impl Call for Resource {
         wishes.preconditions = preconditions && is_get;
         let finish = Finish::new(request, wishes, self.meta.only_format());
         if preconditions && !is_get {
-            self.call_if(finish, handler, request, begin)
-        } else {
-            handler.answer(request, begin).finished_by(finish)
+            return self.call_if(finish, handler, request, begin);
         }
+        let mut answer = handler.answer(request, begin);
+        answer.finish_by(finish);
+        answer
     }
 }
 
@@ -110,8 +112,9 @@ async fn representation(current: &Route, request: &Request, accept: Option<Conte
         ..Wishes::default()
     };
     let finish = Finish::new(&question, wishes, None);
-    let answer = current.answer(&mut question, Begin::WhenPolled);
-    answer.finished_by(finish).await
+    let mut answer = current.answer(&mut question, Begin::WhenPolled);
+    answer.finish_by(finish);
+    answer.await
 }
 
 /// Options that speak of a request's own payload, conditions and transfer rather than of the resource.

@@ -50,9 +50,11 @@ impl Response {
     /// (RFC 7252 §5.8, RFC 8132 §2).
     #[must_use]
     pub fn success(payload: impl Into<Bytes>) -> Response {
-        let mut response = Response::new(Status::CONTENT).with_payload(payload);
-        response.implied = true;
-        response
+        Response {
+            payload: payload.into(),
+            implied: true,
+            ..Response::new(Status::CONTENT)
+        }
     }
 
     /// An error with a text for people (RFC 7252 §5.5.2).

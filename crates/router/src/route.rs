@@ -62,22 +62,18 @@ impl Answer {
     }
 
     /// Applies `finish` to the response of a handler, whenever it comes.
-    pub(crate) fn finished_by(mut self, finish: Finish) -> Answer {
-        match &mut self {
-            Answer::Ready(response) => {
-                if let Some(response) = response {
-                    finish.apply(response);
-                }
-                self
+    pub(crate) fn finish_by(&mut self, finish: Finish) {
+        match self {
+            Answer::Ready(None) => {}
+            Answer::Ready(Some(response)) => finish.apply(response),
+            Answer::Later { finish: place, .. } if place.is_none() => *place = Some(finish),
+            Answer::Later { .. } => {
+                let inner = std::mem::replace(self, Answer::Ready(None));
+                *self = Answer::Later {
+                    future: Box::pin(inner),
+                    finish: Some(finish),
+                };
             }
-            Answer::Later { finish: place, .. } if place.is_none() => {
-                *place = Some(finish);
-                self
-            }
-            Answer::Later { .. } => Answer::Later {
-                future: Box::pin(self),
-                finish: Some(finish),
-            },
         }
     }
 }

@@ -73,13 +73,21 @@ impl Node {
     }
 
     fn find<'p>(&self, mut path: impl Iterator<Item = &'p [u8]> + Clone) -> Option<usize> {
-        let Some(segment) = path.next() else {
-            return self.here;
-        };
-        let literal = self.literal(segment);
-        let found = literal.and_then(|node| node.find(path.clone()));
-        let found = found.or_else(|| self.capture.as_ref().and_then(|node| node.find(path)));
-        found.or(self.rest)
+        let mut node = self;
+        loop {
+            let Some(segment) = path.next() else {
+                return node.here;
+            };
+            let literal = node.literal(segment);
+            if node.capture.is_none() && node.rest.is_none() {
+                // There is one way only, as from most nodes.
+                node = literal?;
+                continue;
+            }
+            let found = literal.and_then(|node| node.find(path.clone()));
+            let found = found.or_else(|| node.capture.as_ref().and_then(|node| node.find(path)));
+            return found.or(node.rest);
+        }
     }
 
     fn find_prefix<'p>(

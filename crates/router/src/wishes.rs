@@ -2,8 +2,6 @@
 
 use coracle_wire::{ContentFormat, OptionNumber, Options, check_option};
 
-use crate::rejection::Rejection;
-
 /// The wishes of a request whose critical options are all understood.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wishes {
@@ -19,18 +17,25 @@ pub(crate) struct Wishes {
 
 impl Wishes {
     /// RFC 7252 §5.4.1: critical options must be understood, by the stack or as `known` to the route; §5.4.3, §5.4.5:
-    /// a value of a wrong form and one too many of a kind count as not understood.
-    pub(crate) fn of(options: Options<'_>, known: &[OptionNumber]) -> Result<Wishes, Rejection> {
+    /// a value of a wrong form and one too many of a kind count as not understood. The error is the first of these.
+    pub(crate) fn of(options: Options<'_>, known: &[OptionNumber]) -> Result<Wishes, OptionNumber> {
         let mut wishes = Wishes::default();
         let mut previous = None;
         for option in options {
             let number = option.number;
+            if number == OptionNumber::URI_PATH {
+                // Most options are segments of the path, of which nothing but the form can be wrong.
+                if check_option(OptionNumber::URI_PATH, option.value).is_err() {
+                    return Err(number);
+                }
+                continue;
+            }
             let repeated = previous.replace(number) == Some(number);
             if number.is_critical() {
                 let known = is_of_the_stack(number) || known.contains(&number);
                 if !known || check_option(number, option.value).is_err() || repeated && !is_repeatable(number)
                 {
-                    return Err(Rejection::Option(number));
+                    return Err(number);
                 }
             }
             match number {

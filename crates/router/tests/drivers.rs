@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use coracle_engine::{Config, Endpoint, Instant, Path, Received};
-use coracle_router::{Bytes, FromRequest, Request, Response, Router, State, from_fn, get, post};
+use coracle_router::{Bytes, FromRequest, Identity, Request, Response, Router, State, from_fn, get, post};
 use coracle_wire::{Method, OptionNumber, Status};
 
 fn poll(future: &mut (impl Future<Output = Response> + Unpin)) -> Poll<Response> {
@@ -132,6 +132,7 @@ fn nothing_is_left_of_the_request_that_was_in_a_place() {
     let mut place = Request::get("/a")
         .with_payload("body")
         .with_notification(true)
+        .with_identity(Some(Identity::psk("gateway")))
         .with_part_len(16);
     place.extensions.insert(7_u8);
     assert!(router.begin(&mut place).response().is_some());
@@ -146,6 +147,7 @@ fn nothing_is_left_of_the_request_that_was_in_a_place() {
     assert_eq!(place.options.get(OptionNumber::ACCEPT), Some(&[60][..]));
     assert_eq!((&place.options, &place.payload[..]), (&fresh.options, &b""[..]));
     assert_eq!((place.part_len, place.notification), (fresh.part_len, false));
+    assert_eq!(place.identity, None);
     assert_eq!((place.extensions.get::<u8>(), place.route()), (None, None));
 }
 

@@ -1,5 +1,7 @@
 //! What is behind sockets and connections: the engine, and the application behind that.
 
+use std::mem;
+
 use coracle_engine::{ConnectionId, Endpoint, Instant, Path, Received};
 use coracle_router::Identity;
 
@@ -23,7 +25,7 @@ impl Inside<'_> {
         while let Some(rest) = came.bytes.get(taken..).filter(|rest| !rest.is_empty())
             && self.engine.takes_input(id)
         {
-            let (used, received) = self.engine.handle_stream(self.now, id, rest);
+            let (used, ref mut received) = self.engine.handle_stream(self.now, id, rest);
             let identity = self.identity.clone();
             let serving = self.serving.as_deref_mut();
             serve(serving, self.engine, self.now, (came, identity), received);
@@ -49,26 +51,30 @@ pub(crate) fn take_in(
         tracing::debug!(from = %path.remote, "a datagram is too long");
         engine.handle_oversize(&path, payload);
     } else {
-        let received = engine.handle_datagram(now, path, payload);
-        serve(serving, engine, now, (payload.into(), None), received);
+        let mut received = engine.handle_datagram(now, path, payload);
+        serve(serving, engine, now, (payload.into(), None), &mut received);
     }
 }
 
-/// Hands what a message brought to the application, and whose it is.
+/// Hands what a message brought to the application, and whose it is. Only what is to be kept is moved out of its place.
 fn serve(
     serving: Option<&mut Serving>,
     engine: &mut Endpoint,
     now: Instant,
     (came, identity): (Came<'_>, Option<Identity>),
-    received: Received<'_>,
+    received: &mut Received<'_>,
 ) {
     let Some(serving) = serving else {
-        return not_a_server(engine, now, &received);
+        return not_a_server(engine, now, received);
     };
     match received {
-        Received::Request(id, request) => serving.request(engine, now, id, &request, (came, identity)),
-        Received::Assembled(id, request) => serving.assembled(engine, now, id, request, identity),
-        Received::Body(id, part) => serving.body(now, id, came.keep(part.payload), part.more),
+        Received::Request(id, request) => serving.request(engine, now, *id, request, (came, identity)),
+        Received::Body(id, part) => serving.body(now, *id, came.keep(part.payload), part.more),
+        assembled @ Received::Assembled(..) => {
+            if let Received::Assembled(id, request) = mem::replace(assembled, Received::Nothing) {
+                serving.assembled(engine, now, id, request, identity);
+            }
+        }
         Received::Nothing => {}
     }
 }

@@ -81,7 +81,10 @@ impl Serving {
             if !request.payload.is_empty() {
                 self.place.payload = Bytes::new();
             }
-            self.take_up(engine, now, id, future);
+            match future.response() {
+                Some(response) => self.respond(engine, now, id, response),
+                None => self.wait_for(id, future),
+            }
         }
     }
 
@@ -113,14 +116,14 @@ impl Serving {
     fn call(&mut self, engine: &mut Endpoint, now: Instant, id: ExchangeId, mut request: Request) {
         request.part_len = engine.part_len(&request.path);
         let future = self.router.begin(&mut request);
-        self.take_up(engine, now, id, future);
+        match future.response() {
+            Some(response) => self.respond(engine, now, id, response),
+            None => self.wait_for(id, future),
+        }
     }
 
-    /// Handlers have begun when they are called: most are done, and their answers go out in the same batch.
-    fn take_up(&mut self, engine: &mut Endpoint, now: Instant, id: ExchangeId, future: RouteFuture) {
-        if let Some(response) = future.response() {
-            return self.respond(engine, now, id, response);
-        }
+    /// The handler has begun and is not done.
+    fn wait_for(&mut self, id: ExchangeId, future: RouteFuture) {
         let (abort, registration) = AbortHandle::new_pair();
         self.work
             .push(Abortable::new(Waiting { id, future }, registration));

@@ -113,6 +113,7 @@ impl OptionNumber {
     }
 
     /// What is registered about the option; `None` for unregistered numbers.
+    #[inline]
     #[must_use]
     pub fn definition(self) -> Option<&'static OptionDefinition> {
         let index = match LOW_INDICES.get(usize::from(self.0)) {
@@ -228,20 +229,26 @@ impl OptionDefinition {
     ///
     /// # Errors
     /// See [`OptionValueError`].
+    #[inline]
     pub fn check(&self, value: &[u8]) -> Result<(), OptionValueError> {
-        let fits = u16::try_from(value.len()).is_ok_and(|len| (self.min..=self.max).contains(&len));
-        if !fits {
-            return Err(OptionValueError::Length {
-                number: self.number,
-                len: value.len(),
-                min: self.min,
-                max: self.max,
-            });
+        let len = value.len();
+        if len < usize::from(self.min) || len > usize::from(self.max) {
+            return Err(self.wrong_length(len));
         }
         if self.format == OptionFormat::String && !is_utf8(value) {
             return Err(OptionValueError::NotUtf8 { number: self.number });
         }
         Ok(())
+    }
+
+    #[cold]
+    fn wrong_length(&self, len: usize) -> OptionValueError {
+        OptionValueError::Length {
+            number: self.number,
+            len,
+            min: self.min,
+            max: self.max,
+        }
     }
 
     /// Reads a value as a number if the option is one and the value has a permitted length.
@@ -262,6 +269,7 @@ fn is_utf8(value: &[u8]) -> bool {
 /// # Errors
 /// A value that fails is to be treated like an option that the receiver does not recognize: ignored if
 /// elective, rejected if critical (RFC 7252 §5.4.3).
+#[inline]
 pub fn check_option(number: OptionNumber, value: &[u8]) -> Result<(), OptionValueError> {
     match number.definition() {
         Some(definition) => definition.check(value),

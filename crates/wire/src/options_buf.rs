@@ -65,6 +65,7 @@ impl OptionsBuf {
     }
 
     /// Adds a number in its shortest encoding (RFC 7252 §3.2).
+    #[inline]
     pub fn push_uint(&mut self, number: OptionNumber, value: u64) {
         // A number has at most 8 bytes, so that it is never too long.
         let _ = self.insert(number, &encode_uint(value));
@@ -91,12 +92,14 @@ impl OptionsBuf {
     }
 
     /// Replaces all options of a number by one that holds a number.
+    #[inline]
     pub fn set_uint(&mut self, number: OptionNumber, value: u64) {
         self.remove(number);
         self.push_uint(number, value);
     }
 
     /// Removes all options of a number.
+    #[inline]
     pub fn remove(&mut self, number: OptionNumber) {
         if number.0 <= self.last() {
             self.retain(|option| option.number != number);
@@ -158,9 +161,13 @@ impl OptionsBuf {
         self.as_options().contains(number)
     }
 
+    #[inline]
     fn last(&self) -> u16 {
-        let look = || self.iter().last().map_or(0, |option| option.number.0);
-        self.last.unwrap_or_else(look)
+        self.last.unwrap_or_else(|| self.look_for_last())
+    }
+
+    fn look_for_last(&self) -> u16 {
+        self.iter().last().map_or(0, |option| option.number.0)
     }
 
     /// Inserts before the first option with a higher number, and writes that one's header anew, because its

@@ -48,11 +48,11 @@ impl ShortBytes {
         let (Some(room), Ok(new_len)) = (bytes.get_mut(start..end), u8::try_from(end)) else {
             return false;
         };
-        if let ([slot], [byte]) = (&mut *room, more) {
-            // Most often an option's header, which is not worth a call.
-            *slot = *byte;
-        } else {
-            room.copy_from_slice(more);
+        match (&mut *room, more) {
+            // Most often an option's header, or the value of a zero, which are not worth a call.
+            ([slot], [byte]) => *slot = *byte,
+            ([], []) => {}
+            _ => room.copy_from_slice(more),
         }
         *len = new_len;
         true

@@ -171,6 +171,10 @@ impl<S: Sync> FromRequest<S> for Identity {
 
     type Rejection = Rejection;
 
+    fn is_at_hand(_: &Request) -> bool {
+        true
+    }
+
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Rejection> {
         request.identity.clone().ok_or(Rejection::Anonymous)
     }
