@@ -40,6 +40,6 @@ pub use event::{Event, LookupId, Received, Sealed, Transmit};
 pub use failure::{Failure, NoticedBy, Reason};
 pub use identity::Identity;
 pub use messages::alert::AlertDescription;
-pub use state::ImportError;
 pub use path::{Path, SessionId};
+pub use state::ImportError;
 pub use stats::{Discards, Stats};

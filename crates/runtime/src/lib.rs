@@ -8,6 +8,12 @@ mod client;
 mod clock;
 mod command;
 mod connections;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "what the driver uses of it comes with the driver of coaps"
+)]
+mod credentials;
 mod driver;
 mod endpoint;
 mod error;
@@ -29,6 +35,7 @@ pub use coracle_engine::{
 };
 pub use coracle_net::Interface;
 pub use coracle_net::stream::{Authorities, ClientCertificates, ClientTls, Identity, ServerTls, TlsError};
+pub use credentials::{Authorization, Authorized, Credentials, CredentialsError, Watching};
 pub use endpoint::{Bound, Endpoint, Serve};
 pub use error::Error;
 pub use rate_limit::{RateLimit, RateLimited};

@@ -125,6 +125,16 @@ impl TrustedKeys {
         }
     }
 
+    /// The keys, as SubjectPublicKeyInfo in DER.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.keys.iter().map(|key| &**key)
+    }
+
+    /// Trusts all that the others are, too.
+    pub fn extend(&mut self, others: &TrustedKeys) {
+        self.keys.extend(others.keys.iter().cloned());
+    }
+
     /// Whether this key is trusted.
     #[must_use]
     pub fn contains(&self, public_key_info: &[u8]) -> bool {
