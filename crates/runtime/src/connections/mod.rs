@@ -257,7 +257,7 @@ impl Connections {
                     }
                 }
             }
-            open.digest(&self.buffer, &mut self.spare, |came| {
+            open.digest(&mut self.buffer, &mut self.spare, |came| {
                 inside.take_messages(id, came)
             });
         }

@@ -148,16 +148,27 @@ impl Open {
         Poll::Ready(Ok(came))
     }
 
+    /// Whether what is kept has memory of its own to grow in.
     fn is_long(&self) -> bool {
-        self.kept.len() >= LONG
+        self.kept.capacity() >= LONG
     }
 
-    /// Lets the messages that have come be taken, and keeps the rest. `take` tells how many bytes it took.
-    pub(super) fn digest(&mut self, buffer: &[u8], spare: &mut Spare, take: impl FnOnce(Came<'_>) -> usize) {
+    /// Lets the messages that have come be taken, and keeps the rest. `take` tells how many bytes it took. The beginning of
+    /// a long message keeps the buffer that it is in, and `spare` memory takes the buffer's place.
+    pub(super) fn digest(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        spare: &mut Spare,
+        take: impl FnOnce(Came<'_>) -> usize,
+    ) {
         if self.kept.is_empty() {
-            let taken = take(buffer.into());
+            let taken = take(buffer.as_slice().into());
             let rest = buffer.get(taken..).unwrap_or_default();
             let is_long = matches!(frame_len(rest), Ok(Some(len)) if len > READ as u64);
+            if is_long && taken == 0 {
+                self.kept = std::mem::replace(buffer, spare.take());
+                return;
+            }
             if is_long {
                 self.kept = spare.take();
             }
