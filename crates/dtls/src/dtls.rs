@@ -9,10 +9,12 @@
 //!                content type: data | handshake | alert
 //! ```
 //!
-//! `making.rs` has the handshakes from ClientHello to session, `leaving.rs` what goes out.
+//! `making.rs` has the handshakes from ClientHello to session, `leaving.rs` what goes out, `saving.rs` what outlives the
+//! process.
 
 mod leaving;
 mod making;
+mod saving;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -34,11 +36,13 @@ use crate::messages::header::{FragmentHeader, MessageType};
 use crate::path::{Path, SessionId};
 use crate::record::{ContentType, Discard, Opened, RecordHeader};
 use crate::sessions::{Sessions, Stage, Unproved};
+use crate::state::reserve::Reserve;
 use crate::stats::Stats;
 
 pub use leaving::ProtectError;
 pub use making::ConnectError;
 use making::Rate;
+pub use saving::{Loaded, Saving, SavingScope, Unsaved};
 
 /// All DTLS sessions of a socket, clients' and servers'.
 ///
@@ -189,7 +193,8 @@ impl Dtls {
             Discard::Epoch => &mut discards.other_epoch,
             Discard::Version => &mut discards.no_record,
             Discard::ConnectionId => &mut discards.connection_id_missing,
-            Discard::Replayed | Discard::TooOld | Discard::BeyondReserve => &mut discards.replayed,
+            Discard::Replayed | Discard::TooOld => &mut discards.replayed,
+            Discard::BeyondReserve => &mut discards.not_saved,
             Discard::Authentication => &mut discards.not_authentic,
             Discard::Malformed => &mut discards.misplaced,
         };
@@ -212,8 +217,12 @@ impl Dtls {
         let Stage::Established(established) = &mut session.stage else {
             return Err(Discard::Epoch);
         };
-        let opened = established.read.open(header, record)?;
-        if session.path != path {
+        let opened = established.read.open(header, record);
+        if Reserve::is_low(&established.write, &established.read) {
+            self.sessions.note_low(id);
+        }
+        let opened = opened?;
+        if self.sessions.get(id).is_some_and(|session| session.path != path) {
             let has_cid = header.content_type == ContentType::TLS12_CID;
             if has_cid && opened.newest {
                 self.moved(id, path);

@@ -35,7 +35,7 @@ pub use certificates::{
 };
 pub use config::{ClientCredentials, Config, Connect, ConnectionIds, KeyLog, ServerConfig};
 pub use crypto::{KeyError, SignatureScheme, SigningKey, Suite};
-pub use dtls::{ConnectError, Dtls, ProtectError};
+pub use dtls::{ConnectError, Dtls, Loaded, ProtectError, Saving, SavingScope, Unsaved};
 pub use event::{Event, LookupId, Received, Sealed, Transmit};
 pub use failure::{Failure, NoticedBy, Reason};
 pub use identity::Identity;

@@ -41,6 +41,14 @@ impl SessionId {
         NonZeroU64::new(bits).map(SessionId)
     }
 
+    /// The session that had this number.
+    pub(crate) const fn from_number(number: u64) -> Option<SessionId> {
+        match NonZeroU64::new(number) {
+            Some(number) => Some(SessionId(number)),
+            None => None,
+        }
+    }
+
     /// The number as a whole.
     #[must_use]
     pub const fn get(self) -> u64 {

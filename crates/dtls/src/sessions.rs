@@ -17,6 +17,7 @@ use crate::identity::Identity;
 use crate::limits;
 use crate::path::{Path, SessionId};
 use crate::record::{ReadState, WriteState};
+use crate::state::changes::Changes;
 
 /// A connection ID of ours; empty for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -107,6 +108,8 @@ pub(crate) struct Sessions {
     begun: BTreeMap<u64, SessionId>,
     next_begun: u64,
     hosts: HashMap<[u8; 9], usize, FixedState>,
+    /// What is to be saved; nothing as long as nobody saves.
+    pub(crate) changes: Option<Box<Changes>>,
 }
 
 impl Sessions {
@@ -125,6 +128,7 @@ impl Sessions {
             begun: BTreeMap::new(),
             next_begun: 0,
             hosts: HashMap::with_hasher(hasher),
+            changes: None,
         }
     }
 
@@ -244,9 +248,89 @@ impl Sessions {
         let path = session.path;
         let begun = session.begun.take();
         self.forget_begun(begun, &path);
+        self.note_change(id);
         let at = self.by_path.entry(path).or_default();
         at.pending = at.pending.filter(|pending| *pending != id);
         at.live.replace(id)
+    }
+
+    /// The session is no longer as it was saved.
+    pub(crate) fn note_change(&mut self, id: SessionId) {
+        if let Some(changes) = &mut self.changes {
+            changes.note(id);
+        }
+    }
+
+    /// The session has used so much of its reserve that it should be saved soon.
+    pub(crate) fn note_low(&mut self, id: SessionId) {
+        if let Some(changes) = &mut self.changes {
+            changes.note_low(id);
+        }
+    }
+
+    /// All that are established.
+    pub(crate) fn all_established(&self) -> impl Iterator<Item = SessionId> {
+        let ids = (0_u32..).zip(&self.slots).filter_map(|(place, slot)| {
+            slot.session.as_ref()?;
+            SessionId::new(self.shard, slot.generation, place)
+        });
+        ids.filter(|id| self.established(*id).is_some())
+    }
+
+    /// Adds a session that was loaded. It keeps its ID if the shard is the same; what is at its place is older, and gives
+    /// way. Nothing if there is no room. [`find_free_places`](Self::find_free_places) has to follow.
+    pub(crate) fn restore(
+        &mut self,
+        was: SessionId,
+        path: Path,
+        cid: Cid,
+        session: Established,
+    ) -> Option<SessionId> {
+        let place = was.place() as usize;
+        let keeps_id = was.shard() == self.shard && was.generation() > 0 && place < self.capacity;
+        let id = if keeps_id {
+            was
+        } else {
+            SessionId::new(self.shard, 1, u32::try_from(self.slots.len()).ok()?)?
+        };
+        let place = id.place() as usize;
+        if let Some(slot) = self.slots.get(place)
+            && let Some(older) = SessionId::new(self.shard, slot.generation, id.place())
+        {
+            self.remove(older);
+        }
+        if self.is_full() {
+            return None;
+        }
+        while self.slots.len() <= place {
+            self.slots.push(Slot {
+                generation: 0,
+                session: None,
+            });
+        }
+        let slot = self.slots.get_mut(place)?;
+        slot.generation = id.generation();
+        slot.session = Some(Box::new(Session {
+            path,
+            cid,
+            stage: Stage::Established(session),
+            is_queued: false,
+            deadline: None,
+            begun: None,
+        }));
+        self.len += 1;
+        if !cid.as_slice().is_empty() {
+            self.by_cid.insert(cid, id);
+        }
+        self.by_path.entry(path).or_default().live = Some(id);
+        Some(id)
+    }
+
+    /// Counts again which places are free, after sessions were put to places of their choice.
+    pub(crate) fn find_free_places(&mut self) {
+        let places = (0..).zip(&self.slots);
+        let free = places.filter(|(_, slot)| slot.session.is_none());
+        self.free = free.map(|(place, _)| place).collect();
     }
 
     /// The session is at another path from now on.
@@ -255,6 +339,7 @@ impl Sessions {
         let from = core::mem::replace(&mut session.path, to);
         self.leave(&from, id);
         self.by_path.entry(to).or_default().live = Some(id);
+        self.note_change(id);
     }
 
     pub(crate) fn remove(&mut self, id: SessionId) -> Option<Box<Session>> {
@@ -270,6 +355,9 @@ impl Sessions {
             && *entry.get() == id
         {
             entry.remove();
+        }
+        if let (Some(changes), Stage::Established(established)) = (&mut self.changes, &session.stage) {
+            changes.note_end(id, established.read.ahead() > 0);
         }
         Some(session)
     }

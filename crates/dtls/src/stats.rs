@@ -44,6 +44,8 @@ pub struct Discards {
     pub connection_id_missing: u64,
     /// Seen before, or older than the window (RFC 6347 §4.1.2.6).
     pub replayed: u64,
+    /// Newer than what may be taken before the session is saved: after a crash it could be taken again.
+    pub not_saved: u64,
     /// Does not open (RFC 6347 §4.1.2.7).
     pub not_authentic: u64,
     /// Another epoch than the session's (RFC 6347 §4.1).

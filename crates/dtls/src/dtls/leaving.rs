@@ -10,8 +10,9 @@ use crate::event::{Sealed, Transmit};
 use crate::limits;
 use crate::messages::alert::{Alert, AlertDescription};
 use crate::path::{Path, SessionId};
-use crate::record::{ContentType, SealError};
+use crate::record::{ContentType, MAX_SEQUENCE, SealError};
 use crate::sessions::{Established, Session, Stage};
+use crate::state::reserve::Reserve;
 
 /// Why a message cannot be sealed. Nothing has happened then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,9 @@ pub enum ProtectError {
     },
     /// All sequence numbers are used up: close the session and connect again.
     Exhausted,
+    /// All sequence numbers are used up that may be used before the session is saved again
+    /// ([`Dtls::begin_saving`]).
+    NotSaved,
 }
 
 impl fmt::Display for ProtectError {
@@ -54,6 +58,7 @@ impl fmt::Display for ProtectError {
                 )
             }
             ProtectError::Exhausted => f.write_str("the sequence numbers of the session are used up"),
+            ProtectError::NotSaved => f.write_str("the session has to be saved before it sends more"),
         }
     }
 }
@@ -80,10 +85,8 @@ impl Dtls {
         plaintext: &[u8],
         buf: &mut [u8],
     ) -> Result<Sealed, ProtectError> {
-        let session = self
-            .sessions
-            .get_mut(session)
-            .ok_or(ProtectError::UnknownSession)?;
+        let id = session;
+        let session = self.sessions.get_mut(id).ok_or(ProtectError::UnknownSession)?;
         let Stage::Established(established) = &mut session.stage else {
             return Err(ProtectError::NotEstablished);
         };
@@ -106,13 +109,15 @@ impl Dtls {
         let len = sealed.map_err(|error| match error {
             SealError::TooLong => ProtectError::TooLong { limit },
             SealError::NoRoom(needed) => ProtectError::NoRoom { needed },
+            SealError::Exhausted if established.write.limit() <= MAX_SEQUENCE => ProtectError::NotSaved,
             SealError::Exhausted => ProtectError::Exhausted,
         })?;
         self.stats.records_sealed += 1;
-        Ok(Sealed {
-            len,
-            path: session.path,
-        })
+        let path = session.path;
+        if Reserve::is_low(&established.write, &established.read) {
+            self.sessions.note_low(id);
+        }
+        Ok(Sealed { len, path })
     }
 
     /// How many bytes of plaintext fit a datagram of so many bytes; nothing before the session is established.

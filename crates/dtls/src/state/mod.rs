@@ -19,6 +19,7 @@
 //! those that have changed. A segment that is cut off in its middle is good up to there. Whoever restores an older copy
 //! of it breaks all this: nonces are used again. That is for the caller to prevent.
 
+pub(crate) mod changes;
 pub(crate) mod reserve;
 pub(crate) mod segment;
 pub(crate) mod session;

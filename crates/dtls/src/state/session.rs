@@ -8,15 +8,13 @@ use super::reserve::Reserve;
 use crate::crypto::DirectionKeys;
 use crate::identity::Identity;
 use crate::messages::codec::{Reader, Writer};
+use crate::path::{Path, SessionId};
 use crate::record::{ReadState, Window, WriteState};
 
 /// What is kept of an established session.
 pub(crate) struct SavedSession {
-    /// The number of its `SessionId`.
-    pub(crate) id: u64,
-    pub(crate) remote: SocketAddr,
-    pub(crate) local: Option<IpAddr>,
-    pub(crate) interface: u32,
+    pub(crate) id: SessionId,
+    pub(crate) path: Path,
     /// Our connection ID, by which it is found; empty for none.
     pub(crate) cid: Vec<u8>,
     pub(crate) write: WriteState,
@@ -24,19 +22,20 @@ pub(crate) struct SavedSession {
     pub(crate) identity: Arc<Identity>,
     /// Bytes of plaintext that the peer takes in a record.
     pub(crate) peer_limit: u16,
+    /// By which late copies of its ClientHello are known.
+    pub(crate) client_random: [u8; 8],
 }
 
 /// A session that is to be written down: [`SavedSession`], borrowed.
 pub(crate) struct SessionToSave<'s> {
-    pub(crate) id: u64,
-    pub(crate) remote: SocketAddr,
-    pub(crate) local: Option<IpAddr>,
-    pub(crate) interface: u32,
+    pub(crate) id: SessionId,
+    pub(crate) path: Path,
     pub(crate) cid: &'s [u8],
     pub(crate) write: &'s WriteState,
     pub(crate) read: &'s ReadState,
     pub(crate) identity: &'s Identity,
     pub(crate) peer_limit: u16,
+    pub(crate) client_random: [u8; 8],
 }
 
 impl SessionToSave<'_> {
@@ -45,10 +44,10 @@ impl SessionToSave<'_> {
         let Some(write_keys) = self.write.keys() else {
             return;
         };
-        w.put(&self.id.to_be_bytes());
-        write_address(self.remote, w);
-        write_ip(self.local, w);
-        w.u32(self.interface);
+        write_id(self.id, w);
+        write_address(self.path.remote, w);
+        write_ip(self.path.local, w);
+        w.u32(self.path.interface);
         w.vec8(self.cid);
 
         write_keys.write(w);
@@ -64,24 +63,22 @@ impl SessionToSave<'_> {
         w.u32(reserve.read_ahead());
 
         w.u16(self.peer_limit);
+        w.put(&self.client_random);
         self.identity.write(w);
     }
 }
 
 impl SavedSession {
-    /// The number of an item for a session, without the rest.
-    pub(crate) fn read_id(mut item: Reader<'_>) -> Option<u64> {
-        item.array().map(|id| u64::from_be_bytes(*id))
-    }
-
     /// Reads a session back, `reserves` behind where it was written down. What a later version adds behind is passed
     /// over.
     pub(crate) fn read(mut item: Reader<'_>, reserves: u64) -> Option<SavedSession> {
         let r = &mut item;
-        let id = u64::from_be_bytes(*r.array()?);
-        let remote = read_address(r)?;
-        let local = read_ip(r)?;
-        let interface = r.u32()?;
+        let id = read_id(r)?;
+        let path = Path {
+            remote: read_address(r)?,
+            local: read_ip(r)?,
+            interface: r.u32()?,
+        };
         let cid = r.vec8()?.to_vec();
 
         let write_keys = DirectionKeys::read(r)?;
@@ -98,19 +95,28 @@ impl SavedSession {
         Reserve::resume(reserves, read_ahead, &mut write, &mut read);
 
         let peer_limit = r.u16()?;
+        let client_random = *r.array()?;
         let identity = Arc::new(Identity::read(r)?);
         Some(SavedSession {
             id,
-            remote,
-            local,
-            interface,
+            path,
             cid,
             write,
             read,
             identity,
             peer_limit,
+            client_random,
         })
     }
+}
+
+pub(crate) fn write_id(id: SessionId, w: &mut Writer<'_>) {
+    w.put(&id.get().to_be_bytes());
+}
+
+pub(crate) fn read_id(r: &mut Reader<'_>) -> Option<SessionId> {
+    r.array()
+        .and_then(|id| SessionId::from_number(u64::from_be_bytes(*id)))
 }
 
 fn write_address(address: SocketAddr, w: &mut Writer<'_>) {

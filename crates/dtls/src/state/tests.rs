@@ -15,6 +15,7 @@ use super::*;
 use crate::crypto::{Keys, MasterSecret, Suite};
 use crate::identity::Identity;
 use crate::messages::codec::{Reader, Writer};
+use crate::path::{Path, SessionId};
 use crate::record::{ContentType, Discard, ReadState, RecordHeader, WriteState};
 
 const KEY: [u8; 32] = [3; 32];
@@ -43,18 +44,25 @@ fn ends() -> Ends {
     }
 }
 
-fn item(write: &mut WriteState, read: &mut ReadState) -> (Vec<u8>, Reserve) {
-    let reserve = Reserve::begin(write, read);
-    let session = SessionToSave {
-        id: 77,
+fn path() -> Path {
+    Path {
         remote: "[fe80::1%3]:5684".parse().unwrap(),
         local: Some("192.0.2.1".parse().unwrap()),
         interface: 4,
+    }
+}
+
+fn item(write: &mut WriteState, read: &mut ReadState) -> (Vec<u8>, Reserve) {
+    let reserve = Reserve::begin(write, read);
+    let session = SessionToSave {
+        id: SessionId::from_number(77).unwrap(),
+        path: path(),
         cid: b"ours",
         write,
         read,
         identity: &Identity::Psk(b"device".to_vec()),
         peer_limit: 512,
+        client_random: *b"hello...",
     };
     let mut bytes = Vec::new();
     session.write(reserve, &mut Writer::new(&mut bytes));
@@ -87,11 +95,8 @@ fn a_session_comes_back_as_it_was() {
     write.continue_at(9);
     let (bytes, _) = item(&mut write, &mut read);
     let saved = SavedSession::read(Reader::new(&bytes), 0).unwrap();
-    assert_eq!(saved.id, 77);
-    assert_eq!(SavedSession::read_id(Reader::new(&bytes)), Some(77));
-    assert_eq!(saved.remote, "[fe80::1%3]:5684".parse().unwrap());
-    assert_eq!(saved.local, Some("192.0.2.1".parse().unwrap()));
-    assert_eq!((saved.interface, saved.peer_limit), (4, 512));
+    assert_eq!((saved.id.get(), saved.path), (77, path()));
+    assert_eq!((saved.peer_limit, &saved.client_random), (512, b"hello..."));
     assert_eq!((&saved.cid[..], saved.write.cid()), (&b"ours"[..], &b"peer"[..]));
     assert_eq!(*saved.identity, Identity::Psk(b"device".to_vec()));
     assert_eq!((saved.write.epoch(), saved.write.next_sequence()), (1, 9));
