@@ -23,6 +23,7 @@ pub struct Finish {
 }
 
 impl Finish {
+    #[inline]
     pub(crate) fn new(request: &Request, wishes: Wishes, format: Option<ContentFormat>) -> Finish {
         let is_conditional = wishes.validators || wishes.preconditions;
         let conditions = (is_conditional && request.method == Method::GET).then(|| conditions_of(request));
@@ -35,6 +36,8 @@ impl Finish {
         }
     }
 
+    /// Most requests wish for nothing, and few routes declare a format.
+    #[inline]
     pub(crate) fn apply(&self, response: &mut Response) {
         response.settle(success(self.method));
         if let Some(format) = self.format
@@ -43,9 +46,13 @@ impl Finish {
         {
             response.set_content_format(format);
         }
-        if self.accept.is_none() && self.conditions.is_none() {
-            return;
+        if self.accept.is_some() || self.conditions.is_some() {
+            self.grant(response);
         }
+    }
+
+    /// Holds the response against what the request wishes for.
+    fn grant(&self, response: &mut Response) {
         if let Err(rejection) = self.check(response) {
             *response = rejection.into_response();
         } else if response.status == Status::CONTENT && self.is_known(response) {

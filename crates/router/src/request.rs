@@ -210,7 +210,9 @@ impl Request {
     pub fn refill(&mut self, request: &coracle_engine::Request<'_>) {
         self.method = request.method;
         self.options = OptionsBuf::from(request.options);
-        self.payload = Bytes::copy_from_slice(request.payload);
+        if !self.payload.is_empty() || !request.payload.is_empty() {
+            self.payload = Bytes::copy_from_slice(request.payload);
+        }
         self.path = request.path;
         self.identity = None;
         self.confirmable = request.confirmable;

@@ -62,6 +62,7 @@ impl Answer {
     }
 
     /// Applies `finish` to the response of a handler, whenever it comes.
+    #[inline]
     pub(crate) fn finish_by(&mut self, finish: Finish) {
         match self {
             Answer::Ready(None) => {}
