@@ -72,3 +72,22 @@ pub const PLAINTEXT: usize = 1 << 14;
 /// How many records that look like a client's Finished must not open before its key is said to be wrong, where they may be
 /// late copies from the session before.
 pub const DOUBTFUL_RECORDS: u8 = 3;
+
+/// The longest ticket that is given or taken, in bytes. It comes back in a ClientHello, which has to fit into one datagram
+/// as long as its sender's address is not proved (RFC 6347 §4.2.1).
+pub const TICKET_BYTES: usize = 768;
+
+/// Bytes of saved state that are sealed at once: so few that nobody is kept waiting by it.
+pub const SAVED_PIECE: usize = 64 * 1024;
+
+/// Sequence numbers that a session may use after it was saved, before it is saved again. Of 2^48 there are enough to leave
+/// out as many at each crash.
+pub const WRITE_AHEAD: u64 = 1 << 20;
+
+/// Sequence numbers of the peer that are taken after a session was saved. After a crash those of them that did not come are
+/// refused, so the least is small: what a device loses then is a message or two, and it repeats them.
+pub const READ_AHEAD_AT_LEAST: u32 = 8;
+/// The most: of peers that send so much that the reserve would be used up before it is saved.
+pub const READ_AHEAD_AT_MOST: u32 = 1 << 16;
+
+const _: () = assert!(READ_AHEAD_AT_LEAST < READ_AHEAD_AT_MOST);

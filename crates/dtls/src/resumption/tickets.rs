@@ -15,11 +15,8 @@ use rand_core::CryptoRng;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::Resumable;
+use crate::limits::TICKET_BYTES;
 use crate::messages::codec::{Reader, Writer};
-
-/// The longest ticket, in bytes. It comes back in a ClientHello, which has to fit into one datagram as long as its
-/// sender's address is not proved (RFC 6347 §4.2.1).
-pub(crate) const MAX_TICKET: usize = 768;
 
 const NAME: usize = 8;
 const NONCE: usize = 12;
@@ -59,7 +56,7 @@ impl TicketKeys {
         self.lifetime
     }
 
-    /// Seals a session. `None` if the ticket would be too long ([`MAX_TICKET`]): of a peer with many names.
+    /// Seals a session. `None` if the ticket would be too long ([`TICKET_BYTES`]): of a peer with many names.
     pub(crate) fn seal(
         &mut self,
         now: Duration,
@@ -73,7 +70,7 @@ impl TicketKeys {
         rng.fill_bytes(&mut nonce);
         ticket.extend_from_slice(&nonce);
         session.write(&mut Writer::new(&mut ticket));
-        if ticket.len() + TAG > MAX_TICKET {
+        if ticket.len() + TAG > TICKET_BYTES {
             ticket.zeroize();
             return None;
         }
@@ -88,7 +85,7 @@ impl TicketKeys {
 
     /// Opens a ticket. `None` for one that is not ours, was changed, or is too old.
     pub(crate) fn open(&self, now: Duration, ticket: &[u8]) -> Option<Resumable> {
-        if ticket.len() > MAX_TICKET {
+        if ticket.len() > TICKET_BYTES {
             return None;
         }
         let (head, sealed) = ticket.split_at_checked(NAME + NONCE)?;
@@ -237,7 +234,7 @@ mod tests {
         for len in 0..ticket.len() {
             assert!(ours.open(at(0), &ticket[..len]).is_none());
         }
-        assert!(ours.open(at(0), &[0; MAX_TICKET + 1]).is_none());
+        assert!(ours.open(at(0), &[0; TICKET_BYTES + 1]).is_none());
     }
 
     #[test]
@@ -253,7 +250,7 @@ mod tests {
     fn what_does_not_fit_is_no_ticket() {
         let (mut keys, mut rng) = keys(1);
         let mut session = resumable(0);
-        session.identity = Arc::new(Identity::Psk(alloc::vec![1; MAX_TICKET]));
+        session.identity = Arc::new(Identity::Psk(alloc::vec![1; TICKET_BYTES]));
         assert!(keys.seal(at(0), &session, &mut rng).is_none());
     }
 

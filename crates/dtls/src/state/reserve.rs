@@ -1,17 +1,7 @@
 //! How far a session may go before it is saved again.
 
+use crate::limits::{READ_AHEAD_AT_LEAST, READ_AHEAD_AT_MOST, WRITE_AHEAD};
 use crate::record::{ReadState, Window, WriteState};
-
-/// Sequence numbers that a session may use after it was saved, before it is saved again. Of 2^48 there are enough to
-/// leave out as many at each crash.
-pub(crate) const WRITE_AHEAD: u64 = 1 << 20;
-
-/// Sequence numbers of the peer that are taken after a session was saved. After a crash those that did not come are
-/// refused, so the least is small: what a device loses then is a message or two, and it repeats them.
-pub(crate) const READ_AHEAD_AT_LEAST: u32 = 8;
-
-/// The most: of peers that send so much that the reserve would be used up before it is saved.
-pub(crate) const READ_AHEAD_AT_MOST: u32 = 1 << 16;
 
 /// The bounds that count when a session's reserve is on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@ use rand_core::CryptoRng;
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::limits::SAVED_PIECE;
 use crate::messages::codec::{Reader, Writer};
 
 const MAGIC: [u8; 4] = *b"DTLS";
@@ -28,10 +29,8 @@ const TAG: usize = 16;
 /// The bit in front of the length of the last piece.
 const LAST: u32 = 1 << 31;
 
-/// A piece is sealed when it has this many bytes: little enough to be copied at once, enough to hide its cost.
-pub(crate) const PIECE: usize = 64 * 1024;
-/// The longest that is read: one more item than that.
-const MAX_PIECE: usize = 2 * PIECE;
+/// The longest piece that is read: one more item than [`SAVED_PIECE`].
+const MAX_PIECE: usize = 2 * SAVED_PIECE;
 
 /// What an item is. Unknown ones are of a later version, and passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,20 +93,20 @@ impl SegmentWriter {
         }
     }
 
-    /// Adds an item of at most [`PIECE`] bytes; what is longer is left out. Writes a piece to `out` when there is one.
+    /// Adds an item of at most [`SAVED_PIECE`] bytes; what is longer is left out. Writes a piece to `out` when there is one.
     pub(crate) fn item(&mut self, kind: ItemKind, content: impl FnOnce(&mut Writer<'_>), out: &mut Vec<u8>) {
         let start = self.items.len();
         self.items.extend_from_slice(&[kind.0, 0, 0, 0, 0]);
         content(&mut Writer::new(&mut self.items));
         let len = self.items.len() - start - 5;
-        if len > PIECE {
+        if len > SAVED_PIECE {
             self.items.truncate(start);
             return;
         }
         if let (Some(field), Ok(len)) = (self.items.get_mut(start + 1..start + 5), u32::try_from(len)) {
             field.copy_from_slice(&len.to_be_bytes());
         }
-        if self.items.len() >= PIECE {
+        if self.items.len() >= SAVED_PIECE {
             self.sealer.seal(&mut self.items, false, out);
         }
     }

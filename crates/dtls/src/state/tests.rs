@@ -8,12 +8,13 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use super::reserve::{READ_AHEAD_AT_LEAST, READ_AHEAD_AT_MOST, Reserve, WRITE_AHEAD};
-use super::segment::{ItemKind, PIECE, SegmentReader, SegmentWriter};
+use super::reserve::Reserve;
+use super::segment::{ItemKind, SegmentReader, SegmentWriter};
 use super::session::{SavedSession, SessionToSave};
 use super::*;
 use crate::crypto::{Keys, MasterSecret, Suite};
 use crate::identity::Identity;
+use crate::limits::{READ_AHEAD_AT_LEAST, READ_AHEAD_AT_MOST, SAVED_PIECE, WRITE_AHEAD};
 use crate::messages::codec::{Reader, Writer};
 use crate::path::{Path, SessionId};
 use crate::record::{ContentType, Discard, ReadState, RecordHeader, WriteState};
@@ -391,11 +392,11 @@ fn pieces_stay_in_their_order_and_segment() {
 fn an_item_that_is_too_long_is_left_out() {
     let mut out = Vec::new();
     let mut writer = SegmentWriter::new(&KEY, false, &mut rng(), &mut out);
-    writer.item(ItemKind::ENDED, |w| w.put(&vec![0; PIECE + 1]), &mut out);
+    writer.item(ItemKind::ENDED, |w| w.put(&vec![0; SAVED_PIECE + 1]), &mut out);
     writer.item(ItemKind::ENDED, |w| w.u32(7), &mut out);
     writer.item(
         ItemKind::ENDED,
-        |w| w.put(&[0, 0, 0, 8].repeat(PIECE / 4)),
+        |w| w.put(&[0, 0, 0, 8].repeat(SAVED_PIECE / 4)),
         &mut out,
     );
     writer.finish(&mut out);
