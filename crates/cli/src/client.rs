@@ -107,6 +107,7 @@ impl TransmissionArgs {
         let mut config = Config::default();
         if let Some(BlockSize { szx }) = self.block_size {
             config.block_szx = szx;
+            config.connections.block_szx = szx;
         }
         let client = Client::with_config(config).map_err(plain)?;
         self.tls

@@ -23,6 +23,7 @@ mod plugtest;
 mod request;
 mod serve;
 mod show;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -57,11 +58,14 @@ fn run(command: &Command, console: &Console) -> Result<Exit, CliError> {
         Command::Fuzz(args) => fuzz::run(args, console),
         Command::Bench(args) => bench::run(args, console),
         Command::Keys(args) => keys::run(args, console),
-        asking => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| CliError::io("cannot start", &error))?
-            .block_on(ask(asking, console)),
+        asking => {
+            trace::tell(*console, trace::Before::Star);
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| CliError::io("cannot start", &error))?
+                .block_on(ask(asking, console))
+        }
     }
 }
 

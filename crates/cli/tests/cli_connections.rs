@@ -179,7 +179,11 @@ fn more_connections_than_may_be_are_turned_away() {
         first.read_exact(&mut byte).unwrap();
         seen.push(byte[0]);
     }
-    assert_eq!(all_of(&mut stream_to(&uri)), b"");
+    // RFC 8323 §5.6: a CSM has to be the first message all the same.
+    assert_eq!(
+        all_of(&mut stream_to(&uri)),
+        b"\x00\xe1\xd0\x1a\xe5\xffas many connections as may be are open"
+    );
     server.wait_for("1 turned away");
     drop(first);
 }
@@ -344,4 +348,65 @@ fn a_server_that_is_not_one_of_coap_is_told_as_such() {
     let (status, told) = ended(&["post", &web, "x"]);
     assert_eq!(status, 3, "{told}");
     assert!(told.contains("is there CoAP at this port"), "{told}");
+}
+
+/// `-v`: what comes to no request leaves a line that says who and why.
+#[test]
+fn a_server_tells_what_fails_before_a_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let [cert, key] = keys(folder.path());
+    let tls = ["--tls-cert", &cert, "--tls-key", &key, "--tls-client-ca", &cert];
+    let mut line = vec!["serve", "-v"];
+    line.extend(EVERYWHERE.iter().flat_map(|uri| ["--bind", *uri]));
+    let server = Server::start(&[&line[..], &tls].concat());
+    let uris = ["coap+tcp", "coap+ws", "coaps+tcp"].map(|scheme| listening(&server, scheme));
+    let address = |uri: &str| uri.split_once("://").unwrap().1.to_owned();
+    let says = |uri: &str, what: &[u8]| {
+        let mut stream = TcpStream::connect(address(uri)).unwrap();
+        let from = stream.local_addr().unwrap();
+        stream.write_all(what).unwrap();
+        // How it ends matters to the others.
+        let _ = stream.read_to_end(&mut Vec::new());
+        from.to_string()
+    };
+    let [tcp, ws, secure] = &uris;
+    for (uri, what, why) in [
+        (
+            tcp,
+            &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+            "what is spoken there is HTTP",
+        ),
+        (tcp, GET_HELLO, "the first message has to be a CSM"),
+        (ws, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "404 Not Found"),
+        (secure, b"GET / HTTP/1.1\r\n\r\n", "the peer does not speak TLS"),
+    ] {
+        let from = says(uri, what);
+        let line = server.wait_for(why);
+        assert!(line.contains(&from), "{line}");
+    }
+    let hello = format!("{secure}/hello");
+    ended(&["get", &hello, "--cacert", &cert]);
+    server.wait_for("the client shows no certificate");
+}
+
+/// `-v`: what is known of a connection.
+#[test]
+fn a_client_tells_how_the_connection_came_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let [cert, key] = keys(folder.path());
+    let mut line = vec!["serve", "--tls-cert", &cert, "--tls-key", &key];
+    line.extend(EVERYWHERE.iter().flat_map(|uri| ["--bind", *uri]));
+    let server = Server::start(&line);
+    let hello = format!("{}/hello", listening(&server, "coaps+tcp"));
+    let (status, told) = ended(&["get", &hello, "-v", "--cacert", &cert]);
+    assert_eq!(status, 0, "{told}");
+    for part in [
+        "has taken the connection",
+        "version TLSv1_3",
+        "protocol coap",
+        "shows a certificate",
+        "bert true",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
 }

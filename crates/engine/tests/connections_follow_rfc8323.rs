@@ -1186,3 +1186,50 @@ fn one_block_waits_for_the_application() {
     }
     assert!(body == server.body);
 }
+
+/// RFC 8323 §6: BERT is for those who say that they have it.
+#[test]
+fn a_download_goes_on_in_the_largest_blocks_that_the_peer_has() {
+    for (most, szx, expected) in [
+        (2_000_000, 7, "4/0/BERT"),
+        (1152, 7, "4/0/1024"),
+        (2_000_000, 6, "4/0/1024"),
+        (2_000_000, 2, "64/0/64"),
+    ] {
+        let mut config = Config::default();
+        config.connections.block_szx = szx;
+        let mut connected = Connected::opened(config, most);
+        let path = connected.path();
+        let mut options = OptionsBuf::new();
+        options.insert(OptionNumber::BLOCK2, &block(4, false, 7)).unwrap();
+        let request = RequestRef::new(Method::GET, options.as_options()).with_streamed_answer(true);
+        connected.endpoint.request(connected.now, &path, request).unwrap();
+        let asked = parse(&connected.written()[0]).options.block2().unwrap().unwrap();
+        assert_eq!(asked.to_string(), expected, "{most} {szx}");
+    }
+}
+
+/// RFC 7959 §2.2, §2.3: who wants small blocks gets and sends them, though messages may be long.
+#[test]
+fn a_block_size_is_asked_for_and_offered_on_connections() {
+    let body = [7; 100];
+    for (szx, asks, offers) in [
+        (7, None, None),
+        (6, Some("0/0/1024"), None),
+        (2, Some("0/0/64"), Some("0/1/64")),
+    ] {
+        let mut config = Config::default();
+        config.connections.block_szx = szx;
+        let mut connected = Connected::opened(config, 2_000_000);
+        let path = connected.path();
+        let get = RequestRef::new(Method::GET, Options::empty());
+        let put = RequestRef::new(Method::PUT, Options::empty()).with_payload(&body);
+        connected.endpoint.request(connected.now, &path, get).unwrap();
+        connected.endpoint.request(connected.now, &path, put).unwrap();
+        let written = connected.written();
+        let shown = |block: Option<Result<BlockOption, _>>| block.map(|block| block.unwrap().to_string());
+        let (get, put) = (parse(&written[0]), parse(&written[1]));
+        assert_eq!(shown(get.options.block2()).as_deref(), asks, "{szx}");
+        assert_eq!(shown(put.options.block1()).as_deref(), offers, "{szx}");
+    }
+}

@@ -14,7 +14,7 @@ use coracle_net::stream::{
     ListenerStatistics, ServerTls, connect,
 };
 use coracle_wire::{Framing, Scheme};
-use links::certificates::{Authority, Pair, self_signed};
+use links::certificates::{Authority, Pair, self_signed, self_signed_authority};
 use links::{listen, pair, read, talk_and_close, talk_at_length, within, write};
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject;
@@ -119,7 +119,7 @@ async fn a_certificate_that_is_not_trusted_ends_it_and_the_error_says_why() {
     let error = refused(&with, &client(Some("example.org"), &authority.certificate, None)).await;
     let text = error.to_string();
     assert!(
-        text.contains("localhost") && text.ends_with("not for example.org"),
+        text.ends_with("is for localhost, 127.0.0.1, not for example.org"),
         "{text}"
     );
 
@@ -130,6 +130,53 @@ async fn a_certificate_that_is_not_trusted_ends_it_and_the_error_says_why() {
     let with = server(&expired, ClientCertificates::NotAsked);
     let error = refused(&with, &client(Some("localhost"), &authority.certificate, None)).await;
     assert!(error.to_string().contains("certificate has expired"), "{error}");
+}
+
+/// Whoever signed it, and whatever it may sign itself: `openssl req -x509` makes those of authorities.
+#[tokio::test]
+async fn a_certificate_that_was_named_is_trusted() {
+    let signed = Authority::new("nobody here").sign(&["localhost"]);
+    let own = self_signed_authority(&["localhost"], |_| ());
+    for own in [&signed, &own] {
+        let client = client(Some("localhost"), &own.certificate, Some(own));
+        let asks = ClientCertificates::Required(trust(&own.certificate));
+        let (mut server, mut client) = pair(&server(own, asks), &client).await;
+        talk_and_close(&mut server, &mut client).await;
+    }
+    // The other checks are made all the same.
+    let with = server(&own, ClientCertificates::NotAsked);
+    let error = refused(&with, &client(Some("example.org"), &own.certificate, None)).await;
+    assert!(error.to_string().ends_with("not for example.org"), "{error}");
+    let error = refused(&with, &client(Some("localhost"), &signed.certificate, None)).await;
+    assert!(
+        error
+            .to_string()
+            .contains("certificate of an authority as its own"),
+        "{error}"
+    );
+    let expired = self_signed_authority(&["localhost"], |params| {
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    });
+    let with = server(&expired, ClientCertificates::NotAsked);
+    let error = refused(&with, &client(Some("localhost"), &expired.certificate, None)).await;
+    assert!(error.to_string().contains("certificate has expired"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_fit_is_told_with_what_it_lacks() {
+    let authority = Authority::new("servers");
+    let nameless = authority.sign(&[]);
+    let of_clients = authority.sign_with(&["localhost"], |params| {
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    for (own, why) in [
+        (nameless, "subjectAltName"),
+        (of_clients, "extendedKeyUsage is without serverAuth"),
+    ] {
+        let with = server(&own, ClientCertificates::NotAsked);
+        let error = refused(&with, &client(Some("localhost"), &authority.certificate, None)).await;
+        assert!(error.to_string().contains(why), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -281,15 +328,10 @@ async fn a_client_that_does_not_speak_of_coap_is_sent_away() {
         }
     })
     .await;
-    assert!(!matches!(ends[0], Ok(1..)), "{ends:?}");
-    assert!(
-        ends[1]
-            .as_ref()
-            .unwrap_err()
-            .to_string()
-            .contains("NoApplicationProtocol"),
-        "{ends:?}"
-    );
+    for end in &ends[..2] {
+        let error = end.as_ref().unwrap_err().to_string();
+        assert!(error.contains("NoApplicationProtocol"), "{ends:?}");
+    }
     assert_eq!(ends[2].as_ref().unwrap(), &2);
 }
 
@@ -440,4 +482,15 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
         error.contains("empty.pem: there is no certificate in it"),
         "{error}"
     );
+}
+
+/// Before PKCS #8 it was a field that said so, not the label.
+#[test]
+fn an_encrypted_key_of_the_old_form_is_told_as_one() {
+    let own = self_signed(&["localhost"]);
+    let key = own
+        .key
+        .replace("KEY-----\n", "KEY-----\nProc-Type: 4,ENCRYPTED\n\n");
+    let error = Identity::from_pem(own.certificate.as_bytes(), key.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("openssl pkey"), "{error}");
 }

@@ -411,8 +411,7 @@ impl Driver {
                 self.connections.released(connection, hold_off);
             }
             (Event::Closing { connection, reason }, _) => {
-                self.connections
-                    .closing(engine, now, connection, &reason.to_string());
+                self.connections.closing(engine, now, connection, &reason);
             }
             (Event::Refresh { id, request }, Some(serving)) => {
                 let connection = request.path.connection;

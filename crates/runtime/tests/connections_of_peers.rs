@@ -189,6 +189,13 @@ async fn beyond_the_bound_connections_are_closed_at_once_and_counted() {
     ];
     for _ in 0..3 {
         let mut raw = Raw::new(TcpStream::connect(server.address()).await.unwrap());
+        // RFC 8323 §5.6: an Abort says why, after the CSM that has to come first.
+        assert_eq!(raw.next().await.unwrap().code, "7.01");
+        let abort = raw.next().await.unwrap();
+        assert_eq!(
+            (&*abort.code, &*abort.payload),
+            ("7.05", &b"as many connections as may be are open"[..])
+        );
         assert_eq!(raw.next().await, None);
     }
     let done = server.statistics.read().await;

@@ -34,6 +34,7 @@ use self::store::Store;
 use crate::console::Console;
 use crate::descriptors;
 use crate::error::{CliError, Exit};
+use crate::trace;
 
 /// How long what was cut off may take to clean up.
 const CLEANUP: Duration = Duration::from_millis(500);
@@ -68,6 +69,7 @@ pub(crate) fn serve(
     prepare: impl FnOnce(&[Bound]) -> Result<(Router, String), CliError>,
 ) -> Result<Exit, CliError> {
     descriptors::allow(None);
+    trace::tell(*console, trace::Before::Time);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

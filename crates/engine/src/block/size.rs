@@ -71,8 +71,12 @@ pub(crate) struct Sizes {
     pub(crate) block: BlockSize,
     /// Those of a request's body that is at hand as a whole.
     pub(crate) upload: BlockSize,
-    /// The largest size exponent that is taken from the peer.
+    /// The largest size exponent that is taken from the peer,
     pub(crate) taken: u8,
+    /// that it is asked for,
+    pub(crate) asked: u8,
+    /// and that it may use where nothing is asked for.
+    pub(crate) unasked: u8,
 }
 
 impl Sizes {
@@ -84,16 +88,26 @@ impl Sizes {
             block,
             upload: block,
             taken: szx,
+            asked: szx,
+            unasked: BlockOption::SZX_BERT - 1,
         }
     }
 
-    /// What goes on a connection whose messages have `room` for a body.
-    pub(crate) fn of_connection(room: usize, bert: bool) -> Sizes {
+    /// What goes on a connection whose messages have `room` for a body, in blocks of at most `szx`.
+    pub(crate) fn of_connection(room: usize, bert: bool, szx: u8) -> Sizes {
+        let block = BlockSize::within(room, bert, limits::MAX_BERT).at_most(szx);
+        let largest = BlockOption::SZX_BERT - u8::from(!bert);
         Sizes {
-            whole: room,
-            block: BlockSize::within(room, bert, limits::MAX_BERT),
-            upload: BlockSize::within(room, bert, limits::MAX_BERT_UPLOAD),
-            taken: BlockOption::SZX_BERT,
+            whole: if szx < BlockOption::SZX_BERT {
+                block.bytes()
+            } else {
+                room
+            },
+            block,
+            upload: BlockSize::within(room, bert, limits::MAX_BERT_UPLOAD).at_most(szx),
+            taken: szx,
+            asked: largest.min(szx),
+            unasked: largest,
         }
     }
 }

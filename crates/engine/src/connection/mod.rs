@@ -111,12 +111,24 @@ impl Connection {
         self.stage == Stage::Closing
     }
 
+    /// The longest message that the peer takes, and whether it takes blocks of BERT.
+    pub(crate) fn capabilities(&self) -> (usize, bool) {
+        let Capabilities {
+            max_message_size,
+            block_wise,
+        } = self.peer;
+        (
+            max_message_size,
+            block_wise && max_message_size > BASE_MESSAGE_SIZE,
+        )
+    }
+
     /// The room for a body beside `beside` bytes of token and options, those that the stages add not among them.
-    fn sizes(&self, most: usize, beside: usize) -> Sizes {
+    fn sizes(&self, (most, szx): (usize, u8), beside: usize) -> Sizes {
         let longest = self.peer.max_message_size.min(most);
         let room = longest.saturating_sub(limits::FRAME_OVERHEAD + limits::ADDED_ON_CONNECTION + beside);
-        let bert = self.peer.block_wise && self.peer.max_message_size > BASE_MESSAGE_SIZE;
-        Sizes::of_connection(room, bert)
+        let (_, bert) = self.capabilities();
+        Sizes::of_connection(room, bert, szx)
     }
 
     /// The peer reads what it is sent, so that more is taken in from it. What waits for us alone, as requests of ours, is
@@ -168,6 +180,8 @@ pub(crate) struct Connections {
     spare: Spare,
     /// The longest message of ours.
     max_message_size: usize,
+    /// The largest blocks that are offered and asked for.
+    block_szx: u8,
     /// Bytes that may wait to be written, of all connections.
     max_queued: usize,
     queued: usize,
@@ -183,6 +197,7 @@ impl Connections {
             line: VecDeque::new(),
             spare: Spare::default(),
             max_message_size: parameters.max_message_size as usize,
+            block_szx: parameters.block_szx,
             max_queued: parameters.queued_bytes,
             queued: 0,
         }
@@ -266,8 +281,8 @@ impl Connections {
     /// How long bodies may be that go on a connection beside `beside` bytes of token and options.
     pub(crate) fn sizes(&self, id: ConnectionId, beside: usize) -> Sizes {
         let connection = self.get(id);
-        connection.map_or(Sizes::of_connection(0, false), |connection| {
-            connection.sizes(self.max_message_size, beside)
+        connection.map_or(Sizes::of_connection(0, false, self.block_szx), |connection| {
+            connection.sizes((self.max_message_size, self.block_szx), beside)
         })
     }
 

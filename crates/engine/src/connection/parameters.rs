@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use coracle_wire::Csm;
+use coracle_wire::{BlockOption, Csm};
 
 /// What becomes of a connection whose peer does not begin with a CSM, as it has to (RFC 8323 §3.3, §5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub struct ConnectionParameters {
     /// sent, in bytes; 1 MiB and 512 bytes: a body of 1 MiB with its options. At least 1,152. Longer bodies go in BERT
     /// blocks of at most 256 KiB, those of requests that are at hand as a whole of at most 1 MiB.
     pub max_message_size: u32,
+    /// The largest block size that is offered and asked for, as its exponent (RFC 7959 §2.2); 7, which is BERT
+    /// (RFC 8323 §6). With less, longer bodies go in blocks of that size although a message has room for them.
+    pub block_szx: u8,
     /// What becomes of peers that do not begin with a CSM; [`MissingCsm::Refuse`].
     pub missing_csm: MissingCsm,
     /// How long a peer may take to send its CSM; 30 s.
@@ -54,6 +57,7 @@ impl Default for ConnectionParameters {
             max_connections: 65_536,
             max_connections_per_address: 16_384,
             max_message_size: (1 << 20) + 512,
+            block_szx: BlockOption::SZX_BERT,
             missing_csm: MissingCsm::Refuse,
             open_within: Duration::from_secs(30),
             ping_after: Some(Duration::from_secs(300)),
@@ -92,6 +96,7 @@ impl ConnectionParameters {
     pub(crate) fn bounded(self) -> ConnectionParameters {
         ConnectionParameters {
             max_message_size: self.max_message_size.max(Csm::BASE_MAX_MESSAGE_SIZE),
+            block_szx: self.block_szx.min(BlockOption::SZX_BERT),
             ..self
         }
     }

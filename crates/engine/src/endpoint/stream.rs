@@ -11,6 +11,7 @@
 use coracle_wire::Framing;
 
 use crate::amplification::Allowance;
+use crate::connection::Connection;
 use crate::connection::framing::{Taken, next_message};
 use crate::connection::signaling::Verdict;
 use crate::endpoint::Endpoint;
@@ -83,6 +84,13 @@ impl Endpoint {
     #[must_use]
     pub fn connection_path(&self, id: ConnectionId) -> Option<Path> {
         self.context.connections.get(id).map(|connection| connection.path)
+    }
+
+    /// What the peer of a connection has told of itself (RFC 8323 §5.3): the longest message that it takes, in bytes, and
+    /// whether it takes blocks of BERT (§6). Base values until its CSM comes.
+    #[must_use]
+    pub fn peer_capabilities(&self, id: ConnectionId) -> Option<(usize, bool)> {
+        self.context.connections.get(id).map(Connection::capabilities)
     }
 
     /// Whether bytes of a connection are to be read: not while too much waits to be written on it, so that who does not

@@ -108,7 +108,7 @@ impl Client {
         let asking = Asking {
             path: *path,
             method: request.method,
-            options: with_block_size(sizes.taken, &request),
+            options: with_block_size(sizes, &request),
             payload: Payload::of(&request),
             confirmable: request.confirmable && !path.multicast,
             parameters: request

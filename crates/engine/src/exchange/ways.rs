@@ -88,7 +88,7 @@ impl Client {
 
 /// The options of a request; with smaller blocks than usual, one that wants a representation says so from the start
 /// (RFC 7959 §2.4), also where the caller begins with a later block.
-pub(super) fn with_block_size(szx: u8, request: &RequestRef<'_>) -> OptionsBuf {
+pub(super) fn with_block_size(sizes: Sizes, request: &RequestRef<'_>) -> OptionsBuf {
     let mut options = OptionsBuf::from(request.options);
     let says = match options.as_options().block2() {
         Some(Ok(block)) => Some((block.offset(), block.szx())),
@@ -96,10 +96,10 @@ pub(super) fn with_block_size(szx: u8, request: &RequestRef<'_>) -> OptionsBuf {
         None => None,
     };
     let needs = match says {
-        Some((_, said)) => request.streams_answer && said > szx,
-        None => szx < 6 && request.method.is_safe(),
+        Some((_, said)) => request.streams_answer && said > sizes.asked,
+        None => sizes.asked < sizes.unasked && request.method.is_safe(),
     };
-    if needs && let Some(block) = block_at(says.map_or(0, |(offset, _)| offset), false, szx) {
+    if needs && let Some(block) = block_at(says.map_or(0, |(offset, _)| offset), false, sizes.asked) {
         // Three bytes at most, which every option may have.
         let _ = options.set(OptionNumber::BLOCK2, &block.encode());
     }

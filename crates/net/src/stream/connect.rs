@@ -65,11 +65,22 @@ pub async fn connect(targets: &[SocketAddr], options: &ConnectOptions) -> io::Re
 }
 
 async fn establish(targets: &[SocketAddr], options: &ConnectOptions) -> io::Result<Link> {
-    let stream = race(targets, TcpStream::connect).await?;
+    let stream = race(targets, attempt).await?;
     stream.set_nodelay(true)?;
     let address = stream.peer_addr()?;
     let begun = begin(stream, address, options).await;
     begun.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+}
+
+/// Tries one address.
+async fn attempt(target: SocketAddr) -> io::Result<TcpStream> {
+    tracing::debug!(peer = %target, "is called");
+    let made = TcpStream::connect(target).await;
+    match &made {
+        Ok(_) => tracing::debug!(peer = %target, "has taken the connection"),
+        Err(error) => tracing::debug!(peer = %target, %error, "cannot be reached"),
+    }
+    made
 }
 
 /// TLS and WebSocket, as far as they are wanted.

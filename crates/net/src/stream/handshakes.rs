@@ -86,19 +86,23 @@ impl Handshakes {
             && let Some(oldest) = self.begun.pop_front()
         {
             oldest.abort();
+            tracing::debug!("the oldest handshake was given up: more are under way than may be");
             statistics.displaced += 1;
         }
         let (handshake, limit) = (Arc::clone(&self.handshake), self.timeout);
         let task = async move {
-            let peer = stream.peer_addr();
+            // A peer without an address has gone.
+            let Ok(peer) = stream.peer_addr() else {
+                return Err(Failure::Failed);
+            };
             match timeout(limit, handshake.perform(stream)).await {
                 Ok(Ok(link)) => Ok(link),
                 Ok(Err(error)) => {
-                    tracing::debug!(?peer, %error, "a handshake failed");
+                    tracing::debug!(%peer, %error, "a handshake failed");
                     Err(Failure::Failed)
                 }
                 Err(_) => {
-                    tracing::debug!(?peer, "a handshake took too long");
+                    tracing::debug!(%peer, "a handshake took too long");
                     Err(Failure::Expired)
                 }
             }

@@ -52,6 +52,18 @@ pub fn self_signed(names: &[&str]) -> Pair {
     }
 }
 
+/// One that signed itself and may sign others.
+pub fn self_signed_authority(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {
+    let key = KeyPair::generate().unwrap();
+    let mut params = params(names);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    change(&mut params);
+    Pair {
+        certificate: params.self_signed(&key).unwrap().pem(),
+        key: key.serialize_pem(),
+    }
+}
+
 fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     CertificateParams::new(names).unwrap()

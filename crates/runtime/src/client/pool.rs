@@ -7,6 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use coracle_dtls::CertificateIdentity;
 use coracle_engine::Path;
 use coracle_net::stream::{Authorities, ClientTls, ConnectOptions, Link, connect};
 use coracle_wire::Scheme;
@@ -227,6 +228,17 @@ impl Attempt {
             self.options.tls = Some(self.pool.tls()?);
         }
         let addresses = self.target.resolve(self.family).await?;
-        Ok(connect(&addresses, &self.options).await?)
+        let link = connect(&addresses, &self.options).await?;
+        tell_certificate(&link);
+        Ok(link)
+    }
+}
+
+/// Tells what certificate a server has shown.
+fn tell_certificate(link: &Link) {
+    let shown = link.peer_certificates().first();
+    if let Some(shown) = shown.and_then(|shown| CertificateIdentity::of_checked(shown)) {
+        let common_name = shown.common_name.as_deref().unwrap_or("none");
+        tracing::debug!(peer = %link.remote(), names = ?shown.names, common_name, "shows a certificate");
     }
 }

@@ -154,13 +154,14 @@ impl RequestBuilder {
     }
 
     /// Asks for the body of the answer from this byte on, as after an interrupted transfer (RFC 7959 §2.4): from the
-    /// beginning of the largest block, 1,024 bytes, that holds it. Use it with [`stream`](Self::stream), whose answer
+    /// beginning of the largest block, 1,024 bytes, that holds it; on connections in blocks of BERT (RFC 8323 §6). Use it with [`stream`](Self::stream), whose answer
     /// tells where it begins, and compare its ETag with that of the part that is there already: if it differs, the two do
     /// not belong together.
     pub fn resume_at(mut self, offset: u64) -> Self {
-        const LARGEST: u8 = 6;
-        let num = u32::try_from(offset >> (LARGEST + 4)).unwrap_or(u32::MAX);
-        match BlockOption::new(num, false, LARGEST) {
+        let num = u32::try_from(offset / 1024).unwrap_or(u32::MAX);
+        let is_reliable = self.target.as_ref().is_ok_and(Target::is_reliable);
+        let largest = BlockOption::SZX_BERT - u8::from(!is_reliable);
+        match BlockOption::new(num, false, largest) {
             // RFC 7959 §4: the length is told with the first block, and where it is asked for.
             Ok(block) if num > 0 => self
                 .option(OptionNumber::BLOCK2, block.encode())

@@ -68,6 +68,11 @@ impl Target {
         })
     }
 
+    /// Whether messages go on a connection (RFC 8323).
+    pub(super) fn is_reliable(&self) -> bool {
+        !matches!(self.scheme, Scheme::Coap | Scheme::Coaps)
+    }
+
     /// To whom a connection leads.
     pub(super) fn origin(&self) -> Origin {
         Origin {

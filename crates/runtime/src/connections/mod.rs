@@ -18,13 +18,13 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use coracle_engine::{ConnectionId, Endpoint, Instant, Path, SecurityId};
+use coracle_engine::{CloseReason, ConnectionId, Endpoint, Instant, Path, SecurityId};
 use coracle_net::stream::{Link, Listener};
 use coracle_router::Identity;
-use coracle_wire::Scheme;
+use coracle_wire::{Code, Message, MessageId, MessageType, Options, Scheme, Signal};
 use tokio::sync::watch;
 
 use crate::error::Error;
@@ -37,6 +37,9 @@ use ready::Ready;
 
 /// Bytes that are read at once, and what one connection may bring before the others have their turn.
 const READ: usize = 64 << 10;
+
+/// Why a connection is turned away.
+const FULL: &str = "as many connections as may be are open";
 
 /// How often the system is given bytes of one connection before the others have their turn.
 const WRITES_PER_VISIT: usize = 16;
@@ -189,8 +192,10 @@ impl Connections {
         };
         let Some(id) = engine.connected(now, path, link.framing()) else {
             self.counted.refused += 1;
-            if let Some(told) = told {
-                told.send_replace(over("as many connections as may be are open"));
+            tracing::debug!(peer = %path.remote, reason = FULL, "a connection is turned away");
+            match told {
+                Some(told) => drop(told.send_replace(over(FULL))),
+                None => turn_away(link),
             }
             return;
         };
@@ -342,6 +347,12 @@ impl Connections {
         if let Some(open) = self.table.get(&id)
             && let Some(path) = engine.connection_path(id)
         {
+            if open.is_own()
+                && let Some((max_message_size, bert)) = engine.peer_capabilities(id)
+            {
+                let peer = path.remote;
+                tracing::debug!(%peer, max_message_size, bert, "has told its capabilities (CSM)");
+            }
             open.tell(Line::Open(path));
         }
     }
@@ -357,14 +368,23 @@ impl Connections {
     }
 
     /// The engine has done with a connection: what waits is written, then it is closed.
-    pub(crate) fn closing(&mut self, engine: &mut Endpoint, now: Instant, id: ConnectionId, reason: &str) {
+    pub(crate) fn closing(
+        &mut self,
+        engine: &mut Endpoint,
+        now: Instant,
+        id: ConnectionId,
+        reason: &CloseReason,
+    ) {
         let Some(open) = self.table.get_mut(&id) else {
             return;
         };
         if open.phase == Phase::Talking {
-            tracing::debug!(reason, "a connection ends");
+            let why = open.why(reason);
+            if *reason != CloseReason::Released {
+                tracing::debug!(peer = %open.remote(), reason = why, "a connection ends");
+            }
             open.phase = Phase::LastWords;
-            open.tell(over(reason));
+            open.tell(over(&why));
             open.forget_kept();
             self.kept.count(id, open);
             self.ending.push_back((now + CLOSE_WITHIN, id));
@@ -381,6 +401,7 @@ impl Connections {
         open.forget_kept();
         self.kept.count(id, open);
         if std::mem::replace(&mut open.phase, Phase::Closing) == Phase::Talking {
+            tracing::debug!(peer = %open.remote(), reason, "a connection ends");
             self.ending.push_back((now + CLOSE_WITHIN, id));
         }
         engine.disconnected(now, id);
@@ -427,6 +448,26 @@ impl Connections {
         self.listener = None;
         self.accepted.clear();
     }
+}
+
+/// Tells a peer why it is not taken on (RFC 8323 §5.6), as far as that goes at once: nobody is waited for.
+fn turn_away(mut link: Link) {
+    let mut bytes = Vec::new();
+    for (signal, text) in [(Signal::CSM, ""), (Signal::ABORT, FULL)] {
+        let message = Message {
+            message_type: MessageType::NonConfirmable,
+            code: Code::from(signal),
+            message_id: MessageId(0),
+            token: &[],
+            options: Options::empty(),
+            payload: text.as_bytes(),
+        };
+        bytes.clear();
+        message.append_frame(link.framing(), &mut bytes);
+        let _ = link.poll_write(&mut Context::from_waker(Waker::noop()), &bytes);
+    }
+    let mut cx = Context::from_waker(Waker::noop());
+    let _ = link.poll_flush(&mut cx).is_ready() && link.poll_close(&mut cx).is_ready();
 }
 
 fn over(reason: &str) -> Line {

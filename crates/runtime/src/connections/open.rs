@@ -1,11 +1,12 @@
 //! One connection: its link, and what has come of a message that is not whole yet.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use coracle_dtls::CertificateIdentity;
-use coracle_engine::ConnectionId;
+use coracle_engine::{CloseReason, ConnectionId};
 use coracle_net::stream::Link;
 use coracle_router::Identity;
 use coracle_wire::frame_len;
@@ -30,6 +31,31 @@ pub(super) enum Phase {
     Closing,
 }
 
+/// What a peer speaks: that is of use where it turns out that we cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speaks {
+    Unheard,
+    /// CoAP, or what is not known.
+    Coap,
+    Another(&'static str),
+}
+
+impl Speaks {
+    /// By the first bytes that came.
+    fn by(bytes: &[u8]) -> Speaks {
+        let known: [(&[u8], _); 6] = [
+            (b"HTTP/", "HTTP"),
+            (b"GET ", "HTTP"),
+            (b"POST ", "HTTP"),
+            (b"SSH-", "SSH"),
+            (b"220 ", "SMTP or FTP"),
+            (b"\x16\x03", "TLS"),
+        ];
+        let found = known.iter().find(|(begins, _)| bytes.starts_with(begins));
+        found.map_or(Speaks::Coap, |(_, name)| Speaks::Another(name))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Open {
     link: Link,
@@ -44,6 +70,8 @@ pub(super) struct Open {
     kept: Vec<u8>,
     /// Its place among those that keep something, and how much was counted of it.
     pub(super) counted: Option<(u64, usize)>,
+    /// What the peer speaks instead of CoAP, by its first bytes.
+    speaks: Speaks,
     /// The peer says no more.
     pub(super) is_ended: bool,
     /// It is not read, because the engine takes nothing in.
@@ -72,11 +100,26 @@ impl Open {
             phase: Phase::Talking,
             kept: Vec::new(),
             counted: None,
+            speaks: Speaks::Unheard,
             is_ended: false,
             is_held: false,
             is_blocked: false,
             is_unflushed: false,
             told,
+        }
+    }
+
+    pub(super) fn remote(&self) -> SocketAddr {
+        self.link.remote()
+    }
+
+    /// Why a connection is over that we abort, or for another reason.
+    pub(super) fn why(&self, reason: &CloseReason) -> String {
+        match (reason, self.speaks) {
+            (CloseReason::Aborted(_), Speaks::Another(name)) => {
+                format!("what is spoken there is {name}, not CoAP")
+            }
+            _ => reason.to_string(),
         }
     }
 
@@ -162,6 +205,9 @@ impl Open {
         take: impl FnOnce(Came<'_>) -> usize,
     ) {
         if self.kept.is_empty() {
+            if self.speaks == Speaks::Unheard {
+                self.speaks = Speaks::by(buffer);
+            }
             let taken = take(buffer.as_slice().into());
             let rest = buffer.get(taken..).unwrap_or_default();
             let is_long = matches!(frame_len(rest), Ok(Some(len)) if len > READ as u64);

@@ -62,14 +62,17 @@ impl Identity {
     }
 }
 
-/// Those whose signature on a certificate is trusted.
+/// Those whose signature on a certificate is trusted, and certificates that are trusted themselves.
 #[derive(Clone, Debug)]
 pub struct Authorities {
     roots: Arc<RootCertStore>,
+    /// Those that somebody named, one by one.
+    named: Arc<[CertificateDer<'static>]>,
 }
 
 impl Authorities {
-    /// Reads their certificates from a file of PEM. A certificate that signed itself may stand there, too.
+    /// Reads their certificates from a file of PEM. A peer's own certificate may stand there too, whoever signed it: who
+    /// shows just that one is trusted.
     ///
     /// # Errors
     /// Names the file and what is wrong with it.
@@ -77,7 +80,7 @@ impl Authorities {
         Authorities::read(&Source::File(path), &read(path)?)
     }
 
-    /// Reads their certificates from PEM.
+    /// Reads their certificates from PEM, as [`from_file`](Self::from_file) does.
     ///
     /// # Errors
     /// Tells what is wrong.
@@ -97,6 +100,7 @@ impl Authorities {
         if !roots.is_empty() {
             return Ok(Authorities {
                 roots: Arc::new(roots),
+                named: Arc::new([]),
             });
         }
         let why = found.errors.first().map(|error| format!(": {error}"));
@@ -109,18 +113,21 @@ impl Authorities {
 
     fn read(source: &Source<'_>, pem: &[u8]) -> Result<Authorities, TlsError> {
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(source, pem)? {
+        let named = certificates(source, pem)?;
+        for certificate in &named {
             roots
-                .add(certificate)
+                .add(certificate.clone())
                 .map_err(|error| source.wrong(&describe(&error)))?;
         }
         Ok(Authorities {
             roots: Arc::new(roots),
+            named: named.into(),
         })
     }
 
-    pub(super) fn into_roots(self) -> Arc<RootCertStore> {
-        self.roots
+    /// The authorities, and the certificates that are trusted themselves.
+    pub(super) fn into_parts(self) -> (Arc<RootCertStore>, Arc<[CertificateDer<'static>]>) {
+        (self.roots, self.named)
     }
 }
 
@@ -190,12 +197,11 @@ fn certificates(source: &Source<'_>, pem: &[u8]) -> Result<Vec<CertificateDer<'s
 fn private_key(source: &Source<'_>, pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
     match PrivateKeyDer::from_pem_slice(pem) {
         Ok(key) => Ok(key),
-        Err(pem::Error::NoItemsFound) if String::from_utf8_lossy(pem).contains("ENCRYPTED PRIVATE KEY") => {
-            Err(source.wrong(
-                "the private key is encrypted, and there is nobody to ask for the password: \
+        // In PKCS #8 the label says so, before that a field of a header did.
+        Err(_) if String::from_utf8_lossy(pem).contains("ENCRYPTED") => Err(source.wrong(
+            "the private key is encrypted, and there is nobody to ask for the password: \
                  decrypt it with `openssl pkey -in FILE -out NEW`",
-            ))
-        }
+        )),
         Err(pem::Error::NoItemsFound) => Err(source.wrong(
             "there is no private key in it: a line `-----BEGIN PRIVATE KEY-----` is looked for (PEM)",
         )),

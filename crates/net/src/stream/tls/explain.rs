@@ -2,7 +2,11 @@
 
 use std::io;
 
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+use rustls::{
+    AlertDescription, CertificateError, Error, ExtendedKeyPurpose, InvalidMessage, PeerIncompatible,
+};
+
+use super::trust::is_an_authority;
 
 /// The same error in our words, if it is one of TLS.
 pub(crate) fn explained(error: io::Error) -> io::Error {
@@ -32,6 +36,13 @@ pub(super) fn describe(error: &Error) -> String {
              ChaCha20-Poly1305"
                 .into()
         }
+        Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+            | PeerIncompatible::Tls12NotOffered
+            | PeerIncompatible::Tls12NotOfferedOrEnabled
+            | PeerIncompatible::SupportedVersionsExtensionRequired,
+        ) => OTHER_VERSIONS.into(),
         Error::AlertReceived(alert) => received(*alert),
         other => format!("TLS: {other}"),
     }
@@ -45,11 +56,15 @@ fn certificate(error: &CertificateError) -> String {
                 .into()
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
-            let names = match presented.as_slice() {
-                [] => "for no name at all".to_owned(),
-                names => format!("for {}", names.join(", ")),
-            };
-            format!("the server's certificate is {names}, not for {}", expected.to_str())
+            let expected = expected.to_str();
+            if presented.is_empty() {
+                return format!(
+                    "the server's certificate is not for {expected}: it has no name in subjectAltName, and one in the \
+                     subject (CN) does not count"
+                );
+            }
+            let names: Vec<&str> = presented.iter().map(|name| name_in(name)).collect();
+            format!("the server's certificate is for {}, not for {expected}", names.join(", "))
         }
         CertificateError::ExpiredContext { time, not_after } => format!(
             "the peer's certificate has expired {} ago",
@@ -67,10 +82,20 @@ fn certificate(error: &CertificateError) -> String {
                 .into()
         }
         CertificateError::BadEncoding => "the certificate is damaged".into(),
-        CertificateError::InvalidPurposeContext { .. } => {
-            format!("the certificate is made for other uses: {error}")
+        CertificateError::InvalidPurposeContext { required, .. } => {
+            let needed = match required {
+                ExtendedKeyPurpose::ClientAuth => "clientAuth",
+                _ => "serverAuth",
+            };
+            format!("the peer's certificate is made for other uses: its extendedKeyUsage is without {needed}")
         }
-        other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+        // The library has no word of its own for this.
+        CertificateError::Other(other) if format!("{other:?}").contains("UnsupportedCertVersion") => {
+            "the certificate is of version 1, and version 3 is needed, which has extensions (`openssl x509 -req` makes one \
+             with -extfile)"
+                .into()
+        }
+        other if is_an_authority(other) => {
             "the peer shows the certificate of an authority as its own, which must sign others only".into()
         }
         other => format!("the certificate is not accepted: {other}"),
@@ -85,10 +110,13 @@ fn received(alert: AlertDescription) -> String {
         | AlertDescription::CertificateUnknown
         | AlertDescription::DecryptError
         | AlertDescription::CertificateExpired
-        | AlertDescription::UnsupportedCertificate
         | AlertDescription::CertificateRevoked => {
             format!("the peer does not accept our certificate ({alert:?})")
         }
+        AlertDescription::UnsupportedCertificate => {
+            "the peer does not accept our certificate for this use: is its extendedKeyUsage without clientAuth?".into()
+        }
+        AlertDescription::ProtocolVersion => OTHER_VERSIONS.into(),
         AlertDescription::NoApplicationProtocol => {
             "the server speaks other protocols on this port (ALPN)".into()
         }
@@ -99,6 +127,14 @@ fn received(alert: AlertDescription) -> String {
         }
         other => format!("the peer ended TLS: {other:?}"),
     }
+}
+
+const OTHER_VERSIONS: &str = "the peer offers no TLS 1.2 or 1.3";
+
+/// A name of a certificate as the library shows it, `DnsName("localhost")`, without what is around it.
+fn name_in(shown: &str) -> &str {
+    let inner = shown.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(shown).trim_matches('"')
 }
 
 /// Seconds as a person says it.
@@ -128,6 +164,19 @@ mod tests {
             told,
             describe(&Error::InvalidCertificate(CertificateError::BadSignature))
         );
+    }
+
+    #[test]
+    fn what_the_library_has_no_words_for_is_told_in_ours() {
+        let old = Error::PeerIncompatible(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig);
+        assert_eq!(describe(&old), OTHER_VERSIONS);
+        assert_eq!(
+            describe(&Error::AlertReceived(AlertDescription::ProtocolVersion)),
+            OTHER_VERSIONS
+        );
+        assert_eq!(name_in("DnsName(\"localhost\")"), "localhost");
+        assert_eq!(name_in("IpAddress(::1)"), "::1");
+        assert_eq!(name_in("something else"), "something else");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod explain;
+mod trust;
 
 use std::fmt;
 use std::io;
@@ -10,14 +11,15 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, SignatureScheme};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector, TlsStream};
 
 pub use credentials::{Authorities, Identity, TlsError};
 pub(super) use explain::explained;
+use trust::{Clients, Servers};
 
 /// CoAP in TLS (RFC 8323 §11.7).
 const COAP: &[u8] = b"coap";
@@ -25,6 +27,8 @@ const COAP: &[u8] = b"coap";
 const HTTP: &[u8] = b"http/1.1";
 /// The port on which CoAP is meant where ALPN says nothing (RFC 8323 §8.2).
 const COAPS_PORT: u16 = 5684;
+/// A fatal alert of this name, before there are keys (RFC 8446 §5.1, §6; RFC 7301 §3.2).
+const NO_APPLICATION_PROTOCOL: &[u8] = &[21, 3, 3, 0, 2, 2, 120];
 
 /// What a server does about certificates of its clients.
 #[derive(Clone, Debug, Default)]
@@ -32,9 +36,10 @@ pub enum ClientCertificates {
     /// It does not ask for them.
     #[default]
     NotAsked,
-    /// It asks, and goes on with a client that has none. One that is signed by nobody of these ends the handshake.
+    /// It asks, and goes on with a client that has none. One that is none of these and signed by nobody of them ends the
+    /// handshake.
     Optional(Authorities),
-    /// It takes only clients with a certificate that is signed by one of these.
+    /// It takes only clients with a certificate that is one of these or signed by one of them.
     Required(Authorities),
 }
 
@@ -53,16 +58,13 @@ impl ServerTls {
     pub fn new(identity: Identity, clients: ClientCertificates) -> Result<ServerTls, TlsError> {
         let builder =
             ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-        let verifier = |authorities: Authorities| {
-            WebPkiClientVerifier::builder_with_provider(authorities.into_roots(), provider())
-        };
         let builder = match clients {
             ClientCertificates::NotAsked => builder.with_no_client_auth(),
             ClientCertificates::Optional(authorities) => {
-                builder.with_client_cert_verifier(verifier(authorities).allow_unauthenticated().build()?)
+                builder.with_client_cert_verifier(Arc::new(Clients::new(authorities, true)?))
             }
             ClientCertificates::Required(authorities) => {
-                builder.with_client_cert_verifier(verifier(authorities).build()?)
+                builder.with_client_cert_verifier(Arc::new(Clients::new(authorities, false)?))
             }
         };
         let config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.into_key())));
@@ -76,7 +78,7 @@ impl ServerTls {
         let mut config = ServerConfig::clone(&self.config);
         config.alpn_protocols = protocols(websocket);
         Acceptor {
-            tls: TlsAcceptor::from(Arc::new(config)),
+            config: Arc::new(config),
             port: (!websocket).then_some(port),
         }
     }
@@ -85,7 +87,7 @@ impl ServerTls {
 /// Takes connections of TLS.
 #[derive(Clone)]
 pub(super) struct Acceptor {
-    tls: TlsAcceptor,
+    config: Arc<ServerConfig>,
     /// Where CoAP is to be agreed on.
     port: Option<u16>,
 }
@@ -93,11 +95,18 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// Speaks TLS with a client.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let stream = self.tls.accept(stream).await.map_err(explained)?;
-        if let Some(port) = self.port {
-            check_protocol(stream.get_ref().1.alpn_protocol(), port)?;
+        let mut begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream)
+            .await
+            .map_err(explained)?;
+        // The library refuses who offers other protocols, but not who offers none.
+        if let Some(port) = self.port.filter(|port| *port != COAPS_PORT)
+            && begun.client_hello().alpn().is_none()
+        {
+            begun.io.write_all(NO_APPLICATION_PROTOCOL).await?;
+            return Err(no_protocol(port));
         }
-        Ok(stream.into())
+        let stream = begun.into_stream(Arc::clone(&self.config)).await;
+        Ok(stream.map_err(explained)?.into())
     }
 }
 
@@ -114,7 +123,7 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// A client that trusts servers whose certificate is signed by one of `authorities`, and which shows a certificate of
+    /// A client that trusts servers whose certificate is one of `authorities` or signed by one of them, and which shows a certificate of
     /// its own if a server asks for one.
     ///
     /// # Errors
@@ -122,7 +131,8 @@ impl ClientTls {
     pub fn new(authorities: Authorities, identity: Option<Identity>) -> Result<ClientTls, TlsError> {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(authorities.into_roots());
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Servers::new(authorities)?));
         Ok(ClientTls::with_identity(builder, identity))
     }
 
@@ -172,11 +182,27 @@ impl ClientTls {
             .connect(name, stream)
             .await
             .map_err(explained)?;
+        tell(stream.get_ref().1);
         if !websocket {
             check_protocol(stream.get_ref().1.alpn_protocol(), port)?;
         }
         Ok(stream.into())
     }
+}
+
+/// Tells what was agreed on with a server.
+fn tell(session: &ClientConnection) {
+    let version = session.protocol_version().and_then(|version| version.as_str());
+    let cipher = session
+        .negotiated_cipher_suite()
+        .and_then(|suite| suite.suite().as_str());
+    let protocol = session.alpn_protocol().map(String::from_utf8_lossy);
+    tracing::debug!(
+        version = version.unwrap_or("of another name"),
+        cipher = cipher.unwrap_or("of another name"),
+        protocol = protocol.as_deref().unwrap_or("not told (ALPN)"),
+        "TLS is agreed on"
+    );
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -193,10 +219,14 @@ fn check_protocol(agreed: Option<&[u8]>, port: u16) -> io::Result<()> {
     if agreed == Some(COAP) || agreed.is_none() && port == COAPS_PORT {
         return Ok(());
     }
+    Err(no_protocol(port))
+}
+
+fn no_protocol(port: u16) -> io::Error {
     let text = format!(
         "the peer did not say that it speaks CoAP (ALPN), which it has to on port {port} (RFC 8323 §8.2)"
     );
-    Err(io::Error::new(io::ErrorKind::InvalidData, text))
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// Takes the certificate of any server, but not a handshake that its owner did not sign.
