@@ -471,6 +471,7 @@ async fn changes_are_noticed_while_somebody_watches() {
     let changed = async |to: bool| {
         let noticed = async {
             while may_put().await != to {
+                // tidy: the file is looked at every second, by the clock of the system
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };

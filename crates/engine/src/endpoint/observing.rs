@@ -450,7 +450,7 @@ impl Endpoint {
             return;
         };
         // First those whose notification waits for its turn, so that none is sent when the ones before it go.
-        let waiting = self.messages.towards(state.peer.address).into_iter();
+        let waiting = self.messages.towards(&state.peer).into_iter();
         let waiting = waiting.filter_map(|(_, owner)| match owner {
             Owner::Notification(observer) => Some(observer),
             _ => None,

@@ -1,5 +1,6 @@
 //! What timers, acknowledgements and resets lead to.
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use coracle_wire::{MessageId, MessageType};
@@ -62,12 +63,40 @@ impl Endpoint {
     /// The network reports that nothing sent to `remote` arrives (an ICMP error): requests to it fail at once
     /// (RFC 7252 §4.2). The caller has vetted that the report is about a datagram of this endpoint.
     pub fn handle_unreachable(&mut self, now: Instant, remote: SocketAddr) {
-        for (key, owner) in self.messages.towards(remote) {
-            self.messages.cancel(&mut self.context, now, key);
-            self.lost(now, owner, ExchangeError::Unreachable);
+        self.peer_unreachable(now, &Peer::at(remote));
+    }
+
+    /// The same about a peer with a security association, by the address that it has here.
+    pub fn peer_unreachable(&mut self, now: Instant, peer: &Peer) {
+        self.lose_all(now, peer, ExchangeError::Unreachable);
+        self.end_unconfirmed(now, peer);
+    }
+
+    /// The security association with a peer is over, so that nothing more comes or goes by it: requests of ours fail with
+    /// [`ExchangeError::Disconnected`], and what the peer observed is forgotten. Answers to its requests go nowhere.
+    pub fn peer_gone(&mut self, now: Instant, peer: &Peer) {
+        let mut untouched: Vec<_> = self
+            .messages
+            .towards(peer)
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
+        untouched.retain(|key| self.messages.is_waiting(*key));
+        for key in &untouched {
+            // Or the end of those before them would send them.
+            self.messages.cancel(&mut self.context, now, *key);
         }
-        let peer = Peer::at(remote);
-        self.end_unconfirmed(now, &peer);
+        self.client
+            .peer_gone(&mut self.context, &mut self.messages, now, (peer, &untouched));
+        self.lose_all(now, peer, ExchangeError::Disconnected { sent: true });
+        self.end_observations_of(now, peer);
+    }
+
+    fn lose_all(&mut self, now: Instant, peer: &Peer, error: ExchangeError) {
+        for (key, owner) in self.messages.towards(peer) {
+            self.messages.cancel(&mut self.context, now, key);
+            self.lost(now, owner, error);
+        }
     }
 
     /// A datagram came that is longer than the caller takes; `start` is what there is of it. It is counted, and a

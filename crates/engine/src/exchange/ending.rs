@@ -1,5 +1,7 @@
 //! How requests of ours end without an answer: they fail, they are given up, their connection is gone.
 
+use alloc::vec::Vec;
+
 use coracle_wire::{Code, Message, MessageId, MessageType, Method, OptionNumber};
 
 use crate::amplification::Allowance;
@@ -7,7 +9,7 @@ use crate::context::Context;
 use crate::exchange::asking::Asking;
 use crate::exchange::client::Client;
 use crate::message::{MessageLayer, Owner, Sending};
-use crate::path::ConnectionId;
+use crate::path::{ConnectionId, Peer};
 use crate::slab::Key;
 use crate::time::Instant;
 use crate::values::{Event, ExchangeError, ExchangeId};
@@ -102,6 +104,18 @@ impl Client {
         now: Instant,
         (connection, untouched): (ConnectionId, &[Key]),
     ) {
+        for key in self.on_connections.of(connection) {
+            self.disconnect(context, messages, now, (key, untouched));
+        }
+    }
+
+    fn disconnect(
+        &mut self,
+        context: &mut Context,
+        messages: &mut MessageLayer,
+        now: Instant,
+        (key, untouched): (Key, &[Key]),
+    ) {
         let sent = |asking: &Asking| {
             let is_untouched = |outgoing: &Key| untouched.contains(outgoing);
             match asking.messages {
@@ -111,10 +125,24 @@ impl Client {
                 _ => true,
             }
         };
-        for key in self.on_connections.of(connection) {
-            let sent = self.table.get(key).is_some_and(sent);
-            let error = ExchangeError::Disconnected { sent };
-            self.fail(context, messages, now, key, error);
+        let sent = self.table.get(key).is_some_and(sent);
+        self.fail(context, messages, now, key, ExchangeError::Disconnected { sent });
+    }
+
+    /// The security association with a peer is gone, and with it all requests to it; `untouched` as above.
+    pub(crate) fn peer_gone(
+        &mut self,
+        context: &mut Context,
+        messages: &mut MessageLayer,
+        now: Instant,
+        (peer, untouched): (&Peer, &[Key]),
+    ) {
+        let asked = self
+            .table
+            .iter()
+            .filter(|(_, asking)| asking.path.peer() == *peer);
+        for key in asked.map(|(key, _)| key).collect::<Vec<_>>() {
+            self.disconnect(context, messages, now, (key, untouched));
         }
     }
 }

@@ -22,7 +22,6 @@ mod shares;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 use core::time::Duration;
 use hashbrown::HashMap;
 
@@ -472,11 +471,10 @@ impl MessageLayer {
         self.at_leisure.is_empty() && !self.outgoing.iter().any(|(_, outgoing)| waits(outgoing))
     }
 
-    /// The messages that are under way to `remote`: first those that wait for their turn, so that none of them is
+    /// The messages that are under way to a peer: first those that wait for their turn, so that none of them is
     /// sent when the ones before it are given up.
-    pub(crate) fn towards(&self, remote: SocketAddr) -> Vec<(Key, Owner)> {
-        let peer = Peer::at(remote);
-        let state = self.peers.find(&peer).and_then(|key| self.peers.get(key));
+    pub(crate) fn towards(&self, peer: &Peer) -> Vec<(Key, Owner)> {
+        let state = self.peers.find(peer).and_then(|key| self.peers.get(key));
         let messages = state.into_iter().flat_map(PeerState::messages);
         let mut found: Vec<_> = messages
             .filter_map(|key| Some((key, self.outgoing.get(key)?)))
@@ -484,6 +482,13 @@ impl MessageLayer {
             .collect();
         found.sort_by_key(|(left, ..)| *left);
         found.into_iter().map(|(_, key, owner)| (key, owner)).collect()
+    }
+
+    /// Whether a message waits for its turn, so that nothing of it has left.
+    pub(crate) fn is_waiting(&self, key: Key) -> bool {
+        self.outgoing
+            .get(key)
+            .is_some_and(|outgoing| outgoing.id.is_none())
     }
 }
 
