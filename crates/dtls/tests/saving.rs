@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use common::{Node, World, client_address, psk, psk_world, server_address};
 use coracle_dtls::{Config, ConnectionIds, Dtls, ImportError, Loaded, Path, Saving, SavingScope, SessionId};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore, SeedableRng};
 
 const SEAL: [u8; 32] = [9; 32];
 
@@ -264,4 +266,109 @@ fn places_that_are_free_after_loading_are_used() {
     assert_eq!(world.server().replaced, [before]);
     world.talk();
     assert_eq!(world.server().dtls.len(), 1);
+}
+
+/// The server's disk: what the next process finds there, and how often it was loaded.
+struct Disk {
+    bytes: Vec<u8>,
+    loaded: u32,
+}
+
+/// Something happens to the server or on the way, drawn from the seed.
+fn something(world: &mut World, rng: &mut ChaCha20Rng, disk: &mut Disk, sent: &mut u32) {
+    let server = world.server().sessions.last().copied();
+    match rng.next_u32() % 24 {
+        0..12 => {
+            let client = world.client().sessions[0];
+            *sent += 1;
+            let number = sent.to_be_bytes();
+            world.send(1, client, &number);
+        }
+        12..15 => {
+            if let Some(server) = server {
+                world.send(0, server, b"from the server");
+            }
+        }
+        15..17 => {
+            // What the device sent last comes again.
+            let log = world.log.clone();
+            let again = log.into_iter().filter(|(to, ..)| *to == server_address());
+            for (to, from, bytes) in again.rev().take(30) {
+                world.deliver(to, from, bytes);
+            }
+        }
+        17..19 => world.settle(),
+        19..21 => {
+            // Everything is written anew; perhaps the process ends before it knows that.
+            let mut bytes = Vec::new();
+            let saving = written(&mut world.server().dtls, SavingScope::All, &mut bytes);
+            *disk = Disk { bytes, loaded: 0 };
+            if rng.next_u32().is_multiple_of(2) {
+                world.server().dtls.saved(saving);
+            } else {
+                end_of_process(world, rng, disk);
+            }
+        }
+        21..23 if world.server().dtls.unsaved().sessions > 0 && disk.loaded == 0 => {
+            let mut bytes = Vec::new();
+            let saving = written(&mut world.server().dtls, SavingScope::Changed, &mut bytes);
+            // A crash in the middle leaves a part of it behind.
+            let whole = rng.next_u32().is_multiple_of(2);
+            let part = if whole {
+                bytes.len()
+            } else {
+                rng.next_u32() as usize % bytes.len()
+            };
+            disk.bytes.extend_from_slice(&bytes[..part]);
+            if whole {
+                world.server().dtls.saved(saving);
+            } else {
+                end_of_process(world, rng, disk);
+            }
+        }
+        23 => end_of_process(world, rng, disk),
+        _ => {}
+    }
+}
+
+/// The process ends, as planned or not, and another one loads what is there.
+fn end_of_process(world: &mut World, rng: &mut ChaCha20Rng, disk: &mut Disk) {
+    let received = std::mem::take(&mut world.server().received);
+    if rng.next_u32().is_multiple_of(3) {
+        let ended = std::mem::replace(&mut world.server().dtls, Dtls::new(Config::default(), [0; 32]));
+        disk.bytes.clear();
+        disk.loaded = 0;
+        ended.save_and_end(&SEAL, &mut disk.bytes);
+    }
+    crash(world, &disk.bytes, disk.loaded);
+    disk.loaded += 1;
+    world.server().received = received;
+}
+
+#[test]
+fn whenever_the_process_ends_no_nonce_is_used_and_no_message_taken_twice() {
+    let mut heard = 0;
+    for seed in 0..300 {
+        let (mut world, ..) = connected(seed);
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let mut disk = Disk {
+            bytes: Vec::new(),
+            loaded: 0,
+        };
+        save(&mut world.server().dtls, SavingScope::All, &mut disk.bytes);
+        let mut sent = 0;
+        for _ in 0..60 {
+            something(&mut world, &mut rng, &mut disk, &mut sent);
+        }
+        world.settle();
+        assert_nonces_differ(&world);
+        let mut received = world.server().received.clone();
+        received.sort();
+        let count = received.len();
+        received.dedup();
+        assert_eq!(received.len(), count, "a message was taken twice");
+        heard += count;
+    }
+    // Were nothing taken, nothing would be taken twice.
+    assert!(heard > 1000, "{heard} messages were heard");
 }
