@@ -1,12 +1,13 @@
 //! What the owner of the sessions decides.
 
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::credentials::{OwnKeys, Trust};
 use crate::crypto::{MasterSecret, Suite};
 use crate::limits;
 
@@ -32,10 +33,37 @@ pub struct Config {
     pub connection_ids: Option<ConnectionIds>,
     /// The bytes of plaintext that we take in a record, told to the peer (RFC 8449); nothing is told. From 64 to 16,384.
     pub record_size_limit: Option<u16>,
+    /// Protocols in order of preference, for peers that negotiate one (RFC 7301): `co` (RFC 9952). None.
+    pub alpn: Vec<Vec<u8>>,
+    /// How sessions are taken up again.
+    pub resumption: Resumption,
+    /// What time it was in UTC, since 1970, at the origin of the caller's time. Without it no certificate is believed.
+    pub unix_time: Option<Duration>,
     /// What a server does; without it ClientHellos are not answered.
     pub server: Option<ServerConfig>,
     /// Is given a line for `SSLKEYLOGFILE` for each handshake: it tells all secrets.
     pub key_log: Option<KeyLog>,
+}
+
+/// How sessions are taken up again, without the keys of the peers (RFC 5246 §7.3, RFC 5077).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resumption {
+    /// How long after its full handshake a session may be taken up; 24 hours, at most 7 days.
+    pub lifetime: Duration,
+    /// How many sessions a server remembers for clients that take no tickets, and a client for itself; 1,024 each.
+    pub sessions: usize,
+    /// Whether a server gives tickets to clients that want them; it does.
+    pub tickets: bool,
+}
+
+impl Default for Resumption {
+    fn default() -> Self {
+        Resumption {
+            lifetime: Duration::from_secs(24 * 3600),
+            sessions: 1024,
+            tickets: true,
+        }
+    }
 }
 
 /// What is called with a line of a key log.
@@ -43,10 +71,27 @@ pub type KeyLog = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What a server does.
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
 pub struct ServerConfig {
     /// Whether clients may use pre-shared keys: each is asked for by [`Event::PskWanted`](crate::Event::PskWanted).
     pub psk: bool,
+    /// The keys of the server, for clients without pre-shared key.
+    pub keys: OwnKeys,
+    /// Whether such clients have to show who they are.
+    pub client_authentication: ClientAuthentication,
+    /// Which clients are believed.
+    pub trust: Trust,
+}
+
+/// Whether a client without pre-shared key has to show who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAuthentication {
+    /// It is not asked.
+    #[default]
+    None,
+    /// It is asked, and may stay [`Identity::Anonymous`](crate::Identity::Anonymous). Whom we do not believe is refused.
+    Optional,
+    /// It is asked, and has to.
+    Required,
 }
 
 /// How the connection IDs are made that we want to find in records.
@@ -103,6 +148,9 @@ impl Default for Config {
             mtu: 1200,
             connection_ids: None,
             record_size_limit: None,
+            alpn: Vec::new(),
+            resumption: Resumption::default(),
+            unix_time: None,
             server: None,
             key_log: None,
         }
@@ -114,16 +162,26 @@ impl Config {
     #[must_use]
     pub fn psk_server() -> Config {
         Config {
-            server: Some(ServerConfig { psk: true }),
+            server: Some(ServerConfig {
+                psk: true,
+                ..ServerConfig::default()
+            }),
             ..Config::default()
         }
     }
 
     /// The suites that a server can use with what it has.
     pub(crate) fn server_suites(&self) -> impl Iterator<Item = Suite> {
-        let with_psk = self.server.as_ref().is_some_and(|server| server.psk);
-        let usable = move |suite: &Suite| if suite.is_psk() { with_psk } else { false };
+        let server = self.server.as_ref();
+        let with_psk = server.is_some_and(|server| server.psk);
+        let with_keys = server.is_some_and(|server| !server.keys.types().is_empty());
+        let usable = move |suite: &Suite| if suite.is_psk() { with_psk } else { with_keys };
         self.suites.iter().copied().filter(usable)
+    }
+
+    /// UTC since 1970 at a time of the caller's.
+    pub(crate) fn utc(&self, now: Duration) -> Option<Duration> {
+        self.unix_time.map(|origin| origin.saturating_add(now))
     }
 
     pub(crate) fn cid_len(&self) -> u8 {
@@ -148,59 +206,5 @@ impl fmt::Debug for Config {
             .field("connection_ids", &self.connection_ids)
             .field("server", &self.server)
             .finish_non_exhaustive()
-    }
-}
-
-/// Whom to connect to, and as whom.
-#[derive(Clone, Debug)]
-pub struct Connect {
-    /// The name of the server, for servers that have several (RFC 6066 §3).
-    pub server_name: Option<String>,
-    /// Who we are.
-    pub credentials: ClientCredentials,
-}
-
-impl Connect {
-    /// With a pre-shared key.
-    #[must_use]
-    pub fn with_psk(identity: &[u8], key: &[u8]) -> Connect {
-        Connect {
-            server_name: None,
-            credentials: ClientCredentials::Psk {
-                identity: identity.into(),
-                key: Zeroizing::new(key.into()),
-            },
-        }
-    }
-
-    /// What is offered to the server.
-    pub(crate) fn suites(&self, config: &Config) -> Vec<Suite> {
-        let with_psk = matches!(self.credentials, ClientCredentials::Psk { .. });
-        let usable = |suite: &Suite| suite.is_psk() == with_psk;
-        config.suites.iter().copied().filter(usable).collect()
-    }
-}
-
-/// Who a client is.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum ClientCredentials {
-    /// A key that both sides know (RFC 4279).
-    Psk {
-        /// The name of the key: at most 65,535 bytes, and servers may take 128 only.
-        identity: Vec<u8>,
-        /// The key.
-        key: Zeroizing<Vec<u8>>,
-    },
-}
-
-impl fmt::Debug for ClientCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ClientCredentials::Psk { identity, .. } => {
-                let identity = String::from_utf8_lossy(identity);
-                write!(f, "Psk({identity:?})")
-            }
-        }
     }
 }

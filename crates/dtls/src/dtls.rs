@@ -17,17 +17,20 @@ mod making;
 mod saving;
 
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use crate::config::Config;
+use crate::config::{Config, Resumption};
 use crate::cookie::Cookies;
 use crate::event::{Event, Received};
 use crate::failure::Failure;
+use crate::handshake::Memory;
 use crate::identity::Identity;
 use crate::limits;
 use crate::messages::alert::{Alert, AlertDescription};
@@ -35,6 +38,7 @@ use crate::messages::codec::Reader;
 use crate::messages::header::{FragmentHeader, MessageType};
 use crate::path::{Path, SessionId};
 use crate::record::{ContentType, Discard, Opened, RecordHeader};
+use crate::resumption::{Cache, Kept, TicketKeys};
 use crate::sessions::{Sessions, Stage, Unproved};
 use crate::state::reserve::Reserve;
 use crate::stats::Stats;
@@ -58,6 +62,9 @@ pub struct Dtls {
     cookies: Cookies,
     sessions: Sessions,
     rate: Rate,
+    memory: Memory,
+    /// What clients of ours keep to take sessions up again, by the server's address and name.
+    kept: Cache<(SocketAddr, Option<String>), Kept>,
     /// Sessions that have something to send.
     ready: VecDeque<SessionId>,
     /// Datagrams that belong to no session.
@@ -71,7 +78,16 @@ impl Dtls {
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32]) -> Dtls {
         let mut rng = ChaCha20Rng::from_seed(seed);
+        let Resumption {
+            lifetime, sessions, ..
+        } = config.resumption;
+        let lifetime = lifetime.min(limits::LONGEST_RESUMPTION);
         Dtls {
+            memory: Memory {
+                sessions: Cache::new(sessions, lifetime, rng.next_u64()),
+                tickets: TicketKeys::new(Duration::ZERO, lifetime, &mut rng),
+            },
+            kept: Cache::new(sessions, lifetime, rng.next_u64()),
             cookies: Cookies::new(&mut rng),
             sessions: Sessions::new(config.shard, config.max_sessions, rng.next_u64()),
             rate: Rate::new(config.handshakes_per_second),

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::certificates::CertificateProblem;
 use crate::crypto::Suite;
 use crate::messages::Malformed;
 use crate::messages::alert::AlertDescription;
@@ -48,6 +49,8 @@ pub enum Reason {
     },
     /// No group of the client's is ours.
     NoCommonGroup,
+    /// No form of certificate or raw key that both can do (RFC 7250 §4.2).
+    NoCommonCertificateType,
     /// No signature scheme that the peer verifies is that of our key.
     NoCommonSignatureScheme,
     /// No protocol that the client offers is ours (RFC 7301 §3.2).
@@ -86,7 +89,7 @@ pub enum Reason {
     /// The peer's part of the key agreement is no point of the curve.
     KeyShare,
     /// The peer's certificate was not accepted.
-    Certificate(String),
+    Certificate(CertificateProblem),
     /// The peer's raw public key is not among the trusted ones.
     UntrustedKey,
     /// The client showed nothing of itself, and the server insists.
@@ -177,7 +180,8 @@ impl Reason {
             Reason::TooLarge { .. } | Reason::LookupTimedOut | Reason::Internal(_) => {
                 AlertDescription::INTERNAL_ERROR
             }
-            Reason::Certificate(_) => AlertDescription::BAD_CERTIFICATE,
+            Reason::NoCommonCertificateType => AlertDescription::UNSUPPORTED_CERTIFICATE,
+            Reason::Certificate(problem) => problem.alert(),
             Reason::UntrustedKey => AlertDescription::UNKNOWN_CA,
             Reason::PskRefused
             | Reason::TimedOut { .. }
@@ -222,13 +226,16 @@ impl fmt::Display for Reason {
                 write!(f, "{message} came while we waited for {awaited}")
             }
             Reason::TooLarge { message } => write!(f, "{message} is too large"),
-            Reason::Certificate(why) => write!(f, "the peer's certificate was refused: {why}"),
+            Reason::Certificate(problem) => fmt::Display::fmt(problem, f),
             Reason::TimedOut { awaited } => write!(f, "no answer: {awaited} did not come in time"),
             Reason::Internal(what) => write!(f, "this side cannot go on: {what}"),
             Reason::PskRefused => {
                 f.write_str("the server does not know this PSK identity, or the key is wrong")
             }
             Reason::NoCommonGroup => f.write_str("no common group: we have x25519 and secp256r1"),
+            Reason::NoCommonCertificateType => {
+                f.write_str("neither certificates nor raw public keys are what both sides take")
+            }
             Reason::NoCommonSignatureScheme => {
                 f.write_str("the peer does not verify signatures of our kind of key")
             }

@@ -14,6 +14,7 @@ extern crate alloc;
 mod certificates;
 mod config;
 mod cookie;
+mod credentials;
 mod crypto;
 mod dtls;
 mod event;
@@ -33,7 +34,8 @@ pub use certificates::{
     AuthorityError, CertificateIdentity, CertificateProblem, CertifiedKey, CertifiedKeyError,
     TrustedAuthorities, TrustedKeys,
 };
-pub use config::{ClientCredentials, Config, Connect, ConnectionIds, KeyLog, ServerConfig};
+pub use config::{ClientAuthentication, Config, ConnectionIds, KeyLog, Resumption, ServerConfig};
+pub use credentials::{ClientCredentials, Connect, OwnKeys, Trust};
 pub use crypto::{KeyError, SignatureScheme, SigningKey, Suite};
 pub use dtls::{ConnectError, Dtls, Loaded, ProtectError, Saving, SavingScope, Unsaved};
 pub use event::{Event, LookupId, Received, Sealed, Transmit};

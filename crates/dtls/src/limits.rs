@@ -91,3 +91,6 @@ pub const READ_AHEAD_AT_LEAST: u32 = 8;
 pub const READ_AHEAD_AT_MOST: u32 = 1 << 16;
 
 const _: () = assert!(READ_AHEAD_AT_LEAST < READ_AHEAD_AT_MOST);
+
+/// How long a session may be taken up again, whatever `Config` says (RFC 5246 §F.1.4 has a day in mind).
+pub const LONGEST_RESUMPTION: Duration = Duration::from_secs(7 * 24 * 3600);

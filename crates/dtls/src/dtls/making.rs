@@ -8,7 +8,8 @@ use core::time::Duration;
 use rand_core::RngCore;
 
 use super::Dtls;
-use crate::config::Connect;
+use crate::config::ClientAuthentication;
+use crate::credentials::{ClientCredentials, Connect};
 use crate::crypto::Side;
 use crate::event::{Event, LookupId};
 use crate::failure::{Failure, Reason};
@@ -23,6 +24,7 @@ use crate::messages::header::{FragmentHeader, HEADER_LEN, MessageType, write_mes
 use crate::messages::hello_verify::HelloVerifyRequest;
 use crate::path::{Path, SessionId};
 use crate::record::{ContentType, RecordHeader, WriteState};
+use crate::resumption::Kept;
 use crate::sessions::{Cid, Established, LastFlight, Stage};
 
 /// Why a handshake cannot begin.
@@ -35,6 +37,8 @@ pub enum ConnectError {
     TooManySessions,
     /// `Config::suites` has none for these credentials.
     NoSuite,
+    /// There is no authority and no key that is trusted.
+    NobodyTrusted,
 }
 
 impl fmt::Display for ConnectError {
@@ -42,6 +46,7 @@ impl fmt::Display for ConnectError {
         f.write_str(match self {
             ConnectError::InProgress => "a handshake with this peer is under way",
             ConnectError::TooManySessions => "the table of sessions is full",
+            ConnectError::NobodyTrusted => "no authority and no key is trusted, so no server can be believed",
             ConnectError::NoSuite => "no cipher suite of the configuration is for these credentials",
         })
     }
@@ -92,6 +97,17 @@ pub(super) fn is_like_finished(header: &RecordHeader, keys: &EpochKeys) -> bool 
     (with_cid || header.content_type == ContentType::HANDSHAKE) && header.payload().len() == len
 }
 
+/// Whether a session was made with these credentials.
+fn is_for(kept: &Kept, connect: &Connect) -> bool {
+    let is_same = match &connect.credentials {
+        ClientCredentials::Psk { identity, .. } => {
+            matches!(&*kept.session.identity, Identity::Psk(kept) if kept == identity)
+        }
+        ClientCredentials::Keys { .. } => !kept.session.suite.is_psk(),
+    };
+    connect.resume && is_same
+}
+
 impl Dtls {
     /// Begins a handshake with the server at `path`. Its end is an [`Event::Connected`] or [`Event::Failed`]. A session that
     /// there is with this path is left alone until the new one is established.
@@ -108,6 +124,19 @@ impl Dtls {
         if peer.suites(&self.config).is_empty() {
             return Err(ConnectError::NoSuite);
         }
+        if let ClientCredentials::Keys { trust, .. } = &peer.credentials
+            && trust.types().is_empty()
+        {
+            return Err(ConnectError::NobodyTrusted);
+        }
+        let server = (path.remote, peer.server_name.clone());
+        let kept = self
+            .kept
+            .get(now, &server)
+            .filter(|kept| is_for(kept, &peer))
+            .cloned();
+        // It is kept again if the handshake comes to its end.
+        self.kept.remove(&server);
         let mut course = client::hello::course(&peer);
         course.our_cid = self.new_cid();
         let cid = course.our_cid;
@@ -116,9 +145,10 @@ impl Dtls {
             rng: &mut self.rng,
             now,
             course: &mut course,
+            memory: &mut self.memory,
             wanted: &mut None,
         };
-        let state = State::Client(client::State::Hello(client::Hello::begin(&mut cx, peer)));
+        let state = State::Client(client::State::Hello(client::Hello::begin(&mut cx, peer, kept)));
         let handshake = Box::new(Handshake::new(course, state));
         let id = self.sessions.insert(path, cid, handshake, false);
         let id = id.ok_or(ConnectError::TooManySessions)?;
@@ -160,6 +190,7 @@ impl Dtls {
             config: &self.config,
             rng: &mut self.rng,
             now,
+            memory: &mut self.memory,
             wanted: None,
         };
         if handshake.provide_psk(&mut around, key) {
@@ -287,7 +318,10 @@ impl Dtls {
             let oldest = self.sessions.oldest_handshake()?;
             self.fail_without_alert(oldest, Failure::ours(Reason::Crowded));
         }
-        let mut course = Course::new(Side::Server, message.sequence, message.sequence, false);
+        let server = self.config.server.as_ref()?;
+        // The signature of CertificateVerify is over all messages.
+        let keeps_bytes = server.client_authentication != ClientAuthentication::None;
+        let mut course = Course::new(Side::Server, message.sequence, message.sequence, keeps_bytes);
         course.client_random = *start.random;
         course.our_cid = self.new_cid();
         course.plain.continue_at(record.sequence);
@@ -318,6 +352,7 @@ impl Dtls {
                 config: &self.config,
                 rng: &mut self.rng,
                 now,
+                memory: &mut self.memory,
                 wanted: None,
             };
             let progress = handshake.take(&mut around, &header, fragment, is_sealed);
@@ -414,6 +449,15 @@ impl Dtls {
             last_flight,
             unproved: None,
         });
+        let remote = session.path.remote;
+        if let Some(kept) = outcome.kept {
+            let server = (remote, kept.session.server_name.clone());
+            let until = kept
+                .session
+                .created
+                .saturating_add(self.config.resumption.lifetime);
+            self.kept.insert_until(now, until, server, kept);
+        }
         self.sessions.set_deadline(id, deadline);
         self.stats.handshakes_done += 1;
         self.stats.handshakes_resumed += u64::from(outcome.resumed);

@@ -11,6 +11,8 @@
 //!  client/finished.rs        Finished                <--------  server/finished.rs
 //! ```
 //!
+//! The abbreviated handshake is in `client/resumed.rs` and `server/resumed.rs`.
+//!
 //! Messages come to a state in their order and whole ([`reassembly`]); a state takes one, and returns the next state or the
 //! fault. What it has to say it appends to the flight ([`flight`]), which is sent again until the answer comes.
 
@@ -32,6 +34,7 @@ use crate::identity::Identity;
 use crate::limits;
 use crate::messages::Malformed;
 use crate::messages::header::{FragmentHeader, MessageType};
+use crate::resumption::{Cache, Kept, Resumable, TicketKeys};
 use course::Course;
 use reassembly::Taken;
 
@@ -66,8 +69,15 @@ pub(crate) struct Context<'a> {
     pub(crate) rng: &'a mut ChaCha20Rng,
     pub(crate) now: Duration,
     pub(crate) course: &'a mut Course,
+    pub(crate) memory: &'a mut Memory,
     /// Where a server's state leaves the identity that has to be looked up.
     pub(crate) wanted: &'a mut Option<Wanted>,
+}
+
+/// What a server remembers to take sessions up again.
+pub(crate) struct Memory {
+    pub(crate) sessions: Cache<[u8; 32], Resumable>,
+    pub(crate) tickets: TicketKeys,
 }
 
 /// A PSK that has to be looked up.
@@ -96,6 +106,8 @@ pub(crate) struct Outcome {
     pub(crate) resumed: bool,
     /// The last flight is ours: it is kept, because the peer may not get it.
     pub(crate) keeps_flight: bool,
+    /// What a client needs to take the session up again.
+    pub(crate) kept: Option<Kept>,
 }
 
 /// What became of a fragment.
@@ -119,6 +131,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) config: &'a Config,
     pub(crate) rng: &'a mut ChaCha20Rng,
     pub(crate) now: Duration,
+    pub(crate) memory: &'a mut Memory,
     pub(crate) wanted: Option<Wanted>,
 }
 
@@ -131,8 +144,7 @@ impl Handshake {
         }
     }
 
-    /// Takes the fragments that a record holds, until one of them ends the handshake. The second value says how many of them
-    /// repeated the peer's flight so that ours goes again.
+    /// Takes the fragments that a record holds, until one of them ends the handshake.
     pub(crate) fn take(
         &mut self,
         around: &mut Surroundings<'_>,
@@ -190,6 +202,7 @@ impl Handshake {
             rng: around.rng,
             now: around.now,
             course: &mut self.course,
+            memory: around.memory,
             wanted: &mut around.wanted,
         };
         let step = match core::mem::replace(&mut self.state, State::Over) {
@@ -215,6 +228,7 @@ impl Handshake {
                     rng: around.rng,
                     now: around.now,
                     course: &mut self.course,
+                    memory: around.memory,
                     wanted: &mut around.wanted,
                 };
                 self.state = state.provide(&mut cx, key);

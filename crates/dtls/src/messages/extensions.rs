@@ -91,6 +91,10 @@ impl<'a> ProtocolNames<'a> {
         let mut reader = Reader::new(self.0);
         core::iter::from_fn(move || reader.vec8())
     }
+
+    pub(crate) fn contains(self, name: &[u8]) -> bool {
+        self.iter().any(|listed| listed == name)
+    }
 }
 
 /// Which known extensions have been seen, so that a second one is noticed (RFC 5246 §7.4.1.4).

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
+pub mod keys;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -14,8 +14,10 @@ use rand_core::RngCore;
 
 use super::super::course::Course;
 use super::super::{Context, Message, Step};
-use super::{ServerFlight, State};
-use crate::config::{ClientCredentials, Connect};
+use super::offer::{Offer, checked_record_size_limit};
+use super::{Certificate, PskFlight, Resumed, State};
+use crate::config::Config;
+use crate::credentials::{ClientCredentials, Connect};
 use crate::crypto::{Side, Suite};
 use crate::failure::{Failure, Reason};
 use crate::limits;
@@ -23,32 +25,44 @@ use crate::messages::DTLS_1_2;
 use crate::messages::alert::AlertDescription;
 use crate::messages::client_hello::{ClientHello, ClientHelloStart};
 use crate::messages::codec::Codes;
-use crate::messages::extensions::{ClientExtensions, ServerExtensions};
+use crate::messages::extensions::{CERTIFICATE_TYPE_X509, ServerExtensions};
 use crate::messages::header::MessageType;
 use crate::messages::hello_verify::HelloVerifyRequest;
 use crate::messages::server_hello::ServerHello;
-use crate::sessions::Cid;
-
-/// The suite that says what an empty renegotiation_info says (RFC 5746 §3.3).
-pub(crate) const RENEGOTIATION_INFO_SCSV: u16 = 0x00FF;
+use crate::resumption::Kept;
 
 /// A ClientHello is on its way.
 pub(crate) struct Hello {
-    pub(super) connect: Box<Connect>,
-    suites: Vec<Suite>,
+    connect: Box<Connect>,
+    offer: Offer,
+    /// A session that could be taken up again.
+    kept: Option<Box<Kept>>,
     cookie: Vec<u8>,
     verify_requests: u8,
+}
+
+/// What ServerHello says that the rest of the handshake needs.
+pub(crate) struct Agreed {
+    pub(super) connect: Box<Connect>,
+    pub(super) suite: Suite,
+    pub(super) client_certificate_type: u8,
+    pub(super) server_certificate_type: u8,
+    /// Of the new session; empty if the server will not take it up again by it.
+    pub(super) session_id: Vec<u8>,
+    /// A NewSessionTicket will come.
+    pub(super) ticket_comes: bool,
 }
 
 impl Hello {
     pub(super) const AWAITED: &'static str = "ServerHello";
 
     /// Says the first ClientHello.
-    pub(crate) fn begin(cx: &mut Context<'_>, connect: Connect) -> Hello {
+    pub(crate) fn begin(cx: &mut Context<'_>, connect: Connect, kept: Option<Kept>) -> Hello {
         cx.rng.fill_bytes(&mut cx.course.client_random);
         let hello = Hello {
-            suites: connect.suites(cx.config),
+            offer: Offer::new(cx.config, &connect),
             connect: Box::new(connect),
+            kept: kept.map(Box::new),
             cookie: Vec::new(),
             verify_requests: 0,
         };
@@ -58,38 +72,23 @@ impl Hello {
 
     /// Only the cookie differs from one ClientHello to the next (RFC 6347 §4.2.1).
     fn say(&self, cx: &mut Context<'_>) {
-        let mut suites: Vec<u8> = Vec::with_capacity(2 * self.suites.len() + 2);
-        for suite in &self.suites {
-            suites.extend(suite.id().to_be_bytes());
-        }
-        suites.extend(RENEGOTIATION_INFO_SCSV.to_be_bytes());
         let random = cx.course.client_random;
         let cid = cx.course.our_cid;
-        let extensions = self.extensions(cx, &cid);
+        let kept = self.kept.as_deref();
         let hello = ClientHello {
             start: ClientHelloStart {
                 version: DTLS_1_2,
                 random: &random,
-                session_id: &[],
+                session_id: kept.map_or(&[], |kept| &kept.session_id),
                 cookie: &self.cookie,
             },
-            cipher_suites: Codes::new(&suites).unwrap_or_default(),
+            cipher_suites: Codes::new(&self.offer.suites).unwrap_or_default(),
             compression_methods: &[0],
-            extensions,
+            extensions: self.offer.extensions(cx.config, &self.connect, kept, &cid),
         };
         cx.course.begin_flight();
         cx.course.say(MessageType::CLIENT_HELLO, |w| hello.write(w));
         cx.course.launch(cx.now);
-    }
-
-    fn extensions<'a>(&'a self, cx: &Context<'a>, cid: &'a Cid) -> ClientExtensions<'a> {
-        ClientExtensions {
-            server_name: self.connect.server_name.as_deref().map(str::as_bytes),
-            extended_master_secret: true,
-            record_size_limit: cx.config.record_size_limit,
-            connection_id: cx.config.connection_ids.as_ref().map(|_| cid.as_slice()),
-            ..ClientExtensions::default()
-        }
     }
 
     pub(super) fn receive(self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<Step, Failure> {
@@ -113,7 +112,7 @@ impl Hello {
         Ok(State::Hello(self).into())
     }
 
-    fn server_hello(self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<Step, Failure> {
+    fn server_hello(mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<Step, Failure> {
         let hello = message.read(ServerHello::read)?;
         if hello.version != DTLS_1_2 {
             return Err(Failure::ours(Reason::Version(hello.version)));
@@ -121,27 +120,55 @@ impl Hello {
         if hello.compression_method != 0 {
             return Err(Failure::illegal("a compression method that was not offered"));
         }
-        let offered = |suite: &Suite| self.suites.contains(suite);
-        let suite = Suite::from_u16(hello.cipher_suite).filter(offered);
+        let suite = Suite::from_u16(hello.cipher_suite).filter(|suite| self.offer.has(*suite));
         let suite = suite.ok_or(Failure::illegal("a cipher suite that was not offered"))?;
         self.check_extensions(cx, &hello.extensions)?;
-        settle(cx.course, cx.config.connection_ids.is_some(), &hello.extensions)?;
+        settle(cx.course, cx.config, &hello.extensions)?;
         cx.course.server_random = *hello.random;
         cx.course.hear(message);
-        Ok(State::ServerFlight(ServerFlight::new(self.connect, suite)).into())
+        let agreed = Agreed {
+            suite,
+            client_certificate_type: hello
+                .extensions
+                .client_certificate_type
+                .unwrap_or(CERTIFICATE_TYPE_X509),
+            server_certificate_type: hello
+                .extensions
+                .server_certificate_type
+                .unwrap_or(CERTIFICATE_TYPE_X509),
+            session_id: hello.session_id.to_vec(),
+            ticket_comes: hello.extensions.session_ticket,
+            connect: self.connect,
+        };
+        let takes_up =
+            |kept: &mut Box<Kept>| !kept.session_id.is_empty() && kept.session_id == hello.session_id;
+        Ok(match self.kept.take_if(takes_up) {
+            Some(kept) => State::Resumed(Resumed::new(cx, agreed, *kept)?).into(),
+            None if suite.is_psk() => State::PskFlight(PskFlight::new(agreed)).into(),
+            None => State::Certificate(Certificate::new(agreed)).into(),
+        })
     }
 
     /// A server answers extensions, it does not bring its own (RFC 5246 §7.4.1.4).
     fn check_extensions(&self, cx: &Context<'_>, found: &ServerExtensions<'_>) -> Result<(), Failure> {
         let cid = cx.course.our_cid;
-        let asked = self.extensions(cx, &cid);
+        let asked = self
+            .offer
+            .extensions(cx.config, &self.connect, self.kept.as_deref(), &cid);
+        let was_offered = |list: Option<&[u8]>, chosen: Option<u8>| match (list, chosen) {
+            (_, None) => true,
+            (Some(list), Some(chosen)) => list.contains(&chosen),
+            (None, Some(_)) => false,
+        };
         let is_unsolicited = found.unknown
             || found.server_name && asked.server_name.is_none()
-            || found.alpn.is_some() && asked.alpn.is_none()
+            || found
+                .alpn
+                .is_some_and(|name| asked.alpn.is_none_or(|list| !list.contains(name)))
             || found.max_fragment_length.is_some() && asked.max_fragment_length.is_none()
             || found.record_size_limit.is_some() && asked.record_size_limit.is_none()
-            || found.client_certificate_type.is_some() && asked.client_certificate_types.is_none()
-            || found.server_certificate_type.is_some() && asked.server_certificate_types.is_none()
+            || !was_offered(asked.client_certificate_types, found.client_certificate_type)
+            || !was_offered(asked.server_certificate_types, found.server_certificate_type)
             || found.session_ticket && asked.session_ticket.is_none()
             || found.connection_id.is_some() && asked.connection_id.is_none();
         if is_unsolicited {
@@ -162,12 +189,12 @@ impl Hello {
 }
 
 /// What the answers of the server come to.
-fn settle(course: &mut Course, asked_for_cid: bool, found: &ServerExtensions<'_>) -> Result<(), Failure> {
+fn settle(course: &mut Course, config: &Config, found: &ServerExtensions<'_>) -> Result<(), Failure> {
     let terms = &mut course.terms;
     terms.extended_master_secret = found.extended_master_secret;
-    if let Some(cid) = found.connection_id {
+    if let (Some(cid), Some(_)) = (found.connection_id, &config.connection_ids) {
         terms.peer_cid = cid.into();
-        terms.with_our_cid = asked_for_cid && !course.our_cid.as_slice().is_empty();
+        terms.with_our_cid = !course.our_cid.as_slice().is_empty();
     }
     if let Some(limit) = found.record_size_limit {
         terms.peer_limit = checked_record_size_limit(limit)?;
@@ -175,18 +202,12 @@ fn settle(course: &mut Course, asked_for_cid: bool, found: &ServerExtensions<'_>
     Ok(())
 }
 
-/// RFC 8449 §4: less than 64 is a fault, more than a record holds is cut.
-pub(crate) fn checked_record_size_limit(limit: u16) -> Result<u16, Failure> {
-    if limit < 64 {
-        return Err(Failure::illegal("a record_size_limit below 64"));
-    }
-    Ok(limit.min(1 << 14))
-}
-
 /// A new handshake of a client.
 pub(crate) fn course(connect: &Connect) -> Course {
+    // The signature of CertificateVerify is over all messages.
     let keeps_bytes = match &connect.credentials {
         ClientCredentials::Psk { .. } => false,
+        ClientCredentials::Keys { own, .. } => !own.types().is_empty(),
     };
     Course::new(Side::Client, 0, 0, keeps_bytes)
 }
