@@ -333,12 +333,13 @@ impl Sessions {
         self.free = free.map(|(place, _)| place).collect();
     }
 
-    /// The session is at another path from now on.
+    /// The session, which has a connection ID, is at another path from now on. A session that is found by that path keeps
+    /// it: nobody pushes another out by moving to its address.
     pub(crate) fn move_to(&mut self, id: SessionId, to: Path) {
         let Some(session) = self.get_mut(id) else { return };
         let from = core::mem::replace(&mut session.path, to);
         self.leave(&from, id);
-        self.by_path.entry(to).or_default().live = Some(id);
+        self.by_path.entry(to).or_default().live.get_or_insert(id);
         self.note_change(id);
     }
 

@@ -236,6 +236,18 @@ impl World {
         while (self.nodes[0].sessions.is_empty() || self.nodes[1].sessions.is_empty()) && self.step(end) {}
     }
 
+    /// Whether both sides have a session in the end. If not, it must be because too much got lost.
+    pub fn ends_well(&mut self) -> bool {
+        self.run_until_connected(Duration::from_secs(600));
+        for node in &self.nodes {
+            for failure in &node.failures {
+                let is_bad_luck = matches!(failure.reason, coracle_dtls::Reason::TimedOut { .. });
+                assert!(is_bad_luck, "{failure}");
+            }
+        }
+        self.nodes.iter().all(|node| node.sessions.len() == 1)
+    }
+
     pub fn send(&mut self, node: usize, session: SessionId, text: &[u8]) {
         let mut buf = [0; 2048];
         let now = self.now;
