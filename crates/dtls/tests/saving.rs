@@ -268,6 +268,20 @@ fn places_that_are_free_after_loading_are_used() {
     assert_eq!(world.server().dtls.len(), 1);
 }
 
+#[test]
+fn tickets_stay_good() {
+    let (mut world, ..) = connected(10);
+    let mut disk = Vec::new();
+    save(&mut world.server().dtls, SavingScope::All, &mut disk);
+    crash(&mut world, &disk, 0);
+    world.server().key = None;
+    world.connect(psk());
+    world.settle();
+    assert_eq!(world.server().resumed, [true]);
+    assert!(world.server().lookups.is_empty());
+    world.talk();
+}
+
 /// The server's disk: what the next process finds there, and how often it was loaded.
 struct Disk {
     bytes: Vec<u8>,

@@ -7,6 +7,7 @@ use alloc::vec::{IntoIter, Vec};
 use super::Dtls;
 use crate::messages::codec::Reader;
 use crate::path::{Path, SessionId};
+use crate::resumption::TicketKeys;
 use crate::sessions::{Cid, Established, Stage};
 use crate::state::ImportError;
 use crate::state::changes::{Batch, Changes};
@@ -77,6 +78,7 @@ impl Dtls {
         let changes = self.sessions.changes.get_or_insert_default();
         let (number, Batch { changed, ended }) = changes.begin();
         let mut writer = SegmentWriter::new(key, is_final, &mut self.rng, out);
+        writer.item(ItemKind::TICKET_KEYS, |w| self.memory.tickets.write(w), out);
         let sessions = if scope == SavingScope::All || is_first {
             self.sessions.all_established().collect()
         } else {
@@ -181,6 +183,8 @@ impl Dtls {
     /// `earlier` says how often the same was loaded before: each of those processes may have used what was in it. Whoever
     /// loads writes down *before* that it is done once more, and forgets that when a saving of all is on the disk. To load
     /// an older copy lets nonces be used again, which betrays what was sent.
+    ///
+    /// Tickets stay good as well if time has the same origin in all processes, 1970 for example.
     pub fn load(
         &mut self,
         key: &[u8; 32],
@@ -231,6 +235,11 @@ impl Dtls {
                     ItemKind::ENDED => {
                         let id = read_id(&mut item).ok_or(ImportError::Form)?;
                         self.unload(id, loaded);
+                    }
+                    ItemKind::TICKET_KEYS => {
+                        let lifetime = self.memory.tickets.lifetime();
+                        let tickets = TicketKeys::read(lifetime, &mut item);
+                        self.memory.tickets = tickets.ok_or(ImportError::Form)?;
                     }
                     _ => {}
                 }

@@ -7,16 +7,18 @@ use core::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-/// Entries in the order in which they came, which is that in which they end.
+/// Entries in the order in which they came, in which the oldest give way.
 pub(crate) struct Cache<K, V> {
     entries: HashMap<K, Entry<V>, FixedState>,
-    /// Keys in order, also of some that were removed since.
-    order: VecDeque<K>,
+    /// Each entry by its number; also some that were removed or replaced since.
+    order: VecDeque<(u64, K)>,
+    next: u64,
     capacity: usize,
     lifetime: Duration,
 }
 
 struct Entry<V> {
+    number: u64,
     value: V,
     until: Duration,
 }
@@ -27,6 +29,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         Cache {
             entries: HashMap::with_hasher(FixedState::with_seed(seed)),
             order: VecDeque::new(),
+            next: 0,
             capacity,
             lifetime,
         }
@@ -44,14 +47,20 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         if self.capacity == 0 {
             return;
         }
-        if self.entries.contains_key(&key) {
-            self.order.retain(|kept| *kept != key);
-        } else {
+        if !self.entries.contains_key(&key) {
             self.make_room();
         }
-        self.order.push_back(key.clone());
+        if self.order.len() >= 2 * self.capacity {
+            // At least half of them are gone: once in as many insertions.
+            let entries = &self.entries;
+            self.order.retain(|(number, key)| is_entry(entries, *number, key));
+        }
+        let number = self.next;
+        self.next += 1;
+        self.order.push_back((number, key.clone()));
         let until = until.min(now.saturating_add(self.lifetime));
-        self.entries.insert(key, Entry { value, until });
+        let entry = Entry { number, value, until };
+        self.entries.insert(key, entry);
     }
 
     pub(crate) fn get(&self, now: Duration, key: &K) -> Option<&V> {
@@ -70,21 +79,32 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
     }
 
     fn make_room(&mut self) {
-        while self.order.len() >= self.capacity
-            && let Some(oldest) = self.order.pop_front()
+        while self.entries.len() >= self.capacity
+            && let Some((number, oldest)) = self.order.pop_front()
         {
-            self.entries.remove(&oldest);
+            if is_entry(&self.entries, number, &oldest) {
+                self.entries.remove(&oldest);
+            }
         }
     }
 
+    /// Forgets the oldest that are over, or were removed before.
     fn expire(&mut self, now: Duration) {
-        while let Some(oldest) = self.order.front()
-            && self.entries.get(oldest).is_none_or(|entry| entry.until <= now)
-        {
-            self.entries.remove(oldest);
+        while let Some((number, oldest)) = self.order.front() {
+            if is_entry(&self.entries, *number, oldest) {
+                if self.entries.get(oldest).is_some_and(|entry| now < entry.until) {
+                    break;
+                }
+                self.entries.remove(oldest);
+            }
             self.order.pop_front();
         }
     }
+}
+
+/// Whether a key still stands for what it did when it got this number.
+fn is_entry<K: Eq + Hash, V>(entries: &HashMap<K, Entry<V>, FixedState>, number: u64, key: &K) -> bool {
+    entries.get(key).is_some_and(|entry| entry.number == number)
 }
 
 #[cfg(test)]
@@ -131,14 +151,37 @@ mod tests {
     #[test]
     fn what_was_removed_is_gone_and_takes_no_room_for_long() {
         let mut cache = Cache::new(4, HOUR, 1);
+        cache.insert(at(0), 5000, 1);
         for n in 0..1000 {
             cache.insert(at(0), n, n);
             cache.remove(&n);
             assert_eq!(cache.get(at(0), &n), None);
-            assert!(cache.order.len() <= 4);
+            assert!(cache.order.len() <= 8);
         }
-        assert_eq!(cache.len(), 0);
+        assert_eq!(
+            cache.get(at(1), &5000),
+            Some(&1),
+            "others are not pushed out by it"
+        );
+        assert_eq!(cache.len(), 1);
         cache.remove(&7);
+    }
+
+    #[test]
+    fn a_key_that_comes_and_goes_is_as_young_as_it_was_last() {
+        let mut cache = Cache::new(2, HOUR, 1);
+        for n in 0..100 {
+            cache.insert(at(0), "a", n);
+            cache.remove(&"a");
+        }
+        cache.insert(at(0), "b", 1);
+        cache.insert(at(1), "a", 2);
+        cache.insert(at(2), "c", 3);
+        assert_eq!(cache.get(at(3), &"b"), None);
+        assert_eq!(
+            (cache.get(at(3), &"a"), cache.get(at(3), &"c")),
+            (Some(&2), Some(&3))
+        );
     }
 
     #[test]

@@ -40,6 +40,7 @@ impl ItemKind {
     pub(crate) const SESSION: ItemKind = ItemKind(1);
     /// The number of a session that has ended since an earlier segment.
     pub(crate) const ENDED: ItemKind = ItemKind(2);
+    pub(crate) const TICKET_KEYS: ItemKind = ItemKind(3);
 }
 
 /// Why a segment cannot be read. What came before is good.
