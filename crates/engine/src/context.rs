@@ -11,7 +11,7 @@ use rand_core::{RngCore, SeedableRng};
 use crate::amplification::Amplification;
 use crate::block::size::Sizes;
 use crate::config::Config;
-use crate::connection::Connections;
+use crate::connection::{Connections, Unsent};
 use crate::exchange::payload::SharedBody;
 use crate::limits;
 use crate::message::Owner;
@@ -88,6 +88,17 @@ impl Context {
         let fits = self.connections.push(id, message, mark);
         self.stats.frames_out += u64::from(fits);
         fits
+    }
+
+    /// Puts an answer on a connection that nobody waits for.
+    pub(crate) fn answer_on(
+        &mut self,
+        id: ConnectionId,
+        message: (&Message<'_>, Option<&SharedBody>),
+    ) -> Result<(), Unsent> {
+        self.connections.push_answer(id, message)?;
+        self.stats.frames_out += 1;
+        Ok(())
     }
 
     /// Puts an empty message on its way: an acknowledgement, a reset or a ping.

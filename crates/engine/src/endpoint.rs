@@ -21,6 +21,7 @@ mod refusing;
 mod requesting;
 mod stream;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use coracle_wire::{CodeKind, Message, MessageType};
@@ -33,10 +34,11 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::endpoint::refusing::failure;
 use crate::exchange::admission::Reading;
+use crate::exchange::ask::{Ask, answer, answer_for, echo_block1};
 use crate::exchange::asking;
 use crate::exchange::client::{Arrival, Client};
 use crate::exchange::reply::Reply;
-use crate::exchange::server::{Ask, Server, answer, answer_for, echo_block1};
+use crate::exchange::server::Server;
 use crate::limits;
 use crate::message::{MessageLayer, Note, Owner, Verdict};
 use crate::observe::groups::Kept;
@@ -160,26 +162,28 @@ impl Endpoint {
         let Some(method) = reading.method else {
             return Received::Nothing;
         };
-        let ask = &mut Ask::new(path, (method, message), seen, allowance, reading);
+        let ask = Ask::new(path, (method, message), seen, allowance, reading);
+        let mut ask = self.server.boxed(ask);
         // 4 exchange
-        if let Err(refusal) = self.check(ask, message, reading, room) {
+        if let Err(refusal) = self.check(&mut ask, message, reading, room) {
             return self.refuse(now, ask, &refusal);
         }
         ask.payload_key = payload_key(&self.cache_hasher, ask.method, message.payload);
         // 5 block: a further block of a response is served from what was kept of it
         if ask.blocks.block2.is_some_and(|block| block.num() > 0) {
-            if let Some(reply) = self.bodies.inbound(&mut self.context, now, &Asked::of(ask)) {
+            if let Some(reply) = self.bodies.inbound(&mut self.context, now, &Asked::of(&ask)) {
                 let mut reply = reply.unwrap_or_else(|TooDear| ask.challenge(&mut self.context, now));
-                answer(&mut self.context, &mut self.messages, now, ask, &mut reply);
+                answer(&mut self.context, &mut self.messages, now, &mut ask, &mut reply);
+                self.server.recycle(ask);
                 return Received::Nothing;
             }
-            if let Some(refusal) = lost_body(ask, message.payload) {
+            if let Some(refusal) = lost_body(&ask, message.payload) {
                 return self.refuse(now, ask, &refusal);
             }
         }
         if ask.blocks.block1.is_none() {
             // 6 observe: a request that cancels an observation ends it (RFC 7641 §3.6)
-            self.deregister(now, ask, message.options);
+            self.deregister(now, &ask, message.options);
             return self.hand_over(now, ask, message, None);
         }
         let part = Part {
@@ -187,20 +191,24 @@ impl Endpoint {
             payload: message.payload,
             is_wanted: &|exchange| !self.server.is_working(exchange),
         };
-        let (verdict, ended) = self.assemblies.inbound(&mut self.context, now, ask, part);
+        let (verdict, ended) = self.assemblies.inbound(&mut self.context, now, &ask, part);
         if let Some(exchange) = ended {
             self.end(exchange);
         }
         // 6 observe
-        self.deregister(now, ask, message.options);
-        self.handle_body(now, ask, message, verdict)
+        self.deregister(now, &ask, message.options);
+        let received = self.handle_body(now, ask, message, verdict);
+        if ended.is_some() {
+            self.settle_on(now, path.connection);
+        }
+        received
     }
 
     /// Does what the block stage decided about a request.
     fn handle_body<'d>(
         &mut self,
         now: Instant,
-        ask: &mut Ask,
+        mut ask: Box<Ask>,
         message: &Message<'d>,
         verdict: Inbound,
     ) -> Received<'d> {
@@ -209,7 +217,7 @@ impl Endpoint {
             Inbound::StreamStart(stream) => self.hand_over(now, ask, message, Some(stream)),
             Inbound::Complete(options, payload) => {
                 let (method, path, confirmable) = (ask.method, ask.path, ask.confirmable);
-                let registration = self.registration(now, ask, options.as_options(), &payload);
+                let registration = self.registration(now, &ask, options.as_options(), &payload);
                 let Some(key) = self.open(now, ask, None, registration) else {
                     return Received::Nothing;
                 };
@@ -224,10 +232,10 @@ impl Endpoint {
             }
             Inbound::StreamPart { exchange, more } => {
                 self.replace_ask(now, exchange, ask);
-                if let Some(serving) = self.server.exchanges.get_mut(exchange)
+                if let Some(exchange) = self.server.get_mut(exchange)
                     && !more
                 {
-                    serving.stream = None;
+                    exchange.stream = None;
                 }
                 Received::Body(
                     ExchangeId::server(exchange),
@@ -242,7 +250,8 @@ impl Endpoint {
                 Received::Nothing
             }
             Inbound::Continue => {
-                self.continue_with(now, ask);
+                self.continue_with(now, &mut ask);
+                self.server.recycle(ask);
                 Received::Nothing
             }
             Inbound::Refuse(refusal) => self.refuse(now, ask, &refusal),
@@ -253,7 +262,7 @@ impl Endpoint {
     fn hand_over<'d>(
         &mut self,
         now: Instant,
-        ask: &Ask,
+        ask: Box<Ask>,
         message: &Message<'d>,
         stream: Option<Key>,
     ) -> Received<'d> {
@@ -265,7 +274,7 @@ impl Endpoint {
             confirmable: ask.confirmable,
             more: stream.is_some(),
         };
-        let registration = self.registration(now, ask, message.options, message.payload);
+        let registration = self.registration(now, &ask, message.options, message.payload);
         let Some(key) = self.open(now, ask, stream, registration) else {
             return Received::Nothing;
         };
@@ -275,7 +284,7 @@ impl Endpoint {
     fn open(
         &mut self,
         now: Instant,
-        ask: &Ask,
+        ask: Box<Ask>,
         stream: Option<Key>,
         registration: Option<Arc<Kept>>,
     ) -> Option<Key> {
@@ -354,31 +363,40 @@ impl Endpoint {
     ) -> Result<(), RespondError> {
         let fits = response.options.as_bytes().len() + limits::ADDED_OPTIONS
             <= limits::MAX_DATAGRAM - limits::MAX_PAYLOAD - limits::MAX_TOKEN - 16;
-        let response = if fits { response } else { failure() };
+        let response = if fits { &response } else { &failure() };
         if id.role != Role::Server {
             return Err(RespondError::Unknown);
         }
-        let Some(serving) = self.server.exchanges.get_mut(id.key) else {
-            self.refreshed(now, id.key, &response)?;
+        let Some(mut exchange) = self.server.take(id.key) else {
+            self.refreshed(now, id.key, response)?;
             return if fits { Ok(()) } else { Err(RespondError::TooLong) };
         };
-        // Matched by reference, as what is taken out is large.
-        match &mut serving.ask.take() {
-            Some(ask) => self.outbound_response(now, id.key, ask, &response),
-            None => {
-                // A streamed body was given up between two of its blocks: the next one is answered 4.08.
-                self.close_exchange(id.key);
-                return Err(RespondError::Unknown);
-            }
-        }
+        let Some(mut ask) = exchange.ask.take() else {
+            // A streamed body was given up between two of its blocks: the next one is answered 4.08.
+            self.forget_body(exchange.stream);
+            return Err(RespondError::Unknown);
+        };
+        let registered = exchange.registration.map(|kept| (id.key, kept));
+        self.outbound_response(now, &mut ask, registered, response);
+        self.forget_body(exchange.stream);
+        self.server.pass_answered();
+        self.settle_on(now, ask.path.connection);
+        self.server.recycle(ask);
         if fits { Ok(()) } else { Err(RespondError::TooLong) }
     }
 
     /// The first response to a request: stages 3 to 8 of the way out.
-    fn outbound_response(&mut self, now: Instant, key: Key, ask: &mut Ask, response: &ResponseRef<'_>) {
+    fn outbound_response(
+        &mut self,
+        now: Instant,
+        ask: &mut Ask,
+        registered: Option<(Key, Arc<Kept>)>,
+        response: &ResponseRef<'_>,
+    ) {
         let mut reply = Reply::of(response);
         // 3 observe
-        let observer = self.register(now, key, ask, response, &mut reply);
+        let observer =
+            registered.and_then(|registered| self.register(now, registered, ask, response, &mut reply));
         // RFC 7641 §7: who has not proved the address confirms the interest, before anything else is sent there.
         let confirms = observer.is_some() && !ask.is_proved();
         if confirms {
@@ -409,16 +427,13 @@ impl Endpoint {
             (None, Some(observer)) => self.end_observation(now, observer),
             (None, None) => {}
         }
-        self.close_exchange(key);
-        self.server.pass_answered();
-        self.settle_on(now, ask.path.connection);
     }
 
     /// Asks for the next part of a streamed request body.
     fn continue_request(&mut self, now: Instant, key: Key) {
-        if let Some(serving) = self.server.exchanges.get_mut(key)
-            && serving.stream.is_some()
-            && let Some(mut ask) = serving.ask.take()
+        if let Some(exchange) = self.server.get_mut(key)
+            && exchange.stream.is_some()
+            && let Some(mut ask) = exchange.ask.take()
         {
             self.continue_with(now, &mut ask);
         }

@@ -98,37 +98,52 @@ impl<T> Slab<T> {
 
     /// The key of the new value, or the value back when the table is full.
     pub(crate) fn insert(&mut self, value: T) -> Result<Key, T> {
+        match self.vacant() {
+            Some(key) => {
+                self.fill(key, value);
+                Ok(key)
+            }
+            None => Err(value),
+        }
+    }
+
+    /// The key of the next value; `None` when the table is full. Nothing else may come or go before it is
+    /// [filled](Self::fill), but it need not be.
+    #[inline]
+    pub(crate) fn vacant(&mut self) -> Option<Key> {
         if self.is_full() {
-            return Err(value);
+            return None;
         }
         let generation = self.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
-        let Some((first, chunk)) = self.first_with_room() else {
-            return Err(value);
+        let (first, chunk) = self.first_with_room()?;
+        let index = first * CHUNK + chunk.used.trailing_ones();
+        self.generation = generation;
+        Some(Key { index, generation })
+    }
+
+    /// Puts a value in the place of the key that was [vacant](Self::vacant).
+    pub(crate) fn fill(&mut self, key: Key, value: T) {
+        let (at, place) = (key.index / CHUNK, key.index % CHUNK);
+        let Some(chunk) = self.chunks.get_mut(at as usize) else {
+            return;
         };
-        let place = chunk.used.trailing_ones();
+        let filled = Place {
+            generation: key.generation,
+            value: Some(value),
+        };
         match chunk.places.get_mut(place as usize) {
-            Some(free) => {
-                free.generation = generation;
-                free.value = Some(value);
-            }
-            None => chunk.places.push(Place {
-                generation,
-                value: Some(value),
-            }),
+            Some(free) => *free = filled,
+            None => chunk.places.push(filled),
         }
         chunk.used |= 1 << place;
-        let is_full = chunk.is_full();
-        if is_full {
+        if chunk.is_full() {
             // It is the first of them, and comes back when it has room again.
             self.with_room.pop();
         }
         self.len += 1;
-        self.generation = generation;
-        if self.spare == Some(first) {
+        if self.spare == Some(at) {
             self.spare = None;
         }
-        let index = first * CHUNK + place;
-        Ok(Key { index, generation })
     }
 
     /// The first chunk with room, made when there is none.

@@ -982,8 +982,12 @@ fn tokens_are_those_of_one_connection() {
         .endpoint
         .connected(connected.now, common::peer(61616), coracle_wire::Framing::Tcp)
         .unwrap();
-    let (_, _) = connected.endpoint.handle_stream(connected.now, other, &csm(1152));
-    let (_, _) = connected.endpoint.handle_stream(connected.now, other, &answer);
+    let _ = connected
+        .endpoint
+        .handle_stream(connected.now, other, &mut &csm(1152)[..]);
+    let _ = connected
+        .endpoint
+        .handle_stream(connected.now, other, &mut &answer[..]);
     connected.poll();
     assert!(
         !connected

@@ -116,7 +116,9 @@ fn one_that_does_not_read_takes_no_room_from_others() {
         .endpoint
         .connected(connected.now, peer(700), Framing::Tcp)
         .unwrap();
-    let (_, _) = connected.endpoint.handle_stream(connected.now, other, &csm(1152));
+    let _ = connected
+        .endpoint
+        .handle_stream(connected.now, other, &mut &csm(1152)[..]);
     while let Some(id) = connected.endpoint.poll_stream() {
         let len = connected.endpoint.stream_output(id).len();
         connected.endpoint.stream_written(connected.now, id, len);
@@ -138,7 +140,9 @@ fn one_that_does_not_read_takes_no_room_from_others() {
     }
     assert!(waiting(&connected) < 128 * 1024, "{}", waiting(&connected));
     let asked = get("x", b"z");
-    let (_, received) = connected.endpoint.handle_stream(connected.now, other, &asked);
+    let received = connected
+        .endpoint
+        .handle_stream(connected.now, other, &mut &asked[..]);
     let Received::Request(id, _) = received else {
         panic!()
     };
@@ -291,8 +295,12 @@ fn bodies_in_part_go_with_their_connection() {
             .endpoint
             .connected(connected.now, peer(port), Framing::Tcp)
             .unwrap();
-        let (_, _) = connected.endpoint.handle_stream(connected.now, id, &csm(1152));
-        let (_, _) = connected.endpoint.handle_stream(connected.now, id, &part);
+        let _ = connected
+            .endpoint
+            .handle_stream(connected.now, id, &mut &csm(1152)[..]);
+        let _ = connected
+            .endpoint
+            .handle_stream(connected.now, id, &mut &part[..]);
         connected.endpoint.disconnected(connected.now, id);
     }
     connected.give(&part);
@@ -533,7 +541,9 @@ impl Side {
             self.inbox.append(pipe);
         }
         while self.endpoint.takes_input(self.id) {
-            let (used, received) = self.endpoint.handle_stream(now, self.id, &self.inbox);
+            let mut rest = &self.inbox[..];
+            let received = self.endpoint.handle_stream(now, self.id, &mut rest);
+            let used = self.inbox.len() - rest.len();
             if let Received::Request(id, request) = received {
                 let payload = request.payload.to_vec();
                 self.endpoint.respond(now, id, content(&payload)).unwrap();

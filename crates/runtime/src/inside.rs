@@ -21,20 +21,18 @@ impl Inside<'_> {
     /// Takes in the messages at the start of what came on a connection, as long as that one takes any, and hands
     /// what they brought to the application. How many bytes they were.
     pub(crate) fn take_messages(&mut self, id: ConnectionId, came: Came<'_>) -> usize {
-        let mut taken = 0;
-        while let Some(rest) = came.bytes.get(taken..).filter(|rest| !rest.is_empty())
-            && self.engine.takes_input(id)
-        {
-            let (used, ref mut received) = self.engine.handle_stream(self.now, id, rest);
+        let mut rest = came.bytes;
+        while !rest.is_empty() && self.engine.takes_input(id) {
+            let before = rest.len();
+            let mut received = self.engine.handle_stream(self.now, id, &mut rest);
             let identity = self.identity.clone();
             let serving = self.serving.as_deref_mut();
-            serve(serving, self.engine, self.now, (came, identity), received);
-            if used == 0 {
+            serve(serving, self.engine, self.now, (came, identity), &mut received);
+            if rest.len() == before {
                 break;
             }
-            taken += used;
         }
-        taken
+        came.bytes.len() - rest.len()
     }
 }
 

@@ -221,11 +221,12 @@ impl Node {
     /// Bytes of a connection; how many of them were taken.
     pub(crate) fn receive_stream(&mut self, at: Instant, id: ConnectionId, bytes: &[u8]) -> usize {
         let now = self.time(at);
-        let (used, received) = self.endpoint.handle_stream(now, id, bytes);
+        let mut rest = bytes;
+        let received = self.endpoint.handle_stream(now, id, &mut rest);
         if let Some(input) = given(received) {
             self.give(at, input);
         }
-        used
+        bytes.len() - rest.len()
     }
 
     /// Hands all events on; whether there were any.

@@ -1,6 +1,9 @@
 //! The two ways in which this crate touches buffers: a reader that cannot read past the end and a writer
 //! that cannot write past it. Also the 4-bit field with extension that options and token lengths share.
 
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
+
 /// Reads a slice from its start to its end.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a> {
@@ -142,6 +145,16 @@ impl Scratch {
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
+
+    /// Appends the bytes: all that there is room for, of which the rest is cut off again, because a number of bytes that
+    /// the compiler knows is stored and not copied.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(crate) fn append_to(&self, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        bytes.extend_from_slice(&self.bytes);
+        bytes.truncate(start + self.len);
+    }
 }
 
 /// The bytes that follow a 4-bit field of 13 or 14.
@@ -163,4 +176,15 @@ pub(crate) fn extend_nibble(value: usize) -> Option<(u8, Extension)> {
     }
     let wide = u16::try_from(value.checked_sub(269)?).ok()?;
     Some((14, Extension::Two(wide.to_be_bytes())))
+}
+
+/// How many bytes extend the 4-bit field for a value; nothing if the value exceeds 65804.
+#[inline]
+pub(crate) const fn extension_len(value: usize) -> Option<usize> {
+    match value {
+        0..=12 => Some(0),
+        13..=268 => Some(1),
+        269..=65804 => Some(2),
+        _ => None,
+    }
 }

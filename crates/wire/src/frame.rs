@@ -16,7 +16,7 @@
 use alloc::vec::Vec;
 
 use crate::code::Code;
-use crate::cursor::{Reader, Scratch, extend_nibble};
+use crate::cursor::{Reader, Scratch, extend_nibble, extension_len};
 use crate::error::{HeaderStart, MessageError, MessageErrorKind};
 use crate::message::{Message, MessageId, MessageType, RESERVED_TOKEN_LENGTH, put, read_rest, read_token};
 use crate::writer::BufferTooSmall;
@@ -83,9 +83,15 @@ impl<'a> Message<'a> {
     /// its token has more than 65804 bytes, or its options and payload more than 4 GiB and 65804.
     #[must_use]
     pub fn frame_len(&self, framing: Framing) -> usize {
-        match self.frame_header(framing) {
-            Some(header) => self.rest_len().saturating_add(header.as_slice().len()),
-            None => usize::MAX,
+        let of_token = extension_len(self.token.len());
+        let of_length = match framing {
+            Framing::WebSocket => Some(0),
+            Framing::Tcp => length_extension_len(self.content_len()),
+        };
+        match (of_token, of_length) {
+            // Len and TKL in one byte, and the code in another.
+            (Some(token), Some(length)) => self.rest_len().saturating_add(2 + token + length),
+            _ => usize::MAX,
         }
     }
 
@@ -110,7 +116,7 @@ impl<'a> Message<'a> {
     pub fn append_frame(&self, framing: Framing, bytes: &mut Vec<u8>) -> Option<usize> {
         let header = self.frame_header(framing)?;
         let start = bytes.len();
-        bytes.extend_from_slice(header.as_slice());
+        header.append_to(bytes);
         self.append_rest(bytes);
         Some(bytes.len() - start)
     }
@@ -121,7 +127,7 @@ impl<'a> Message<'a> {
     pub fn append_frame_start(&self, framing: Framing, bytes: &mut Vec<u8>) -> Option<usize> {
         let header = self.frame_header(framing)?;
         let start = bytes.len();
-        bytes.extend_from_slice(header.as_slice());
+        header.append_to(bytes);
         self.append_start(bytes);
         Some(bytes.len() - start)
     }
@@ -138,6 +144,13 @@ impl<'a> Message<'a> {
         header.extend(token_extension);
         Some(header)
     }
+}
+
+/// How many bytes extend Len; nothing if the length cannot be expressed.
+fn length_extension_len(len: usize) -> Option<usize> {
+    let widest = SHORTEST_WIDE_LENGTH + u64::from(u32::MAX);
+    let is_wide = || u64::try_from(len).is_ok_and(|len| len <= widest);
+    extension_len(len).or_else(|| is_wide().then_some(4))
 }
 
 /// Len and TKL with the extension of Len; nothing if the length cannot be expressed.

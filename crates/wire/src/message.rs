@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::code::{Code, CodeKind};
-use crate::cursor::{Extension, Reader, extend_nibble};
+use crate::cursor::{Extension, Reader, extend_nibble, extension_len};
 use crate::error::{HeaderStart, MessageError, MessageErrorKind};
 use crate::options::{Options, PAYLOAD_MARKER};
 use crate::writer::BufferTooSmall;
@@ -158,13 +158,10 @@ impl<'a> Message<'a> {
     /// and cannot be encoded.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        let extension = match self.token.len() {
-            0..=12 => 0,
-            13..=268 => 1,
-            len if extend_nibble(len).is_some() => 2,
-            _ => return usize::MAX,
-        };
-        self.rest_len().saturating_add(HEADER_LEN + extension)
+        match extension_len(self.token.len()) {
+            Some(extension) => self.rest_len().saturating_add(HEADER_LEN + extension),
+            None => usize::MAX,
+        }
     }
 
     /// The length of the token, the options and the payload.

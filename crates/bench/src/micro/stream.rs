@@ -117,7 +117,7 @@ impl Exchanges {
         let id = self.endpoint.connected(self.now, path, Framing::Tcp);
         self.connections.extend(id);
         if let Some(id) = id {
-            let _ = self.endpoint.handle_stream(self.now, id, &csm());
+            let _ = self.endpoint.handle_stream(self.now, id, &mut csm().as_slice());
             self.take_output();
         }
         while self.endpoint.poll_event().is_some() {}
@@ -141,7 +141,9 @@ impl Exchanges {
             return;
         };
         request(&self.options, *b"toke", &mut self.frame);
-        let (_, received) = self.endpoint.handle_stream(self.now, id, &self.frame);
+        let received = self
+            .endpoint
+            .handle_stream(self.now, id, &mut self.frame.as_slice());
         let Received::Request(id, _) = black_box(received) else {
             return;
         };

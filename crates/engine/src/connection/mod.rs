@@ -131,6 +131,29 @@ impl Connection {
         Sizes::of_connection(room, bert, szx)
     }
 
+    /// How long the messages may be that go on it.
+    fn longest(&self, load: &Load) -> usize {
+        self.peer.max_message_size.min(load.max_message_size)
+    }
+
+    /// Whether a message of this length may wait to be written. Of all room one connection has an eighth, and each has a
+    /// little however much others have taken. A response without a body always may: who does not read it is not read
+    /// either. A notification waits for its turn while much waits, so that the slow are told the latest state and no other.
+    fn admits(&self, load: &Load, message: &Message<'_>, len: usize, owner: Owner) -> Result<(), Unsent> {
+        if len > self.longest(load) {
+            return Err(Unsent::TooLong);
+        }
+        let waits = self.queue.len();
+        let share = (load.max_queued / limits::QUEUED_SHARE_OF_ONE).max(2 * load.max_message_size);
+        let has_room = match owner {
+            Owner::Response if message.payload.is_empty() => true,
+            Owner::Notification(_) if waits >= limits::QUEUED_BEFORE_READING => false,
+            _ if waits + len <= limits::QUEUED_FREE => true,
+            _ => waits + len <= share && load.queued + len <= load.max_queued,
+        };
+        has_room.then_some(()).ok_or(Unsent::NoRoom)
+    }
+
     /// The peer reads what it is sent, so that more is taken in from it. What waits for us alone, as requests of ours, is
     /// no reason not to read their answers.
     pub(crate) fn is_read(&self) -> bool {
@@ -178,13 +201,28 @@ pub(crate) struct Connections {
     /// Those that have something new to write.
     line: VecDeque<Key>,
     spare: Spare,
+    load: Load,
+}
+
+/// What all connections together have to write, and how much that may be; lengths in bytes.
+struct Load {
     /// The longest message of ours.
     max_message_size: usize,
     /// The largest blocks that are offered and asked for.
     block_szx: u8,
-    /// Bytes that may wait to be written, of all connections.
     max_queued: usize,
     queued: usize,
+}
+
+/// Why a message cannot be sent on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    /// The connection is over.
+    Over,
+    /// It is longer than the peer takes.
+    TooLong,
+    /// Too much waits to be written.
+    NoRoom,
 }
 
 impl Connections {
@@ -196,15 +234,17 @@ impl Connections {
             max_per_address: parameters.max_connections_per_address,
             line: VecDeque::new(),
             spare: Spare::default(),
-            max_message_size: parameters.max_message_size as usize,
-            block_szx: parameters.block_szx,
-            max_queued: parameters.queued_bytes,
-            queued: 0,
+            load: Load {
+                max_message_size: parameters.max_message_size as usize,
+                block_szx: parameters.block_szx,
+                max_queued: parameters.queued_bytes,
+                queued: 0,
+            },
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty() && self.per_address.is_empty() && self.queued == 0
+        self.table.is_empty() && self.per_address.is_empty() && self.load.queued == 0
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -214,7 +254,7 @@ impl Connections {
     /// Nothing waits to be written, but on connections that end.
     pub(crate) fn is_quiet(&self) -> bool {
         let waits = |connection: &Connection| !connection.is_over() && !connection.queue.is_empty();
-        self.queued == 0 || !self.table.iter().any(|(_, connection)| waits(connection))
+        self.load.queued == 0 || !self.table.iter().any(|(_, connection)| waits(connection))
     }
 
     pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
@@ -265,7 +305,7 @@ impl Connections {
     /// Forgets a connection; the messages that it had not taken yet.
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         let mut connection = self.table.remove(id.0)?;
-        self.queued -= connection.queue.len();
+        self.load.queued -= connection.queue.len();
         connection.queue.clear(&mut self.spare);
         let address = connection.path.remote.ip();
         if let Some(of_address) = self.per_address.get_mut(&address) {
@@ -281,39 +321,34 @@ impl Connections {
     /// How long bodies may be that go on a connection beside `beside` bytes of token and options.
     pub(crate) fn sizes(&self, id: ConnectionId, beside: usize) -> Sizes {
         let connection = self.get(id);
-        connection.map_or(Sizes::of_connection(0, false, self.block_szx), |connection| {
-            connection.sizes((self.max_message_size, self.block_szx), beside)
+        let Load {
+            max_message_size,
+            block_szx,
+            ..
+        } = self.load;
+        connection.map_or(Sizes::of_connection(0, false, block_szx), |connection| {
+            connection.sizes((max_message_size, block_szx), beside)
         })
     }
 
     /// How long the messages may be that go on a connection.
     pub(crate) fn longest(&self, id: ConnectionId) -> usize {
-        self.get(id).map_or(0, |connection| {
-            connection.peer.max_message_size.min(self.max_message_size)
-        })
+        self.get(id)
+            .map_or(0, |connection| connection.longest(&self.load))
     }
 
-    /// Whether a message may wait to be written. Of all room one connection has an eighth, and each has a little however
-    /// much others have taken. A response without a body always may: who does not read it is not read either. A
-    /// notification waits for its turn while much waits, so that the slow are told the latest state and no other.
-    pub(crate) fn has_room(&self, id: ConnectionId, message: &Message<'_>, owner: Owner) -> bool {
-        let Some(connection) = self.get(id) else {
-            return true;
-        };
-        let (len, waits) = (message.encoded_len(), connection.queue.len());
-        let share = (self.max_queued / limits::QUEUED_SHARE_OF_ONE).max(2 * self.max_message_size);
-        match owner {
-            Owner::Response if message.payload.is_empty() => true,
-            Owner::Notification(_) if waits >= limits::QUEUED_BEFORE_READING => false,
-            _ if waits + len <= limits::QUEUED_FREE => true,
-            _ => waits + len <= share && self.queued + len <= self.max_queued,
-        }
+    /// Whether a message may wait to be written on a connection.
+    pub(crate) fn admits(&self, id: ConnectionId, message: &Message<'_>, owner: Owner) -> Result<(), Unsent> {
+        let connection = self.get(id).ok_or(Unsent::Over)?;
+        let len = message.frame_len(connection.framing);
+        connection.admits(&self.load, message, len, owner)
     }
 
     /// Whether a peer takes a message as long as this one.
     pub(crate) fn fits(&self, id: ConnectionId, message: &Message<'_>) -> bool {
         let connection = self.get(id);
-        connection.is_none_or(|connection| message.frame_len(connection.framing) <= self.longest(id))
+        connection
+            .is_none_or(|connection| message.frame_len(connection.framing) <= connection.longest(&self.load))
     }
 
     /// Puts a message in the queue of its connection, whose payload may be a part of a shared body; `mark` is given back when
@@ -324,25 +359,47 @@ impl Connections {
         (message, shared): (&Message<'_>, Option<&SharedBody>),
         mark: Option<(Key, Owner)>,
     ) -> bool {
-        if !self.fits(id, message) {
-            return false;
-        }
+        let fits = |connection: &Connection, load: &Load, len| {
+            let fits = len <= connection.longest(load);
+            fits.then_some(()).ok_or(Unsent::TooLong)
+        };
+        self.put(id, (message, shared), mark, fits).is_ok()
+    }
+
+    /// The same for an answer, which may have to wait, and that nobody waits for.
+    pub(crate) fn push_answer(
+        &mut self,
+        id: ConnectionId,
+        (message, shared): (&Message<'_>, Option<&SharedBody>),
+    ) -> Result<(), Unsent> {
+        self.put(id, (message, shared), None, |connection, load, len| {
+            connection.admits(load, message, len, Owner::Response)
+        })
+    }
+
+    #[inline]
+    fn put(
+        &mut self,
+        id: ConnectionId,
+        (message, shared): (&Message<'_>, Option<&SharedBody>),
+        mark: Option<(Key, Owner)>,
+        admits: impl FnOnce(&Connection, &Load, usize) -> Result<(), Unsent>,
+    ) -> Result<(), Unsent> {
         let connection = self.table.get_mut(id.0);
-        let Some(connection) = connection.filter(|connection| !connection.is_over()) else {
-            return false;
-        };
+        let connection = connection
+            .filter(|connection| !connection.is_over())
+            .ok_or(Unsent::Over)?;
         let framing = connection.framing;
-        let Some(len) = connection
+        let len = message.frame_len(framing);
+        admits(connection, &self.load, len)?;
+        connection
             .queue
-            .push(framing, (message, shared), mark, &mut self.spare)
-        else {
-            return false;
-        };
-        self.queued += len;
+            .push((framing, len), (message, shared), mark, &mut self.spare);
+        self.load.queued += len;
         if !core::mem::replace(&mut connection.in_line, true) {
             self.line.push_back(id.0);
         }
-        true
+        Ok(())
     }
 
     /// The next connection that has something new to write.
@@ -366,7 +423,7 @@ impl Connections {
     pub(crate) fn written(&mut self, now: Instant, id: ConnectionId, len: usize) {
         if let Some(connection) = self.table.get_mut(id.0) {
             let was_read = connection.is_read();
-            self.queued -= connection.queue.written(len, &mut self.spare);
+            self.load.queued -= connection.queue.written(len, &mut self.spare);
             let written = connection.queue.position();
             // What stands before a Ping, and the Ping, are on their way: nobody can have answered it yet.
             connection.pinged = connection.pinged.map(|(since, end)| {
@@ -393,7 +450,7 @@ impl Connections {
     /// Takes messages back of which the transport has taken nothing, by their marks, in order.
     pub(crate) fn withdraw(&mut self, id: ConnectionId, keys: &[Key]) {
         if let Some(connection) = self.table.get_mut(id.0) {
-            self.queued -= connection.queue.withdraw(keys);
+            self.load.queued -= connection.queue.withdraw(keys);
         }
     }
 

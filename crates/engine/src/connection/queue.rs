@@ -64,16 +64,16 @@ impl Queue {
         self.own.min(self.len())
     }
 
-    /// Adds a message; its length. A long payload that is a part of `shared` is not copied. `None`: it cannot be encoded.
+    /// Adds a message that has this length in frames of this kind. A long payload that is a part of `shared` is not copied.
     pub(crate) fn push(
         &mut self,
-        framing: Framing,
-        (message, shared): (&Message<'_>, Option<&SharedBody>),
+        (framing, len): (Framing, usize),
+        message: (&Message<'_>, Option<&SharedBody>),
         mark: Option<(Key, Owner)>,
         spare: &mut Spare,
-    ) -> Option<usize> {
+    ) {
         let begin = self.position + self.len() as u64;
-        let len = self.waiting.push(framing, message, shared, spare)?;
+        self.waiting.push((framing, len), message, spare);
         if let Some((key, owner)) = mark {
             let end = begin + len as u64;
             let is_own = matches!(owner, Owner::Request(_));
@@ -88,7 +88,6 @@ impl Queue {
         if let Some(lengths) = &mut self.lengths {
             lengths.push_back(len);
         }
-        Some(len)
     }
 
     /// What is to be written next, in two pieces.

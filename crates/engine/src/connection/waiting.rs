@@ -58,14 +58,14 @@ impl Waiting {
         self.own.len() - self.start + self.lent_len
     }
 
-    /// Adds a message; its length. A long payload that is a part of `shared` is not copied. `None`: it cannot be encoded.
+    /// Adds a message that has this length in frames of this kind, so that it can be encoded. A long payload that is a part
+    /// of `shared` is not copied.
     pub(super) fn push(
         &mut self,
-        framing: Framing,
-        message: &Message<'_>,
-        shared: Option<&SharedBody>,
+        (framing, len): (Framing, usize),
+        (message, shared): (&Message<'_>, Option<&SharedBody>),
         spare: &mut Spare,
-    ) -> Option<usize> {
+    ) {
         // The content of a WebSocket message is one piece.
         let is_lent = framing == Framing::Tcp && message.payload.len() >= limits::LENT_AT_LEAST;
         let shared = shared.filter(|_| is_lent);
@@ -75,7 +75,7 @@ impl Waiting {
             self.own = spare.take();
         }
         // What is written is dropped before the buffer grows beyond what it holds, where that is a large part of it.
-        let wanted = message.frame_len(framing).saturating_sub(payload_len);
+        let wanted = len.saturating_sub(payload_len);
         if self.start > self.own.len() / 2 && self.own.len() + wanted > self.own.capacity() {
             self.own.drain(..self.start);
             for lent in &mut self.lent {
@@ -84,16 +84,16 @@ impl Waiting {
             self.start = 0;
         }
         let Some((body, part)) = lent else {
-            return message.append_frame(framing, &mut self.own);
+            message.append_frame(framing, &mut self.own);
+            return;
         };
-        let len = message.append_frame_start(framing, &mut self.own)?;
+        message.append_frame_start(framing, &mut self.own);
         self.lent_len += part.len();
         self.lent.push_back(Lent {
             at: self.own.len(),
             body: body.clone(),
             part,
         });
-        Some(len + payload_len)
     }
 
     /// What is to be written next, in two pieces.
@@ -191,11 +191,11 @@ mod tests {
                 )
             };
             let begin = self.plain.len();
-            let expected = message.append_frame(Framing::Tcp, &mut self.plain);
-            let len = self
-                .waiting
-                .push(Framing::Tcp, &message, Some(&body), &mut self.spare);
-            assert_eq!(len, expected);
+            let waited = self.waiting.len();
+            let len = message.append_frame(Framing::Tcp, &mut self.plain).unwrap();
+            self.waiting
+                .push((Framing::Tcp, len), (&message, Some(&body)), &mut self.spare);
+            assert_eq!(self.waiting.len(), waited + len);
             self.whole.push_back(begin..self.plain.len());
         }
 

@@ -10,8 +10,8 @@ use coracle_wire::{
 
 use crate::amplification::Allowance;
 use crate::endpoint::Endpoint;
+use crate::exchange::ask::Ask;
 use crate::exchange::reply::Reply;
-use crate::exchange::server::Ask;
 use crate::limits;
 use crate::message::{Owner, Sending};
 use crate::observe::groups::{Kept, Shown, observe};
@@ -77,12 +77,11 @@ impl Endpoint {
     pub(super) fn register(
         &mut self,
         now: Instant,
-        exchange: Key,
+        (exchange, kept): (Key, Arc<Kept>),
         ask: &Ask,
         response: &ResponseRef<'_>,
         reply: &mut Reply<'_>,
     ) -> Option<Key> {
-        let kept = self.server.exchanges.get_mut(exchange)?.registration.take()?;
         let may_observe = self.may_observe(ask);
         let mut after = None;
         // RFC 7641 §4.1, §4.2: where the new one is not accepted, the answer tells the client that no more follow.

@@ -1,12 +1,14 @@
 //! What timers, acknowledgements and resets lead to.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use coracle_wire::{MessageId, MessageType};
 
 use crate::endpoint::Endpoint;
-use crate::exchange::server::Ask;
+use crate::exchange::ask::Ask;
+use crate::exchange::server::Exchange;
 use crate::limits;
 use crate::message::{Owner, TimedOut};
 use crate::path::{ConnectionId, Path, Peer};
@@ -169,35 +171,32 @@ impl Endpoint {
     }
 
     /// The next message of a streamed request takes the place of the one before, which is acknowledged at last.
-    pub(super) fn replace_ask(&mut self, now: Instant, exchange: Key, ask: &Ask) {
+    pub(super) fn replace_ask(&mut self, now: Instant, exchange: Key, ask: Box<Ask>) {
         if let Some(mut before) = self.server.replace_ask(&self.context, now, exchange, ask) {
             before.acknowledge(&mut self.context, &mut self.messages);
+            self.server.recycle(before);
         }
     }
 
-    /// Tells the application that nobody waits for an exchange any more.
-    pub(super) fn end(&mut self, exchange: Key) {
-        if self.server.remove(exchange) {
-            self.context.events.push_back(Event::Ended {
-                id: ExchangeId::server(exchange),
-            });
-        }
+    /// Nobody waits for an exchange any more: the application is told.
+    pub(super) fn end(&mut self, exchange: Key) -> Option<Exchange> {
+        let ended = self.server.take(exchange)?;
+        self.context.events.push_back(Event::Ended {
+            id: ExchangeId::server(exchange),
+        });
+        Some(ended)
     }
 
-    /// Nobody waits for an exchange any more: the application is told, and the body it streams is forgotten.
+    /// The same, and the body it streams is forgotten.
     pub(super) fn close_exchange_of(&mut self, key: Key) {
-        let stream = self.server.exchanges.get(key).and_then(|serving| serving.stream);
-        if let Some(stream) = stream {
-            self.assemblies.remove(&mut self.context, stream);
+        if let Some(ended) = self.end(key) {
+            self.forget_body(ended.stream);
         }
-        self.end(key);
     }
 
-    /// Forgets an exchange that was answered, and the body it streams.
-    pub(super) fn close_exchange(&mut self, key: Key) {
-        let serving = self.server.exchanges.get(key);
-        let stream = serving.and_then(|serving| serving.stream);
-        self.server.remove(key);
+    /// Nobody takes the rest of a body any more.
+    #[inline]
+    pub(super) fn forget_body(&mut self, stream: Option<Key>) {
         if let Some(stream) = stream {
             self.assemblies.remove(&mut self.context, stream);
         }
@@ -205,11 +204,12 @@ impl Endpoint {
 
     /// A part of a streamed body came again under another message ID: it was taken before, so either its consumer
     /// still works on it, or the answer to it was lost.
-    pub(super) fn repeat_part(&mut self, now: Instant, ask: &mut Ask, exchange: Key) {
+    pub(super) fn repeat_part(&mut self, now: Instant, mut ask: Box<Ask>, exchange: Key) {
         if self.server.is_working(exchange) {
             self.replace_ask(now, exchange, ask);
         } else {
-            self.continue_with(now, ask);
+            self.continue_with(now, &mut ask);
+            self.server.recycle(ask);
         }
     }
 }

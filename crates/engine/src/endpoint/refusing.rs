@@ -1,11 +1,13 @@
 //! Requests and messages that the engine does not take.
 
+use alloc::boxed::Box;
+
 use coracle_wire::{CodeKind, Message, MessageError, MessageErrorKind, MessageType, Reaction, Status};
 
 use crate::endpoint::Endpoint;
 use crate::endpoint::observing::asks_to_observe;
 use crate::exchange::admission::{Reading, Refusal};
-use crate::exchange::server::{Ask, refuse};
+use crate::exchange::ask::{Ask, refuse};
 use crate::limits;
 use crate::path::Path;
 use crate::stats::DropReason;
@@ -14,6 +16,7 @@ use crate::values::{Received, ResponseRef};
 
 impl Endpoint {
     /// Reads the options of a request; of another message nothing.
+    #[inline]
     pub(super) fn read<'d>(&self, path: &Path, message: &Message<'d>) -> Reading<'d> {
         match message.code.kind() {
             CodeKind::Request(method) => {
@@ -49,8 +52,9 @@ impl Endpoint {
         Ok(())
     }
 
-    pub(super) fn refuse<'d>(&mut self, now: Instant, ask: &mut Ask, refusal: &Refusal) -> Received<'d> {
-        refuse(&mut self.context, &mut self.messages, now, ask, refusal);
+    pub(super) fn refuse<'d>(&mut self, now: Instant, mut ask: Box<Ask>, refusal: &Refusal) -> Received<'d> {
+        refuse(&mut self.context, &mut self.messages, now, &mut ask, refusal);
+        self.server.recycle(ask);
         Received::Nothing
     }
 

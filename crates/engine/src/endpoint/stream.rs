@@ -12,7 +12,7 @@ use coracle_wire::Framing;
 
 use crate::amplification::Allowance;
 use crate::connection::Connection;
-use crate::connection::framing::{Taken, next_message};
+use crate::connection::framing::Taken;
 use crate::connection::signaling::Verdict;
 use crate::endpoint::Endpoint;
 use crate::limits;
@@ -21,7 +21,7 @@ use crate::time::Instant;
 use crate::values::Received;
 
 impl Endpoint {
-    /// Takes a message in that came on a connection: how many of `bytes` it took, and what it is.
+    /// Takes a message in that came on a connection, off the front of `bytes`.
     ///
     /// `bytes` are those that came and are not taken yet, in order; on a WebSocket they are the content of one message.
     /// While there is no whole message among them, none is taken: call again when there are more. How many that can be
@@ -31,41 +31,51 @@ impl Endpoint {
         &mut self,
         now: Instant,
         id: ConnectionId,
-        bytes: &'d [u8],
-    ) -> (usize, Received<'d>) {
-        // 1 wire
-        let (used, message) = match next_message(&mut self.context, now, id, bytes) {
-            Taken::Message(used, message) => (used, message),
-            Taken::Nothing(used) => return (used, Received::Nothing),
-            Taken::Malformed(fault) => {
-                self.abort(now, id, fault);
-                return (bytes.len(), Received::Nothing);
-            }
-        };
-        // 2 connection
+        bytes: &mut &'d [u8],
+    ) -> Received<'d> {
         let context = &mut self.context;
         let Some(connection) = context.connections.get_mut(id) else {
-            return (bytes.len(), Received::Nothing);
+            *bytes = &[];
+            return Received::Nothing;
         };
+        // 1 wire
+        let (used, message) = match connection.next_message(&context.config, &mut context.stats, now, bytes) {
+            Taken::Message(used, message) => (used, message),
+            Taken::Begun => {
+                context.watch(id);
+                return Received::Nothing;
+            }
+            Taken::Nothing => {
+                *bytes = &[];
+                return Received::Nothing;
+            }
+            Taken::Malformed(fault) => {
+                self.abort(now, id, fault);
+                *bytes = &[];
+                return Received::Nothing;
+            }
+        };
+        *bytes = bytes.get(used..).unwrap_or_default();
+        // 2 connection
         let path = connection.path;
-        let verdict = connection.take(&context.config, now, &message);
-        let received = match verdict {
-            // Its sender is where it says, as it has answered the transport.
+        match connection.take(&context.config, now, &message) {
+            // Its sender is where it says, as it has answered the transport. What waits for it to be answered waits for its
+            // exchange, so that there is nothing to settle yet.
             Verdict::Request => {
                 let reading = self.read(&path, &message);
-                self.inbound_request(now, &path, &message, &reading, (None, true, Allowance::UNLIMITED))
+                return self.inbound_request(
+                    now,
+                    &path,
+                    &message,
+                    &reading,
+                    (None, true, Allowance::UNLIMITED),
+                );
             }
-            Verdict::Response => {
-                self.inbound_response(now, &path, &message, None, None);
-                Received::Nothing
-            }
-            signaling => {
-                self.signaled(now, id, &message, signaling);
-                Received::Nothing
-            }
-        };
+            Verdict::Response => self.inbound_response(now, &path, &message, None, None),
+            signaling => self.signaled(now, id, &message, signaling),
+        }
         self.settle_connection(now, id);
-        (used, received)
+        Received::Nothing
     }
 
     /// So many bytes of a message have come that the transport does not give before it is whole, as that of a WebSocket

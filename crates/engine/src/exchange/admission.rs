@@ -7,7 +7,7 @@ use coracle_wire::{BlockError, BlockOption, Method, OptionNumber, OptionRef, Opt
 
 use crate::block::{CacheKey, NumberSet};
 use crate::config::Config;
-use crate::exchange::server::Ask;
+use crate::exchange::ask::Ask;
 use crate::stats::DropReason;
 
 /// Critical options that the engine or its users' framework understands in a request, and that no response is defined
@@ -100,8 +100,8 @@ pub(crate) struct Reading<'o> {
 }
 
 impl<'o> Reading<'o> {
-    ///
-    /// `bert`: blocks of BERT may come (RFC 8323 §6).
+    /// Reads them. `bert`: blocks of BERT may come (RFC 8323 §6).
+    #[inline]
     pub(crate) fn of(
         config: &Config,
         hasher: &foldhash::fast::FixedState,

@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod ahead;
+pub(crate) mod ask;
 pub(crate) mod asking;
 pub(crate) mod client;
 mod echoes;

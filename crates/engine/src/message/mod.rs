@@ -33,7 +33,7 @@ pub(crate) use crate::message::pacing::Attempt;
 use crate::message::peers::{PeerState, Peers};
 pub(crate) use crate::message::seen::Note;
 use crate::message::seen::{Care, Seen, Sight};
-pub(crate) use crate::message::sending::Sending;
+pub(crate) use crate::message::sending::{Response, Sending};
 use crate::path::{Path, Peer};
 use crate::slab::{Key, Slab};
 use crate::stats::DropReason;

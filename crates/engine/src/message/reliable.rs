@@ -5,9 +5,10 @@ use alloc::boxed::Box;
 
 use coracle_wire::{Code, Message, Options, Status};
 
+use crate::connection::Unsent;
 use crate::context::Context;
 use crate::exchange::payload::SharedBody;
-use crate::message::{Full, MessageLayer, Outgoing, Owner, Sending};
+use crate::message::{Full, MessageLayer, Outgoing, Owner, Response, Sending};
 use crate::path::ConnectionId;
 use crate::slab::Key;
 use crate::stats::DropReason;
@@ -21,9 +22,8 @@ impl MessageLayer {
         sending: Sending,
         message: (&Message<'_>, Option<&SharedBody>),
     ) -> Result<Key, Full> {
-        if !context.connections.has_room(connection, message.0, sending.owner) {
-            return Err(Full);
-        }
+        let admitted = context.connections.admits(connection, message.0, sending.owner);
+        admitted.map_err(|_| Full)?;
         let outgoing = Outgoing {
             sending,
             // No message of datagrams has to do with it.
@@ -47,36 +47,41 @@ impl MessageLayer {
         &mut self,
         context: &mut Context,
         connection: ConnectionId,
-        sending: Sending,
+        response: &Response<'_>,
         (message, shared): (&Message<'_>, Option<&SharedBody>),
     ) -> Result<Option<Key>, Full> {
-        let instead = if !context.connections.fits(connection, message) {
-            Some((Status::INTERNAL_SERVER_ERROR, DropReason::Oversize))
-        } else if context.connections.has_room(connection, message, sending.owner) {
-            None
-        } else if message.code == Code::from(Status::CONTENT) {
-            // It was only read, and may be read again.
-            Some((Status::SERVICE_UNAVAILABLE, DropReason::Busy))
-        } else {
-            Some((Status::INTERNAL_SERVER_ERROR, DropReason::Busy))
+        let unsent = match response.owner {
+            Owner::Response => match context.answer_on(connection, (message, shared)) {
+                Ok(()) => return Ok(None),
+                Err(unsent) => unsent,
+            },
+            owner => match context.connections.admits(connection, message, owner) {
+                Ok(()) => {
+                    let sending = response.sending(context);
+                    return self
+                        .send_on(context, connection, sending, (message, shared))
+                        .map(Some);
+                }
+                Err(unsent) => unsent,
+            },
         };
-        if let Some((status, reason)) = instead {
-            context.stats.drop_for(reason);
-            let bare = Message {
-                code: Code::from(status),
-                options: Options::empty(),
-                payload: &[],
-                ..*message
-            };
-            context.transmit(sending.path, &bare);
-            return Ok(None);
-        }
-        if sending.owner != Owner::Response {
-            return self
-                .send_on(context, connection, sending, (message, shared))
-                .map(Some);
-        }
-        context.send_on(connection, (message, shared), None);
+        let (status, reason) = match unsent {
+            Unsent::Over => return Ok(None),
+            Unsent::TooLong => (Status::INTERNAL_SERVER_ERROR, DropReason::Oversize),
+            // It was only read, and may be read again.
+            Unsent::NoRoom if message.code == Code::from(Status::CONTENT) => {
+                (Status::SERVICE_UNAVAILABLE, DropReason::Busy)
+            }
+            Unsent::NoRoom => (Status::INTERNAL_SERVER_ERROR, DropReason::Busy),
+        };
+        context.stats.drop_for(reason);
+        let bare = Message {
+            code: Code::from(status),
+            options: Options::empty(),
+            payload: &[],
+            ..*message
+        };
+        context.transmit(response.path.back(), &bare);
         Ok(None)
     }
 

@@ -33,6 +33,29 @@ pub(crate) struct Sending {
     pub(crate) allowance: Allowance,
 }
 
+/// A response that is a message of its own.
+pub(crate) struct Response<'a> {
+    /// The way of its request.
+    pub(crate) path: &'a Path,
+    pub(crate) confirmable: bool,
+    pub(crate) owner: Owner,
+    /// What pays for its transmissions.
+    pub(crate) allowance: Allowance,
+}
+
+impl Response<'_> {
+    pub(super) fn sending(&self, context: &Context) -> Sending {
+        Sending {
+            path: self.path.back(),
+            confirmable: self.confirmable,
+            owner: self.owner,
+            parameters: context.config.transmission,
+            resume: None,
+            allowance: self.allowance,
+        }
+    }
+}
+
 impl MessageLayer {
     /// Sends a message under an ID of ours, now or when its turn comes.
     ///
@@ -69,26 +92,27 @@ impl MessageLayer {
         &mut self,
         context: &mut Context,
         now: Instant,
-        mut sending: Sending,
+        mut response: Response<'_>,
         message: (&Message<'_>, Option<&SharedBody>),
     ) -> Result<Option<Key>, Full> {
-        if let Some(connection) = sending.path.connection {
-            return self.respond_on(context, connection, sending, message);
+        if let Some(connection) = response.path.connection {
+            return self.respond_on(context, connection, &response, message);
         }
         let (message, _) = message;
-        let is_kept = sending.confirmable || sending.owner != Owner::Response;
-        let peer = sending.path.peer();
+        let is_kept = response.confirmable || response.owner != Owner::Response;
+        let peer = response.path.peer();
         let at_once = (!is_kept).then(|| self.free_id(context, now, &peer)).flatten();
         let Some(message_id) = at_once else {
+            let sending = response.sending(context);
             return self.send(context, now, sending, message).map(Some);
         };
         let message = Message {
             message_id,
             ..*message
         };
-        let Sending { path, allowance, .. } = &mut sending;
-        if context.pay(now, path, allowance, message.encoded_len()) {
-            context.transmit(*path, &message);
+        let back = response.path.back();
+        if context.pay(now, &back, &mut response.allowance, message.encoded_len()) {
+            context.transmit(back, &message);
         }
         Ok(None)
     }
@@ -102,14 +126,15 @@ impl MessageLayer {
         state.ids.allocate(now, lifetime, in_use).ok()
     }
 
-    /// Sends a message under an ID of ours when its leisure is over (RFC 7252 §8.2).
+    /// Sends a response under an ID of ours when its leisure is over (RFC 7252 §8.2).
     pub(crate) fn send_at(
         &mut self,
         context: &mut Context,
         at: Instant,
-        sending: Sending,
+        response: Response<'_>,
         message: &Message<'_>,
     ) -> Result<(), Full> {
+        let sending = response.sending(context);
         let datagram = encode(message).ok_or(Full)?;
         let key = self.at_leisure.insert((sending, datagram)).map_err(|_| Full)?;
         context.timers.arm(TimerKey::Leisure(key), at);

@@ -9,8 +9,8 @@ use coracle_wire::{Code, ContentFormat, OptionNumber, Options, OptionsBuf, Statu
 
 use crate::block::bodies::Asked;
 use crate::context::Context;
+use crate::exchange::ask::{Ask, PeerToken};
 use crate::exchange::reply::Reply;
-use crate::exchange::server::{Ask, PeerToken};
 use crate::limits::{QUIET_AT_LEAST, QUIET_AT_MOST, SHOWN_FOR};
 use crate::observe::budget::Charge;
 use crate::observe::members::Places;

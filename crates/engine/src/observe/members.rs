@@ -6,7 +6,7 @@ use core::hash::BuildHasher;
 use coracle_wire::MessageId;
 
 use crate::context::Context;
-use crate::exchange::server::{Ask, PeerToken};
+use crate::exchange::ask::{Ask, PeerToken};
 use crate::limits::UNCONFIRMED_NOTIFICATIONS;
 use crate::slab::{Key, Slab};
 use crate::time::Instant;

@@ -4,7 +4,7 @@ use coracle_wire::Token;
 
 use crate::block::bodies::Bodies;
 use crate::context::Context;
-use crate::exchange::server::PeerToken;
+use crate::exchange::ask::PeerToken;
 use crate::message::MessageLayer;
 use crate::observe::groups::Line;
 use crate::observe::members::Place;

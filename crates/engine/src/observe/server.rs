@@ -34,7 +34,7 @@ use hashbrown::{HashMap, HashTable};
 use coracle_wire::MessageId;
 
 use crate::context::Context;
-use crate::exchange::server::Ask;
+use crate::exchange::ask::Ask;
 use crate::limits::{MEMBERS_IN_A_ROW, SHARE_OF_UNPROVED, TIMERS_PER_CALL};
 use crate::message::Attempt;
 use crate::observe::budget::{Budget, Charge};

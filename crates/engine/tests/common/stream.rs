@@ -154,7 +154,8 @@ impl Connected {
         let mut rest = &inbox[..];
         let mut given = Vec::new();
         loop {
-            let (used, received) = self.endpoint.handle_stream(self.now, self.id, rest);
+            let before = rest.len();
+            let received = self.endpoint.handle_stream(self.now, self.id, &mut rest);
             match received {
                 Received::Request(id, request) => given.push(Given::Request(
                     id,
@@ -173,8 +174,7 @@ impl Connected {
                 Received::Body(id, part) => given.push(Given::Body(id, part.payload.to_vec(), part.more)),
                 Received::Nothing => {}
             }
-            rest = &rest[used..];
-            if used == 0 || rest.is_empty() {
+            if rest.len() == before || rest.is_empty() {
                 break;
             }
         }

@@ -252,7 +252,10 @@ impl World {
         while self.endpoint.takes_input(self.lines[place].id) {
             let line = &mut self.lines[place];
             let id = line.id;
-            let (used, received) = self.endpoint.handle_stream(self.now, id, line.next());
+            let mut rest = line.next();
+            let before = rest.len();
+            let received = self.endpoint.handle_stream(self.now, id, &mut rest);
+            let used = before - rest.len();
             let came = match received {
                 Received::Request(id, request) => Some((id, request.path)),
                 Received::Assembled(id, request) => Some((id, request.path)),
