@@ -3,11 +3,6 @@
 //! It has no socket, clock or randomness of its own, and knows nothing of CoAP. Of the protocol there is what devices
 //! keep (RFC 7925): pre-shared keys, raw public keys (RFC 7250), certificates, connection IDs (RFC 9146), resumption.
 #![no_std]
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the parts are built before the value that joins them"
-)]
 
 extern crate alloc;
 

@@ -1,5 +1,13 @@
 //! Connection IDs (RFC 9146): negotiation, and peers whose address changes.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
 mod common;
 
 use std::net::SocketAddr;

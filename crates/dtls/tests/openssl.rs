@@ -1,6 +1,15 @@
 //! Against `openssl s_client` and `openssl s_server` over loopback. Without the program these tests only say so, unless
 //! COAP_INTEROP=required.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
 mod common;
 
 use std::io::{BufRead, BufReader, Write};
@@ -9,8 +18,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use common::keys::{Authority, UNIX_TIME};
 use common::{IDENTITY, KEY, psk};
-use coracle_dtls::{Config, Connect, Dtls, Event, Failure, Identity, Path, Received, SessionId};
+use coracle_dtls::{
+    ClientAuthentication, Config, Connect, Dtls, Event, Failure, Identity, OwnKeys, Path, Received,
+    ServerConfig, SessionId, SignatureScheme, SigningKey, Trust,
+};
 
 /// The longest that a test waits for the other side.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -313,4 +326,193 @@ fn s_client_with_a_wrong_key_is_told() {
             .to_string()
             .starts_with("the client's key for the PSK identity \"device-1\" is wrong")
     );
+}
+
+const ECDSA_CIPHERS: [&str; 3] = [
+    "ECDHE-ECDSA-AES128-CCM8",
+    "ECDHE-ECDSA-AES128-CCM",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+];
+
+/// What both sides need of one authority: files for openssl, values for us.
+struct Certificates {
+    folder: tempfile::TempDir,
+    authority: Authority,
+    ours: OwnKeys,
+}
+
+impl Certificates {
+    fn new(scheme: SignatureScheme) -> Certificates {
+        let authority = Authority::new("root");
+        let folder = tempfile::tempdir().unwrap();
+        let theirs = authority.issue("openssl.example.org", scheme, 2040);
+        let ours = authority.issue("ours.example.org", scheme, 2040);
+        // OpenSSL reads the first version of PKCS#8 only.
+        let key = SigningKey::from_pem(theirs.key.as_bytes()).unwrap();
+        let key = key.to_pkcs8_der().unwrap();
+        let files: [(&str, &[u8]); 3] = [
+            ("ca", authority.pem.as_bytes()),
+            ("cert", theirs.certificate.as_bytes()),
+            ("key", &key),
+        ];
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let ours = OwnKeys {
+            certificate: Some(ours.certified()),
+            ..OwnKeys::default()
+        };
+        Certificates {
+            folder,
+            authority,
+            ours,
+        }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn trust(&self) -> Trust {
+        Trust {
+            authorities: self.authority.trusted(),
+            ..Trust::default()
+        }
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.unix_time = Some(UNIX_TIME);
+        config
+    }
+
+    fn connect(&self) -> Connect {
+        Connect::with_keys(self.ours.clone(), self.trust().into()).to("openssl.example.org")
+    }
+}
+
+fn is_openssl(peer: &Identity) -> bool {
+    matches!(peer, Identity::Certificate(certificate) if certificate.names == ["openssl.example.org"])
+}
+
+#[test]
+fn our_client_and_s_server_with_certificates_both_ways() {
+    if !has_openssl() {
+        return;
+    }
+    // As a server of DTLS 1.2 openssl does not use a certificate with a key of Ed25519.
+    let made = Certificates::new(SignatureScheme::EcdsaSecp256r1Sha256);
+    let [ca, cert, key] = ["ca", "cert", "key"].map(|name| made.file(name));
+    for cipher in ECDSA_CIPHERS {
+        let cipher = format!("{cipher}:@SECLEVEL=0");
+        let args = [
+            "-cert", &cert, "-key", &key, "-keyform", "DER", "-CAfile", &ca, "-Verify", "2",
+        ];
+        let args = [&args[..], &["-verify_return_error", "-cipher", &cipher]].concat();
+        assert!(is_openssl(&talk_to_server(&args, made.config(), &made.connect())));
+    }
+}
+
+#[test]
+fn s_client_and_our_server_with_certificates_both_ways() {
+    if !has_openssl() {
+        return;
+    }
+    for scheme in SignatureScheme::ALL {
+        let made = Certificates::new(scheme);
+        let [ca, cert, key] = ["ca", "cert", "key"].map(|name| made.file(name));
+        for cipher in ECDSA_CIPHERS {
+            let cipher = format!("{cipher}:@SECLEVEL=0");
+            let mut config = made.config();
+            config.server = Some(ServerConfig {
+                keys: made.ours.clone(),
+                client_authentication: ClientAuthentication::Required,
+                trust: made.trust(),
+                ..ServerConfig::default()
+            });
+            let args = [
+                "-cert",
+                &cert,
+                "-key",
+                &key,
+                "-keyform",
+                "DER",
+                "-CAfile",
+                &ca,
+                "-verify_return_error",
+            ];
+            let args = [
+                &args[..],
+                &["-verify_hostname", "ours.example.org", "-cipher", &cipher],
+            ]
+            .concat();
+            assert!(is_openssl(&serve_client(&args, config)));
+        }
+    }
+}
+
+#[test]
+fn s_client_takes_a_session_up_again_by_ticket_and_by_id() {
+    if !has_openssl() {
+        return;
+    }
+    let (key, identity) = (hex(KEY), String::from_utf8(IDENTITY.to_vec()).unwrap());
+    for tickets in [true, false] {
+        let mut config = Config::psk_server();
+        config.resumption.tickets = tickets;
+        let mut ours = Ours::new(config);
+        let address = format!("127.0.0.1:{}", ours.port());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("session").to_str().unwrap().to_owned();
+        let base = [
+            "s_client",
+            "-dtls1_2",
+            "-connect",
+            &address,
+            "-psk",
+            &key,
+            "-psk_identity",
+            &identity,
+        ];
+        let base = [&base[..], &["-cipher", "PSK-AES128-CCM8:@SECLEVEL=0"]].concat();
+        for (round, option) in ["-sess_out", "-sess_in"].into_iter().enumerate() {
+            let mut client = OpenSsl::start(&[&base[..], &[option, &file]].concat());
+            ours.run_until("connected", |ours| ours.connected.len() > round);
+            ours.run_until("what s_client says", |_| client.has_said("Verify return code"));
+            client.say("Q\n");
+            ours.run_until("the end", |ours| ours.closed > round);
+            ours.run_until("the file", |_| client.child.try_wait().unwrap().is_some());
+        }
+        assert_eq!(ours.dtls.stats().handshakes_resumed, 1, "with tickets: {tickets}");
+    }
+}
+
+#[test]
+fn our_client_takes_a_session_up_again_with_s_server() {
+    if !has_openssl() {
+        return;
+    }
+    let (key, identity) = (hex(KEY), String::from_utf8(IDENTITY.to_vec()).unwrap());
+    for extra in [&[][..], &["-no_ticket"]] {
+        let port = free_port().to_string();
+        let mut args = vec!["s_server", "-dtls1_2", "-accept", &port, "-nocert", "-psk", &key];
+        args.extend([
+            "-psk_identity",
+            &identity,
+            "-cipher",
+            "PSK-AES128-CCM8:@SECLEVEL=0",
+        ]);
+        args.extend(extra);
+        let mut server = OpenSsl::start(&args);
+        let mut ours = Ours::new(Config::default());
+        ours.run_until("s_server is ready", |_| server.has_said("ACCEPT"));
+        ours.connect(port.parse().unwrap(), psk());
+        ours.run_until("connected", |ours| ours.connected.len() == 1);
+        let (now, first) = (ours.begin.elapsed(), ours.connected[0]);
+        ours.dtls.close(now, first);
+        ours.turn();
+        ours.connect(port.parse().unwrap(), psk());
+        ours.run_until("connected again", |ours| ours.connected.len() == 2);
+        assert_eq!(ours.dtls.stats().handshakes_resumed, 1, "{extra:?}");
+    }
 }

@@ -1,5 +1,13 @@
 //! Handshakes with pre-shared keys (RFC 4279), machine against machine.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
 mod common;
 
 use std::time::Duration;

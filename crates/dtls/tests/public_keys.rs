@@ -1,5 +1,14 @@
 //! Handshakes with raw public keys (RFC 7250) and certificates, in both directions.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
 mod common;
 
 use std::sync::Arc;

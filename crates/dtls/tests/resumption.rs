@@ -1,5 +1,13 @@
 //! Sessions that are taken up again, by ticket (RFC 5077) and by session ID (RFC 5246 §7.3).
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,13 @@
 //! Sessions outlive the process, whether it ends as planned or by a crash, and nothing is used twice.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -72,10 +72,6 @@ impl EphemeralKey {
         })
     }
 
-    pub(crate) fn group(&self) -> Group {
-        self.group
-    }
-
     /// As it goes on the wire: an uncompressed point (RFC 8422 §5.4), or 32 bytes.
     pub(crate) fn public(&self) -> &[u8] {
         &self.public

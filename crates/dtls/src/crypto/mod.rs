@@ -9,7 +9,9 @@ mod transcript;
 
 pub(crate) use aead::{DirectionKeys, ExplicitNonce};
 pub(crate) use ecdhe::{EphemeralKey, Group};
-pub(crate) use prf::{Keys, MasterSecret, psk_premaster};
+#[cfg(test)]
+pub(crate) use prf::Keys;
+pub(crate) use prf::{MasterSecret, psk_premaster};
 pub(crate) use signature::verify;
 pub use signature::{KeyError, SignatureScheme, SigningKey};
 pub(crate) use suite::AeadKind;

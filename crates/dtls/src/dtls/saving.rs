@@ -1,16 +1,14 @@
 //! Sessions that outlive the process: [`crate::state`] has the form, this is when it is written and read.
 
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
 use alloc::vec::{IntoIter, Vec};
 
 use super::Dtls;
-use crate::messages::codec::Reader;
 use crate::path::{Path, SessionId};
 use crate::resumption::TicketKeys;
 use crate::sessions::{Cid, Established, Stage};
 use crate::state::ImportError;
-use crate::state::changes::{Batch, Changes};
+use crate::state::changes::Batch;
 use crate::state::reserve::Reserve;
 use crate::state::segment::{ItemKind, SegmentReader, SegmentWriter};
 use crate::state::session::{SavedSession, SessionToSave, read_id, write_id};

@@ -202,15 +202,10 @@ mod tests {
     fn flight(lens: &[usize]) -> Flight {
         let mut flight = Flight::default();
         flight.begin();
-        for (sequence, &len) in lens.iter().enumerate() {
-            write_message(
-                flight.messages(),
-                MessageType::CERTIFICATE,
-                sequence as u16,
-                |w| {
-                    w.put(&alloc::vec![sequence as u8; len]);
-                },
-            );
+        for (sequence, &len) in (0_u16..).zip(lens) {
+            write_message(flight.messages(), MessageType::CERTIFICATE, sequence, |w| {
+                w.put(&alloc::vec![7; len]);
+            });
         }
         flight
     }

@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn what_contradicts_or_is_too_much_is_refused() {
         let mut inbox = Inbox::new(0);
-        let most = limits::REASSEMBLY_BYTES as u32;
+        let most = u32::try_from(limits::REASSEMBLY_BYTES).unwrap();
         assert_eq!(inbox.take(&header(0, most + 1, 0), b"a"), Taken::TooLarge);
         assert_eq!(inbox.take(&header(0, most, 0), b"a"), Taken::Kept);
         assert_eq!(inbox.take(&header(0, most - 1, 0), b"a"), Taken::Refused);
@@ -201,7 +201,7 @@ mod tests {
             Taken::Refused,
             "no room is left"
         );
-        for stretch in 1..limits::STRETCHES as u32 {
+        for stretch in 1..u32::try_from(limits::STRETCHES).unwrap() {
             assert_eq!(inbox.take(&header(0, most, stretch * 2), b"a"), Taken::Kept);
         }
         assert_eq!(inbox.take(&header(0, most, most - 1), b"a"), Taken::Refused);
@@ -225,7 +225,7 @@ mod tests {
                 let start = start % body.len();
                 let end = (start + len).min(body.len());
                 let whole = end - start == body.len();
-                let taken = inbox.take(&header(7, body.len() as u32, start as u32), &body[start..end]);
+                let taken = inbox.take(&header(7, u32::try_from(body.len()).unwrap(), u32::try_from(start).unwrap()), &body[start..end]);
                 has[start..end].fill(true);
                 if whole {
                     prop_assert_eq!(taken, Taken::Whole);

@@ -98,11 +98,6 @@ impl<'a> Writer<'a> {
         self.put(&value.to_be_bytes());
     }
 
-    pub(crate) fn u24(&mut self, value: u32) {
-        let [_, low @ ..] = value.to_be_bytes();
-        self.put(&low);
-    }
-
     pub(crate) fn u32(&mut self, value: u32) {
         self.put(&value.to_be_bytes());
     }
@@ -183,8 +178,8 @@ mod tests {
         let mut writer = Writer::new(&mut out);
         writer.vec8(&[1, 2]);
         writer.prefixed16(|w| w.vec24(&[3]));
-        writer.u24(0x01_0203);
-        assert_eq!(out, [2, 1, 2, 0, 4, 0, 0, 1, 3, 1, 2, 3]);
+        writer.u32(0x0102_0304);
+        assert_eq!(out, [2, 1, 2, 0, 4, 0, 0, 1, 3, 1, 2, 3, 4]);
     }
 
     #[test]

@@ -14,8 +14,8 @@ pub(crate) mod key_exchange;
 pub(crate) mod new_session_ticket;
 pub(crate) mod server_hello;
 
-/// DTLS 1.2 as hellos and records write it: the one's complement of the numbers (RFC 6347 §4.1).
-pub(crate) const DTLS_1_2: u16 = 0xFEFD;
+pub(crate) use crate::record::DTLS_1_2;
+
 /// DTLS 1.0, which a HelloVerifyRequest names whatever will be negotiated (RFC 6347 §4.2.1).
 pub(crate) const DTLS_1_0: u16 = 0xFEFF;
 

@@ -29,10 +29,8 @@ impl fmt::Debug for ContentType {
     }
 }
 
-/// The version of DTLS 1.2 on the wire,
+/// DTLS 1.2 as records and hellos write it: the one's complement of the numbers (RFC 6347 §4.1).
 pub(crate) const DTLS_1_2: u16 = 0xFEFD;
-/// and that of DTLS 1.0, which first flights carry (RFC 6347 §4.2.1).
-pub(crate) const DTLS_1_0: u16 = 0xFEFF;
 
 /// Bytes of a head without connection ID: type, version, epoch, sequence number, length.
 pub(crate) const HEADER_LEN: usize = 13;

@@ -6,6 +6,6 @@ mod protection;
 mod tests;
 mod window;
 
-pub(crate) use header::{ContentType, DTLS_1_0, DTLS_1_2, HEADER_LEN, MAX_SEQUENCE, RecordHeader};
-pub(crate) use protection::{Discard, MAX_PLAINTEXT, Opened, ReadState, SealError, WriteState};
+pub(crate) use header::{ContentType, DTLS_1_2, MAX_SEQUENCE, RecordHeader};
+pub(crate) use protection::{Discard, Opened, ReadState, SealError, WriteState};
 pub(crate) use window::Window;

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use proptest::prelude::*;
 
+use super::header::HEADER_LEN;
+use super::protection::MAX_PLAINTEXT;
 use super::*;
 use crate::crypto::{AeadKind, Keys, MasterSecret, Suite, hex};
 

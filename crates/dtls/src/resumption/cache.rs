@@ -74,6 +74,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
     }
 
     /// How many entries there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

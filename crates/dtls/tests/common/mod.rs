@@ -1,6 +1,14 @@
 //! Two machines and a link between them that loses, copies, holds back: all drawn from a seed, which is printed.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "helpers of tests, of which each file uses its own part"
+)]
 
 pub mod keys;
 
