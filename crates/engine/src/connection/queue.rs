@@ -91,6 +91,7 @@ impl Queue {
     }
 
     /// What is to be written next, in two pieces.
+    #[inline]
     pub(crate) fn front(&self) -> [&[u8]; 2] {
         let [first, second] = self.waiting.front();
         match &self.lengths {
@@ -102,10 +103,10 @@ impl Queue {
         }
     }
 
-    /// So many bytes of the front are written; as many as there were.
+    /// So many bytes are written, on a WebSocket of the first message; as many as there were.
     pub(crate) fn written(&mut self, len: usize, spare: &mut Spare) -> usize {
-        let [first, second] = self.front();
-        let len = len.min(first.len() + second.len());
+        let first = self.lengths.as_ref().and_then(VecDeque::front);
+        let len = len.min(first.copied().unwrap_or(self.len()));
         self.position += len as u64;
         self.waiting.written(len, spare);
         if let Some(lengths) = &mut self.lengths

@@ -97,20 +97,37 @@ impl Waiting {
     }
 
     /// What is to be written next, in two pieces.
+    #[inline]
     pub(super) fn front(&self) -> [&[u8]; 2] {
-        let own = |end: usize| self.own.get(self.start..end).unwrap_or_default();
         match self.lent.front() {
-            None => [own(self.own.len()), &[]],
-            Some(lent) if lent.at > self.start => [own(lent.at), lent.bytes()],
-            Some(lent) => {
-                let next = self.lent.get(1);
-                [lent.bytes(), own(next.map_or(self.own.len(), |next| next.at))]
-            }
+            None => [self.own.get(self.start..).unwrap_or_default(), &[]],
+            Some(first) => self.front_of_both(first),
         }
     }
 
-    /// So many bytes of the front are written.
-    pub(super) fn written(&mut self, mut len: usize, spare: &mut Spare) {
+    fn front_of_both<'w>(&'w self, first: &'w Lent) -> [&'w [u8]; 2] {
+        let own = |end: usize| self.own.get(self.start..end).unwrap_or_default();
+        if first.at > self.start {
+            return [own(first.at), first.bytes()];
+        }
+        let next = self.lent.get(1);
+        [first.bytes(), own(next.map_or(self.own.len(), |next| next.at))]
+    }
+
+    /// So many bytes are written.
+    pub(super) fn written(&mut self, len: usize, spare: &mut Spare) {
+        let own = match self.lent.is_empty() {
+            true => len,
+            false => self.written_of_both(len),
+        };
+        self.start += own;
+        if self.len() == 0 {
+            self.clear(spare);
+        }
+    }
+
+    /// The same with something lent in front; how many bytes follow that are our own.
+    fn written_of_both(&mut self, mut len: usize) -> usize {
         while let Some(lent) = self.lent.front_mut()
             && len > 0
         {
@@ -125,10 +142,7 @@ impl Waiting {
                 self.lent.pop_front();
             }
         }
-        self.start += len;
-        if self.len() == 0 {
-            self.clear(spare);
-        }
+        len
     }
 
     /// Takes a whole message back of which nothing is written: the bytes in this range, counted from the first that waits.
@@ -158,7 +172,11 @@ impl Waiting {
     /// Drops all that waits.
     pub(super) fn clear(&mut self, spare: &mut Spare) {
         spare.give(mem::take(&mut self.own));
-        *self = Waiting::default();
+        self.start = 0;
+        if self.lent.capacity() > 0 {
+            self.lent = VecDeque::new();
+            self.lent_len = 0;
+        }
     }
 }
 
