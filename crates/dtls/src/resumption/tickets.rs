@@ -117,7 +117,6 @@ impl TicketKeys {
         }
     }
 
-    #[allow(dead_code, reason = "saving does not write them yet")]
     /// Writes the keys down, for a restart that keeps tickets good.
     pub(crate) fn write(&self, w: &mut Writer<'_>) {
         w.prefixed8(|w| {
@@ -129,7 +128,6 @@ impl TicketKeys {
         });
     }
 
-    #[allow(dead_code, reason = "saving does not read them yet")]
     /// Reads keys that were written down.
     pub(crate) fn read(lifetime: Duration, reader: &mut Reader<'_>) -> Option<TicketKeys> {
         let mut reader = Reader::new(reader.vec8()?);
