@@ -26,7 +26,7 @@ use core::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use crate::config::{Config, Resumption};
+use crate::config::{Config, Resumption, ServerConfig};
 use crate::cookie::Cookies;
 use crate::event::{Event, Received};
 use crate::failure::Failure;
@@ -98,6 +98,11 @@ impl Dtls {
             events: VecDeque::new(),
             stats: Stats::default(),
         }
+    }
+
+    /// Lets a server do something else from the next handshake on: other keys, other clients. Sessions stay.
+    pub fn set_server(&mut self, server: Option<ServerConfig>) {
+        Arc::make_mut(&mut self.config).server = server;
     }
 
     /// Takes the first record of a datagram, and tells how many bytes it has: call again with the rest as long as there is

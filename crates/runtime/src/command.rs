@@ -1,17 +1,21 @@
 //! What handles ask of a driver.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use coracle_engine::{Path, StreamedBody, TransmissionParameters};
+use coracle_dtls::Connect;
+use coracle_engine::{Path, SecurityId, StreamedBody, TransmissionParameters};
 use coracle_net::stream::Link;
 use coracle_wire::{Method, OptionsBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::connections::Line;
 use crate::mailbox::{LATEST, MEMBERS, Mailbox, Sender, mailbox};
+use crate::secure::{Outcome, Settings};
 use crate::statistics::Statistics;
 
 /// A request as a handle gives it to a driver.
@@ -46,9 +50,13 @@ pub(crate) enum Command {
     Resume(Ticket),
     /// Take on a connection that we made; who asked is told how it is.
     TakeOn(Box<Link>, watch::Sender<Line>),
-    /// Tell whether this is the way of a connection that is here.
+    /// Begin a session of `coaps` with a server.
+    Secure(Box<Wanted>),
+    /// End a session whose peer does not answer.
+    Abandon(SecurityId),
+    /// Tell whether this is the way of a connection or session that is here.
     Locate(Path, oneshot::Sender<bool>),
-    /// End the connections that we made in good order, then tell.
+    /// End the connections and sessions that we made in good order, then tell.
     Release(oneshot::Sender<()>),
     /// Tell when all is sent and acknowledged.
     Drain(oneshot::Sender<()>),
@@ -56,6 +64,26 @@ pub(crate) enum Command {
     Close(oneshot::Sender<()>),
     /// Tell what was done so far.
     Statistics(oneshot::Sender<Statistics>),
+}
+
+/// A session that a client wants.
+pub(crate) struct Wanted {
+    pub(crate) remote: SocketAddr,
+    pub(crate) connect: Connect,
+    /// For the first one of a driver.
+    pub(crate) settings: Settings,
+    /// Is told how the session is.
+    pub(crate) told: watch::Sender<Line>,
+    /// Is told of the outcome of this attempt.
+    pub(crate) done: oneshot::Sender<Outcome>,
+}
+
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wanted")
+            .field("remote", &self.remote)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A way to a driver. The channel has no bound of its own: every command stands for a future of the caller's, and the
@@ -107,7 +135,32 @@ impl Handle {
         let _ = self.commands.send(Command::TakeOn(Box::new(link), told));
     }
 
-    /// Whether this is the way of a connection of this driver.
+    /// Begins a session with a server. When it may be used `told` has learnt it; if it failed, it comes back with the reason.
+    pub(crate) async fn secure(
+        &self,
+        remote: SocketAddr,
+        (connect, settings): (Connect, Settings),
+        told: watch::Sender<Line>,
+    ) -> Outcome {
+        let (done, outcome) = oneshot::channel();
+        let wanted = Wanted {
+            remote,
+            connect,
+            settings,
+            told,
+            done,
+        };
+        let _ = self.commands.send(Command::Secure(Box::new(wanted)));
+        // A driver that is gone drops `told`, which tells that.
+        outcome.await.unwrap_or(Ok(()))
+    }
+
+    /// Ends a session whose peer does not answer, so that the next request begins another.
+    pub(crate) fn abandon(&self, security: SecurityId) {
+        let _ = self.commands.send(Command::Abandon(security));
+    }
+
+    /// Whether this is the way of a connection or session of this driver.
     pub(crate) async fn has(&self, path: Path) -> bool {
         let found = self.ask(|found| Command::Locate(path, found)).await;
         found.unwrap_or(false)

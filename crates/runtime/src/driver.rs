@@ -8,21 +8,24 @@
 //!  read ───────▶ handle_stream ──▶                                                ─▶ poll_stream ───▶ write
 //! ```
 
+mod ending;
+
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
-use coracle_engine::{Config, Endpoint, Event, Instant};
+use coracle_engine::{Config, Endpoint, Event, Instant, Path};
 use coracle_net::{BATCH_SIZE, Datagram, RecvBatch, SendBatch, UdpSocket};
-use coracle_router::Router;
+use coracle_router::{Identity, Router};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::asking::Asking;
 use crate::changes::Changes;
 use crate::clock::{Alarm, Clock};
-use crate::command::Command;
+use crate::command::{Command, Wanted};
 use crate::connections::Connections;
-use crate::inside::{Inside, take_in};
+use crate::inside::Inside;
+use crate::secure::{Secure, Settings};
 use crate::serving::Serving;
 use crate::shards::{Handed, Shard, Sources};
 use crate::statistics::Statistics;
@@ -36,10 +39,6 @@ const VISITS_PER_TURN: usize = 64;
 /// How long those wait who want all sent and acknowledged.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Who closes waits no longer than this for the next part of a body: that is when a peer whose block was lost sends it
-/// again (RFC 7252 §4.2, ACK_TIMEOUT times ACK_RANDOM_FACTOR).
-const PART_PAUSE: std::time::Duration = std::time::Duration::from_secs(3);
-
 /// How often in a row the socket may fail, and how long the driver pauses each time.
 const MAX_FAILURES: u32 = 100;
 const FAILURE_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
@@ -47,6 +46,8 @@ const FAILURE_PAUSE: std::time::Duration = std::time::Duration::from_millis(100)
 pub(crate) struct Driver {
     socket: Option<UdpSocket>,
     connections: Connections,
+    /// The sessions of `coaps`, if there are any.
+    secure: Option<Box<Secure>>,
     engine: Endpoint,
     clock: Clock,
     alarm: Alarm,
@@ -85,6 +86,7 @@ impl Driver {
         }
         Ok(Driver {
             socket: sources.socket,
+            secure: secure_with(sources.secure)?,
             connections: Connections::new(sources.listener, shard.count()),
             engine: Endpoint::new(config, seed),
             clock: Clock::new(),
@@ -150,9 +152,14 @@ impl Driver {
         {
             self.engine.handle_timeout(now);
         }
+        if let Some(secure) = &mut self.secure {
+            secure.handle_timeout(now);
+        }
         self.connections.drop_overdue(&mut self.engine, now);
+        self.leave_servers(now);
         let more_out = self.flush(now)?;
         if self.is_over() {
+            self.farewell()?;
             return Ok(true);
         }
         if more_in || more_out || more_on_connections {
@@ -202,20 +209,16 @@ impl Driver {
             }
             let now = self.clock.now();
             for datagram in self.received.datagrams() {
-                if self.shard.keeps(&datagram) {
-                    let Datagram {
-                        path,
-                        payload,
-                        truncated,
-                    } = datagram;
-                    take_in(
-                        self.serving.as_mut(),
-                        &mut self.engine,
+                let secure = self.secure.as_deref();
+                let owner = secure.and_then(|secure| secure.shard_of(datagram.payload));
+                if self.shard.keeps(&datagram, owner) {
+                    let mut inside = Inside {
+                        serving: self.serving.as_mut(),
+                        engine: &mut self.engine,
                         now,
-                        path,
-                        payload,
-                        truncated,
-                    );
+                        identity: None,
+                    };
+                    take_in(&mut inside, self.secure.as_deref_mut(), datagram);
                 }
             }
             self.flush(now)?;
@@ -260,19 +263,24 @@ impl Driver {
         match handed {
             Handed::Datagram {
                 path,
-                payload,
+                mut payload,
                 truncated,
             } => {
-                take_in(
-                    self.serving.as_mut(),
-                    &mut self.engine,
+                let mut inside = Inside {
+                    serving: self.serving.as_mut(),
+                    engine: &mut self.engine,
                     now,
+                    identity: None,
+                };
+                let payload = &mut payload[..];
+                let datagram = Datagram {
                     path,
-                    &payload,
+                    payload,
                     truncated,
-                );
+                };
+                take_in(&mut inside, self.secure.as_deref_mut(), datagram);
             }
-            Handed::Unreachable(remote) => self.engine.handle_unreachable(now, remote),
+            Handed::Unreachable(remote) => self.network_says_unreachable(remote),
         }
     }
 
@@ -284,11 +292,43 @@ impl Driver {
         {
             tracing::debug!(%remote, %error, "unreachable");
             if self.shard.keeps_error(remote) {
-                self.engine.handle_unreachable(self.clock.now(), remote);
+                self.network_says_unreachable(remote);
             }
             any = true;
         }
         any
+    }
+
+    /// Begins a session for a client. The first one brings the settings with it.
+    fn begin_session(&mut self, now: Instant, wanted: Wanted) {
+        let Wanted {
+            remote,
+            connect,
+            settings,
+            told,
+            done,
+        } = wanted;
+        if self.secure.is_none() {
+            match secure_with(Some(settings)) {
+                Ok(secure) => self.secure = secure,
+                Err(error) => {
+                    // Who no longer waits need not be told.
+                    let _ = done.send(Err((told, error.into())));
+                    return;
+                }
+            }
+        }
+        if let Some(secure) = &mut self.secure {
+            secure.connect(now, remote, connect, (told, done));
+        }
+    }
+
+    fn network_says_unreachable(&mut self, remote: std::net::SocketAddr) {
+        let now = self.clock.now();
+        self.engine.handle_unreachable(now, remote);
+        if let Some(secure) = &mut self.secure {
+            secure.unreachable(&mut self.engine, now, remote);
+        }
     }
 
     fn command(&mut self, command: Command) {
@@ -304,9 +344,16 @@ impl Driver {
             Command::Resume(ticket) => self.asking.resume(engine, now, ticket),
             Command::TakeOn(link, told) => self.connections.take_on(engine, now, *link, Some(told)),
             Command::Locate(path, found) => {
-                let is_here = path.connection.and_then(|id| engine.connection_path(id)) == Some(path);
+                let is_connected = path.connection.and_then(|id| engine.connection_path(id)) == Some(path);
+                let is_here = is_connected || self.secure.as_ref().is_some_and(|secure| secure.has(&path));
                 // Who no longer waits need not be told, here as below.
                 let _ = found.send(is_here);
+            }
+            Command::Secure(wanted) => self.begin_session(now, *wanted),
+            Command::Abandon(security) => {
+                if let Some(secure) = &mut self.secure {
+                    secure.close(engine, now, security, "the peer does not answer");
+                }
             }
             Command::Release(done) => {
                 self.connections.release(engine, now, true);
@@ -340,6 +387,11 @@ impl Driver {
             connections_accepted: self.connections.counted.accepted,
             connections_refused: self.connections.counted.refused,
             handshakes_failed: self.connections.handshakes_failed(),
+            security: self
+                .secure
+                .as_ref()
+                .map(|secure| secure.statistics())
+                .unwrap_or_default(),
         }
     }
 
@@ -384,9 +436,19 @@ impl Driver {
     /// Fills the batch to send. Events wait while there are datagrams: a change that a thousand peers observe makes no
     /// more notifications at once than leave at once.
     fn fill(&mut self, now: Instant) {
+        if let Some(secure) = &mut self.secure {
+            secure.settle(&mut self.engine, now);
+        }
         while let Some(slot) = self.sending.slot() {
-            if let Some(transmit) = self.engine.poll_transmit(now, slot) {
-                self.sending.push(&transmit.path, transmit.len);
+            let next = match &mut self.secure {
+                None => self
+                    .engine
+                    .poll_transmit(now, slot)
+                    .map(|next| (next.path, next.len)),
+                Some(secure) => secure.poll_transmit(&mut self.engine, now, slot),
+            };
+            if let Some((path, len)) = next {
+                self.sending.push(&path, len);
             } else if let Some(event) = self.engine.poll_event() {
                 self.event(now, event);
             } else {
@@ -396,6 +458,9 @@ impl Driver {
     }
 
     fn event(&mut self, now: Instant, event: Event) {
+        if self.secure.as_mut().is_some_and(|secure| secure.is_proof(&event)) {
+            return;
+        }
         let engine = &mut self.engine;
         let Some(event) = self.asking.event(engine, now, event) else {
             return;
@@ -414,54 +479,13 @@ impl Driver {
                 self.connections.closing(engine, now, connection, &reason);
             }
             (Event::Refresh { id, request }, Some(serving)) => {
-                let connection = request.path.connection;
-                let identity = connection.and_then(|id| self.connections.identity(id)).cloned();
+                let identity = identity_of(&self.connections, self.secure.as_deref(), &request.path);
                 serving.refresh(engine, now, id, request, identity);
             }
             (Event::Ended { id }, Some(serving)) => serving.ended(id),
             (Event::TopicIdle { topic }, Some(serving)) => serving.topic_idle(topic),
             _ => {}
         }
-    }
-
-    /// Tells those who wait for it that all is sent and acknowledged, or that connections are closed; whether the
-    /// driver's work is done.
-    fn is_over(&mut self) -> bool {
-        let is_left = !self.handles && self.serving.is_none();
-        if self.draining.is_empty() && self.releasing.is_empty() && !self.closing && !is_left {
-            // Nobody asks whether it is idle, and to find out takes a look at every exchange.
-            return false;
-        }
-        let now = self.clock.now();
-        if !self.releasing.is_empty() {
-            tell_when(self.connections.own() == 0, now, &mut self.releasing);
-        }
-        // When there is only one thing left to wait for, peers that may have gone, it is not for long.
-        let given_up = self.closing && self.engine.is_answered() && self.gives_up_at() <= now;
-        let idle = (given_up || self.engine.is_idle()) && self.sending.is_empty();
-        if self.closing {
-            tell_when(idle && self.connections.is_empty(), now, &mut self.draining);
-            self.draining.is_empty()
-        } else {
-            tell_when(idle, now, &mut self.draining);
-            is_left && idle && self.connections.is_empty()
-        }
-    }
-
-    /// Nobody is left who could ask for anything: a client says goodbye to its peers.
-    fn left(&mut self) {
-        self.handles = false;
-        if self.serving.is_none() {
-            self.connections
-                .release(&mut self.engine, self.clock.now(), false);
-        }
-    }
-
-    /// When no further part of a body is waited for.
-    fn gives_up_at(&self) -> Instant {
-        self.serving
-            .as_ref()
-            .map_or(Instant::ZERO, |serving| serving.last_part() + PART_PAUSE)
     }
 
     /// Waits for anything to do.
@@ -478,6 +502,7 @@ impl Driver {
             .into_iter()
             .chain(waited_for)
             .chain(self.connections.deadline())
+            .chain(self.secure.as_ref().and_then(|secure| secure.deadline()))
             .chain(gives_up)
             .min();
         let alarm = self.alarm.at(deadline.map(|at| clock.to_tokio(at)));
@@ -508,10 +533,36 @@ impl Driver {
     }
 }
 
-/// Tells those who wait when it is so, or their time is over. Who no longer waits need not be told.
-fn tell_when(it_is_so: bool, now: Instant, waiting: &mut Vec<(Instant, oneshot::Sender<()>)>) {
-    for (_, done) in waiting.extract_if(.., |(until, _)| it_is_so || *until <= now) {
-        let _ = done.send(());
+/// Takes a datagram in: as records of sessions, or as a message.
+fn take_in(inside: &mut Inside<'_>, secure: Option<&mut Secure>, datagram: Datagram<'_>) {
+    let Datagram {
+        path,
+        payload,
+        truncated,
+    } = datagram;
+    match secure.filter(|secure| secure.takes(payload)) {
+        Some(secure) if truncated => secure.oversize(),
+        Some(secure) => secure.receive(inside, path, payload),
+        None if truncated => inside.oversize(&path, payload),
+        None => inside.take_datagram(path, payload),
+    }
+}
+
+/// Sessions with these settings, if there are any.
+fn secure_with(settings: Option<Settings>) -> io::Result<Option<Box<Secure>>> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(Some(Box::new(Secure::new(settings, seed))))
+}
+
+/// Who the peer at the other end of a way has proved to be.
+fn identity_of(connections: &Connections, secure: Option<&Secure>, path: &Path) -> Option<Identity> {
+    match path.connection {
+        Some(connection) => connections.identity(connection).cloned(),
+        None => secure?.identity(path.security?),
     }
 }
 

@@ -14,10 +14,12 @@ use coracle_wire::{Host, Scheme, Uri};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
-use crate::client::{Client, Way};
+use crate::client::{Carries, Client, Way};
 use crate::command::{Command, Handle};
+use crate::credentials::Credentials;
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::secure::Settings;
 use crate::shards::{Shard, Sources, default_shards};
 use crate::statistics::StatisticsReader;
 
@@ -45,6 +47,7 @@ pub struct Endpoint {
     config: Config,
     shards: usize,
     tls: Option<ServerTls>,
+    security: Settings,
     allowed_origins: Vec<String>,
 }
 
@@ -82,7 +85,7 @@ enum Socket {
 impl Place {
     fn bind(scheme: Scheme, address: SocketAddr, shards: usize) -> io::Result<Place> {
         let dual_stack = address.ip().is_unspecified();
-        let (socket, local) = if scheme == Scheme::Coap {
+        let (socket, local) = if matches!(scheme, Scheme::Coap | Scheme::Coaps) {
             let options = BindOptions {
                 dual_stack,
                 ..BindOptions::default()
@@ -105,7 +108,11 @@ impl Place {
                 handles,
                 local,
                 dual_stack && local.is_ipv6(),
-                scheme == Scheme::Coap,
+                match scheme {
+                    Scheme::Coap => Carries::Datagrams,
+                    Scheme::Coaps => Carries::Sessions,
+                    _ => Carries::Connections,
+                },
             ),
             scheme,
             socket,
@@ -114,11 +121,22 @@ impl Place {
     }
 
     /// The sockets of all shards, in their order.
-    fn into_sources(self, shards: usize, options: ListenOptions) -> Result<Parts, Error> {
+    fn into_sources(
+        self,
+        shards: usize,
+        options: ListenOptions,
+        security: Option<&Settings>,
+    ) -> Result<Parts, Error> {
         let sources = match self.socket {
             Socket::Datagrams(socket) => {
-                let sockets = socket.into_shards(shards)?.into_iter();
-                sockets.map(Sources::datagrams).collect()
+                let sockets = socket.into_shards(shards)?;
+                let count = sockets.len();
+                let security = security.filter(|_| self.scheme == Scheme::Coaps);
+                let source = |(shard, socket)| Sources {
+                    secure: security.map(|settings| settings.of_shard(shard, count)),
+                    ..Sources::datagrams(socket)
+                };
+                sockets.into_iter().enumerate().map(source).collect()
             }
             Socket::Connections(listener) => {
                 let is_secure = matches!(self.scheme, Scheme::CoapsTcp | Scheme::CoapsWs);
@@ -146,7 +164,8 @@ impl Endpoint {
     /// Binds the address of a URI such as `coap://[::]`, `coap+tcp://127.0.0.1:0` (a port of the system's choice) or
     /// `coap+ws://localhost`. Call it within a tokio runtime.
     ///
-    /// The scheme says how peers come: `coap` in datagrams (RFC 7252), `coap+tcp` and `coap+ws` on connections of TCP and
+    /// The scheme says how peers come: `coap` in datagrams (RFC 7252), `coaps` in datagrams that DTLS protects, which needs
+    /// [`with_credentials`](Endpoint::with_credentials), `coap+tcp` and `coap+ws` on connections of TCP and
     /// WebSocket, `coaps+tcp` and `coaps+ws` on such with TLS (RFC 8323), which needs [`with_tls`](Endpoint::with_tls).
     ///
     /// # Errors
@@ -157,6 +176,7 @@ impl Endpoint {
             config: Config::default(),
             shards: default_shards(),
             tls: None,
+            security: Settings::of_server(),
             allowed_origins: Vec::new(),
         }
         .and_bind(uri)
@@ -178,6 +198,30 @@ impl Endpoint {
     #[must_use]
     pub fn with_tls(mut self, tls: ServerTls) -> Endpoint {
         self.tls = Some(tls);
+        self
+    }
+
+    /// What `coaps` proves itself by, whom it believes, and what each may do: the router is asked only for what their entries
+    /// allow, by whatever way they come. It needs a pre-shared key, a certificate or a raw key to serve `coaps`.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Credentials) -> Endpoint {
+        self.security.credentials = Some(credentials);
+        self
+    }
+
+    /// Wants peers of `coaps` to put a connection ID of so many bytes into what they send (RFC 9146), 5 to 20, so that they
+    /// are known by it wherever they send from; 8 if nothing is said. 0 for none.
+    #[must_use]
+    pub fn with_connection_ids(mut self, len: usize) -> Endpoint {
+        self.security.connection_ids = Some(len);
+        self
+    }
+
+    /// Gives `log` a line for each session of `coaps`, as for a file that `SSLKEYLOGFILE` names: whoever reads it can read all
+    /// that is said.
+    #[must_use]
+    pub fn with_key_log(mut self, log: impl Fn(&str) + Send + Sync + 'static) -> Endpoint {
+        self.security.key_log = Some(std::sync::Arc::new(log));
         self
     }
 
@@ -299,7 +343,6 @@ impl fmt::Debug for Endpoint {
 /// The scheme and the addresses to bind: all of a name, so that `localhost` means IPv4 and IPv6.
 fn addresses(uri: &str) -> Result<(Scheme, Vec<SocketAddr>), Error> {
     let uri = Uri::parse(uri).map_err(|error| Error::Uri(error.to_string()))?;
-    check_scheme(uri.scheme)?;
     let port = uri.port_or_default();
     let addresses = match uri.host {
         Host::Ipv4(address) => vec![(address, port).into()],
@@ -319,12 +362,15 @@ fn addresses(uri: &str) -> Result<(Scheme, Vec<SocketAddr>), Error> {
     Ok((uri.scheme, addresses))
 }
 
-/// DTLS is the only transport that is not there.
-pub(crate) fn check_scheme(scheme: Scheme) -> Result<(), Error> {
-    match scheme {
-        Scheme::Coaps => Err(Error::Uri(format!("{scheme}:// is not supported yet"))),
-        _ => Ok(()),
+/// Whether a server can prove itself to anybody.
+fn check_credentials(places: &[Place], security: &Settings) -> Result<(), Error> {
+    let serves = |credentials: &Credentials| credentials.book().serves();
+    let place = places.iter().find(|place| place.scheme == Scheme::Coaps);
+    if place.is_none() || security.credentials.as_ref().is_some_and(serves) {
+        return Ok(());
     }
+    let text = "coaps:// needs a pre-shared key, a certificate or a raw key: Endpoint::with_credentials";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text).into())
 }
 
 /// A driver for each of the shards of one address.
@@ -360,8 +406,14 @@ impl Serve {
             config,
             shards,
             tls,
+            security,
             allowed_origins,
         } = self.endpoint;
+        check_credentials(&places, &security)?;
+        let router = match &security.credentials {
+            Some(credentials) => self.router.layer(credentials.authorization()),
+            None => self.router,
+        };
         let ways: Vec<Way> = places.iter().map(|place| place.way.clone()).collect();
         let mut config = config.share_of(shards);
         if config.echo_key.is_none() {
@@ -378,8 +430,8 @@ impl Serve {
         };
         let mut drivers = JoinSet::new();
         for place in places {
-            let parts = place.into_sources(shards, options.clone())?;
-            for driver in drivers_of(parts, &config, &self.router)? {
+            let parts = place.into_sources(shards, options.clone(), Some(&security))?;
+            for driver in drivers_of(parts, &config, &router)? {
                 drivers.spawn(driver.run());
             }
         }

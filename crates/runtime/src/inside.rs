@@ -34,23 +34,24 @@ impl Inside<'_> {
         }
         came.bytes.len() - rest.len()
     }
-}
 
-/// Takes a datagram in, and hands what it brought to the application.
-pub(crate) fn take_in(
-    serving: Option<&mut Serving>,
-    engine: &mut Endpoint,
-    now: Instant,
-    path: Path,
-    payload: &[u8],
-    truncated: bool,
-) {
-    if truncated {
+    /// Takes in the message of a datagram, and hands what it brought to the application.
+    pub(crate) fn take_datagram(&mut self, path: Path, message: &[u8]) {
+        let mut received = self.engine.handle_datagram(self.now, path, message);
+        let came = (message.into(), self.identity.take());
+        serve(
+            self.serving.as_deref_mut(),
+            self.engine,
+            self.now,
+            came,
+            &mut received,
+        );
+    }
+
+    /// A datagram came that is longer than there is room for.
+    pub(crate) fn oversize(&mut self, path: &Path, start: &[u8]) {
         tracing::debug!(from = %path.remote, "a datagram is too long");
-        engine.handle_oversize(&path, payload);
-    } else {
-        let mut received = engine.handle_datagram(now, path, payload);
-        serve(serving, engine, now, (payload.into(), None), &mut received);
+        self.engine.handle_oversize(path, start);
     }
 }
 

@@ -8,11 +8,6 @@ mod client;
 mod clock;
 mod command;
 mod connections;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "what the driver uses of it comes with the driver of coaps"
-)]
 mod credentials;
 mod driver;
 mod endpoint;
@@ -21,6 +16,7 @@ mod identity;
 mod inside;
 mod mailbox;
 mod rate_limit;
+mod secure;
 mod serving;
 mod shards;
 mod statistics;
@@ -39,4 +35,5 @@ pub use credentials::{Authorization, Authorized, Credentials, CredentialsError, 
 pub use endpoint::{Bound, Endpoint, Serve};
 pub use error::Error;
 pub use rate_limit::{RateLimit, RateLimited};
+pub use secure::SecurityStatistics;
 pub use statistics::{Statistics, StatisticsReader};

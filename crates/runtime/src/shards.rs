@@ -11,6 +11,8 @@ use coracle_net::stream::Listener;
 use coracle_net::{Datagram, MAX_SHARDS, UdpSocket, shard_of};
 use tokio::sync::mpsc;
 
+use crate::secure::Settings;
+
 /// What waits at most to be taken by the shard that it was handed over to; further datagrams are lost, as they are
 /// in a socket that is full.
 const WAITING: usize = 1024;
@@ -23,9 +25,11 @@ pub(crate) fn default_shards() -> usize {
 }
 
 /// Where what the driver of a shard moves comes from.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Sources {
     pub(crate) socket: Option<UdpSocket>,
+    /// What comes to the socket is protected by DTLS.
+    pub(crate) secure: Option<Settings>,
     pub(crate) listener: Option<Listener>,
 }
 
@@ -33,14 +37,14 @@ impl Sources {
     pub(crate) fn datagrams(socket: UdpSocket) -> Sources {
         Sources {
             socket: Some(socket),
-            listener: None,
+            ..Sources::default()
         }
     }
 
     pub(crate) fn connections(listener: Listener) -> Sources {
         Sources {
-            socket: None,
             listener: Some(listener),
+            ..Sources::default()
         }
     }
 }
@@ -93,18 +97,20 @@ impl Shard {
         self.ways.len() > 1
     }
 
-    /// Whether a datagram is to be taken in here. If it is another shard's, that one gets it.
+    /// Whether a datagram is to be taken in here. If it is another shard's, that one gets it: the `owner`, if it names one,
+    /// else that of its peer.
     #[inline]
-    pub(crate) fn keeps(&mut self, datagram: &Datagram<'_>) -> bool {
-        !self.has_others() || self.is_for(datagram)
+    pub(crate) fn keeps(&mut self, datagram: &Datagram<'_>, owner: Option<usize>) -> bool {
+        !self.has_others() || self.is_for(datagram, owner)
     }
 
-    fn is_for(&mut self, datagram: &Datagram<'_>) -> bool {
+    fn is_for(&mut self, datagram: &Datagram<'_>, owner: Option<usize>) -> bool {
         // The first shard alone joins groups; of what is broadcast each gets a copy.
         if datagram.path.multicast && self.place != 0 {
             return false;
         }
-        self.keeps_peer(datagram.path.remote, || Handed::Datagram {
+        let owner = owner.unwrap_or_else(|| shard_of(datagram.path.remote, self.ways.len()));
+        self.keeps_of(owner, || Handed::Datagram {
             path: datagram.path,
             payload: Box::from(&*datagram.payload),
             truncated: datagram.truncated,
@@ -113,11 +119,11 @@ impl Shard {
 
     /// Whether an error of the network concerns a peer of this shard. If not, its shard is told.
     pub(crate) fn keeps_error(&mut self, remote: SocketAddr) -> bool {
-        self.keeps_peer(remote, || Handed::Unreachable(remote))
+        let owner = shard_of(remote, self.ways.len());
+        self.keeps_of(owner, || Handed::Unreachable(remote))
     }
 
-    fn keeps_peer(&mut self, remote: SocketAddr, handed: impl FnOnce() -> Handed) -> bool {
-        let owner = shard_of(remote, self.ways.len());
+    fn keeps_of(&mut self, owner: usize, handed: impl FnOnce() -> Handed) -> bool {
         if owner == self.place {
             return true;
         }
@@ -164,7 +170,7 @@ mod tests {
             let path = Path::to(([192, 0, 2, 1], port).into());
             let owner = shard_of(path.remote, 3);
             for place in 0..3 {
-                let kept = shards[place].keeps(&datagram(path, &mut [1, 2]));
+                let kept = shards[place].keeps(&datagram(path, &mut [1, 2]), None);
                 assert_eq!(kept, place == owner);
                 if !kept {
                     let handed = shards[owner].try_take();
@@ -203,7 +209,7 @@ mod tests {
             };
             let owner = shard_of(path.remote, 4);
             let kept = (0..4)
-                .filter(|place| shards[*place].keeps(&datagram(path, &mut [])))
+                .filter(|place| shards[*place].keeps(&datagram(path, &mut []), None))
                 .count();
             let handed = (0..4).filter(|place| shards[*place].try_take().is_some()).count();
             assert_eq!((kept, handed), if owner == 0 { (1, 0) } else { (0, 1) });

@@ -4,6 +4,7 @@ use coracle_engine::Stats;
 use futures_util::future::join_all;
 
 use crate::command::Handle;
+use crate::secure::SecurityStatistics;
 
 /// What an endpoint did since it serves, as sums over its addresses and shards.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +34,8 @@ pub struct Statistics {
     pub connections_refused: u64,
     /// Handshakes of TLS or WebSocket that failed, took too long, or gave way to newer ones.
     pub handshakes_failed: u64,
+    /// The sessions of `coaps`.
+    pub security: SecurityStatistics,
 }
 
 impl Statistics {
@@ -48,6 +51,7 @@ impl Statistics {
         self.connections_accepted += other.connections_accepted;
         self.connections_refused += other.connections_refused;
         self.handshakes_failed += other.handshakes_failed;
+        self.security.add(&other.security);
     }
 }
 

@@ -6,6 +6,7 @@ mod pool;
 mod request;
 mod response;
 mod route;
+mod session;
 mod several;
 mod streamed;
 mod target;
@@ -21,6 +22,7 @@ use coracle_wire::{Method, OptionNumber};
 use futures_util::future::join_all;
 
 use crate::command::Handle;
+use crate::credentials::Credentials;
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::mailbox::Notice;
@@ -41,8 +43,9 @@ pub(crate) use target::Target;
 /// [`Config`] says otherwise.
 const IDLE_AFTER: Duration = Duration::from_secs(60);
 
-/// A CoAP client: one socket for all peers, and a connection to each that is reached by `coap+tcp`, `coaps+tcp`,
-/// `coap+ws` or `coaps+ws` (RFC 8323); shared by its clones. The scheme of a URI chooses.
+/// A CoAP client: one socket for all peers, a session with each that is reached by `coaps` (DTLS), and a connection to each
+/// that is reached by `coap+tcp`, `coaps+tcp`, `coap+ws` or `coaps+ws` (RFC 8323); shared by its clones. The scheme of a URI
+/// chooses.
 ///
 /// Requests to one peer leave one after another: each waits until the one before is answered or acknowledged, as NSTART
 /// of 1 has it (RFC 7252 §4.7); different peers do not wait for each other. Where the network can take more, raise it:
@@ -83,8 +86,19 @@ pub(crate) struct Way {
     handles: Arc<[Handle]>,
     pub(crate) local: SocketAddr,
     pub(crate) dual_stack: bool,
-    /// Whether they have a socket for datagrams; connections can be made from any.
-    datagrams: bool,
+    /// What their sockets carry.
+    carries: Carries,
+}
+
+/// What a socket carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// Datagrams without protection, and with it to servers that we call.
+    Datagrams,
+    /// Datagrams with protection only.
+    Sessions,
+    /// Nothing of the kind; connections can be made from any.
+    Connections,
 }
 
 /// The way to groups where an address has several shards: a client of its own, made for the first request, because
@@ -108,12 +122,12 @@ impl Groups {
 }
 
 impl Way {
-    pub(crate) fn new(handles: Vec<Handle>, local: SocketAddr, dual_stack: bool, datagrams: bool) -> Way {
+    pub(crate) fn new(handles: Vec<Handle>, local: SocketAddr, dual_stack: bool, carries: Carries) -> Way {
         Way {
             handles: handles.into(),
             local,
             dual_stack,
-            datagrams,
+            carries,
         }
     }
 
@@ -129,8 +143,17 @@ impl Way {
         self.handles.iter()
     }
 
+    fn is_secure(&self) -> bool {
+        self.carries == Carries::Sessions
+    }
+
+    /// The driver of the shard to which what comes from `remote` goes.
+    fn driver_of(&self, remote: SocketAddr) -> Option<Handle> {
+        self.handles.get(shard_of(remote, self.handles.len())).cloned()
+    }
+
     fn leads_to(&self, remote: SocketAddr) -> bool {
-        self.datagrams && (self.local.is_ipv6() == remote.is_ipv6() || self.dual_stack)
+        self.carries != Carries::Connections && (self.local.is_ipv6() == remote.is_ipv6() || self.dual_stack)
     }
 }
 
@@ -165,7 +188,7 @@ impl Client {
                 tracing::error!(%error, "the client's socket failed");
             }
         });
-        let way = Way::new(vec![handle], local, dual_stack, true);
+        let way = Way::new(vec![handle], local, dual_stack, Carries::Datagrams);
         Ok(Client {
             own_port: true,
             ..Client::by(vec![way], config)
@@ -208,7 +231,33 @@ impl Client {
     /// said, servers need a certificate of an authority that the system trusts.
     #[must_use]
     pub fn with_tls(mut self, tls: ClientTls) -> Self {
-        self.pool = Arc::new(Pool::with_tls(tls));
+        self.pool = Arc::new(self.pool.with_tls(tls));
+        self
+    }
+
+    /// What servers of `coaps` prove themselves by, and we do: a pre-shared key, or keys and certificates.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        self.with_security(|security| security.credentials = Some(credentials))
+    }
+
+    /// Wants servers of `coaps` to put a connection ID of so many bytes into what they send (RFC 9146), 5 to 20, so that they
+    /// are known by it if they move; 0, as if nothing is said, for none. What servers want is put into what we send in any
+    /// case, so that they know us after our address has changed.
+    #[must_use]
+    pub fn with_connection_ids(self, len: usize) -> Self {
+        self.with_security(|security| security.connection_ids = len)
+    }
+
+    /// Gives `log` a line for each session of `coaps`, as for a file that `SSLKEYLOGFILE` names: whoever reads it can read all
+    /// that is said.
+    #[must_use]
+    pub fn with_key_log(self, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.with_security(|security| security.key_log = Some(Arc::new(log)))
+    }
+
+    fn with_security(mut self, change: impl FnOnce(&mut session::Security)) -> Self {
+        self.pool = Arc::new(self.pool.with_security(change));
         self
     }
 
@@ -318,7 +367,10 @@ impl Client {
 
     /// By the driver whose socket reaches `remote`, and to which the answers come.
     pub(crate) fn way_to(&self, remote: SocketAddr) -> Result<Route, Error> {
-        let way = self.ways.iter().find(|way| way.leads_to(remote));
+        let way = self
+            .ways
+            .iter()
+            .find(|way| !way.is_secure() && way.leads_to(remote));
         let unsupported = || {
             std::io::Error::new(
                 std::io::ErrorKind::AddrNotAvailable,
@@ -330,8 +382,10 @@ impl Client {
         if shards > 1 && remote.ip().is_multicast() {
             return self.groups.client()?.way_to(remote);
         }
-        let handle = way.handles.get(shard_of(remote, shards)).cloned();
-        Ok(Route::new(handle.ok_or(Error::Closed)?, Path::to(remote)))
+        Ok(Route::new(
+            way.driver_of(remote).ok_or(Error::Closed)?,
+            Path::to(remote),
+        ))
     }
 }
 

@@ -14,6 +14,7 @@ use coracle_wire::Scheme;
 use tokio::sync::watch;
 
 use crate::client::route::Route;
+use crate::client::session::Security;
 use crate::client::{Client, Family, Target, Way};
 use crate::command::Handle;
 use crate::connections::Line;
@@ -37,21 +38,32 @@ pub(super) struct Origin {
 pub(super) struct Pool {
     /// How servers prove themselves and we do; if nothing was said, by the system's authorities.
     tls: OnceLock<ClientTls>,
+    /// How sessions of `coaps` are made.
+    pub(super) security: Security,
     kept: Mutex<Entries>,
 }
 
 impl Pool {
-    pub(super) fn with_tls(tls: ClientTls) -> Pool {
+    /// With other certificates, and without connections.
+    pub(super) fn with_tls(&self, tls: ClientTls) -> Pool {
         Pool {
             tls: tls.into(),
-            kept: Mutex::default(),
+            ..self.anew()
         }
+    }
+
+    /// With sessions made otherwise, and without connections.
+    pub(super) fn with_security(&self, change: impl FnOnce(&mut Security)) -> Pool {
+        let mut pool = self.anew();
+        change(&mut pool.security);
+        pool
     }
 
     /// Without connections.
     pub(super) fn anew(&self) -> Pool {
         Pool {
             tls: self.tls.clone(),
+            security: self.security.clone(),
             kept: Mutex::default(),
         }
     }
@@ -74,9 +86,10 @@ struct Entries {
 
 /// A connection, or the attempt to make one.
 #[derive(Clone, Debug)]
-struct Entry {
-    handle: Handle,
-    line: watch::Receiver<Line>,
+pub(super) struct Entry {
+    /// `None`: it is a session, and with whichever address of the host it may be.
+    pub(super) handle: Option<Handle>,
+    pub(super) line: watch::Receiver<Line>,
 }
 
 impl Entry {
@@ -90,21 +103,24 @@ impl Entry {
     }
 
     /// The way, if it may be used already.
-    fn route(&self) -> Option<Route> {
+    fn route(&self, client: &Client) -> Option<Route> {
         match &*self.line.borrow() {
             Line::Open(path) if self.line.has_changed().is_ok() => {
-                Some(Route::new(self.handle.clone(), *path))
+                Some(Route::new(handle_of(self.handle.as_ref(), client, path)?, *path))
             }
             _ => None,
         }
     }
 
     /// Waits until it may be used.
-    async fn opened(mut self) -> Result<Route, Error> {
+    async fn opened(mut self, client: &Client) -> Result<Route, Error> {
         loop {
             match &*self.line.borrow_and_update() {
                 Line::Opening => {}
-                Line::Open(path) => return Ok(Route::new(self.handle, *path)),
+                Line::Open(path) => {
+                    let handle = handle_of(self.handle.as_ref(), client, path).ok_or(Error::Closed)?;
+                    return Ok(Route::new(handle, *path));
+                }
                 Line::Over {
                     hold_off: Some(until),
                     ..
@@ -122,6 +138,14 @@ impl Entry {
                 return Err(Error::Closed);
             }
         }
+    }
+}
+
+/// The driver of a connection, or of a session, which the address decides on.
+fn handle_of(of_connection: Option<&Handle>, client: &Client, path: &Path) -> Option<Handle> {
+    match of_connection {
+        Some(handle) => Some(handle.clone()),
+        None => client.driver_for_session(path.remote).ok(),
     }
 }
 
@@ -148,12 +172,12 @@ impl Client {
         let origin = target.origin();
         let entry = {
             let mut kept = self.pool.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(route) = kept.by_origin.get(&origin).and_then(Entry::route) {
+            if let Some(route) = kept.by_origin.get(&origin).and_then(|entry| entry.route(self)) {
                 return Ok(route);
             }
             kept.get(origin.clone(), || self.begin_connection(target, &origin))
         };
-        entry.ok_or(Error::Closed)?.opened().await
+        entry.ok_or(Error::Closed)?.opened(self).await
     }
 
     /// Why the connection to the host of `uri` is over, in words for people, such as those of a peer that aborted it
@@ -170,6 +194,9 @@ impl Client {
 
     /// Begins to make a connection, in a task of its own: whoever waits for it may give up without harm to others.
     fn begin_connection(&self, target: &Target, origin: &Origin) -> Option<Entry> {
+        if origin.scheme == Scheme::Coaps {
+            return Some(self.begin_session(target, origin));
+        }
         let mut hasher = DefaultHasher::new();
         origin.hash(&mut hasher);
         let handles: Vec<&Handle> = self.ways.iter().take(1).flat_map(Way::handles).collect();
@@ -197,12 +224,15 @@ impl Client {
                 }
             }
         });
-        Some(Entry { handle, line })
+        Some(Entry {
+            handle: Some(handle),
+            line,
+        })
     }
 
-    /// The way by the driver of a connection that is there, or to a peer of datagrams.
+    /// The way by the driver of a connection or session that is there, or to a peer of datagrams without protection.
     pub(super) async fn way_back(&self, path: Path) -> Result<Route, Error> {
-        if !path.is_reliable() {
+        if !path.is_reliable() && path.security.is_none() {
             return self.way_to(path.remote);
         }
         for handle in self.ways.iter().flat_map(Way::handles) {

@@ -300,7 +300,8 @@ impl RequestBuilder {
                 Err(error) => return Err(error),
                 Ok((response, more)) => {
                     let onward = Onward {
-                        client,
+                        // From another port it would be another session, which is not there.
+                        client: route.path.security.is_none().then_some(client),
                         outgoing,
                         began,
                     };
@@ -394,7 +395,7 @@ pub(crate) struct Begun {
 
 /// What it takes to go on with an answer from another port.
 pub(crate) struct Onward {
-    client: Client,
+    client: Option<Client>,
     outgoing: Outgoing,
     began: Instant,
 }
@@ -424,7 +425,14 @@ impl Onward {
         outgoing.timeout = outgoing
             .timeout
             .map(|timeout| timeout.saturating_sub(self.began.elapsed()));
-        Some(self.client.elsewhere()?.way_to(remote).ok()?.request(&outgoing))
+        Some(
+            self.client
+                .as_ref()?
+                .elsewhere()?
+                .way_to(remote)
+                .ok()?
+                .request(&outgoing),
+        )
     }
 }
 

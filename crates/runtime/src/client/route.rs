@@ -22,13 +22,24 @@ impl Route {
         Route { handle, path }
     }
 
+    pub(super) fn into_handle(self) -> Handle {
+        self.handle
+    }
+
+    /// Ends the session that it is, as its peer does not answer.
+    fn abandon(&self) {
+        if let Some(security) = self.path.security.filter(|_| !self.path.is_reliable()) {
+            self.handle.abandon(security);
+        }
+    }
+
     pub(crate) fn remote(&self) -> SocketAddr {
         self.path.remote
     }
 
     /// Sends a request this way.
     pub(crate) fn request(&self, outgoing: &Outgoing) -> Underway {
-        let interface = match self.path.is_reliable() {
+        let interface = match self.path.is_reliable() || self.path.security.is_some() {
             true => self.path.interface,
             false => outgoing.path.interface,
         };
@@ -51,8 +62,12 @@ impl Route {
 pub(crate) enum Routes {
     /// Its addresses.
     Addresses(std::vec::IntoIter<SocketAddr>),
-    /// One connection, whichever of its addresses it was made to; a second one if the first turns out to be gone.
-    Connection { target: Target, left: u8 },
+    /// One connection or session, whichever of its addresses it was made to; a second one if the first turns out to be gone.
+    Connection {
+        target: Target,
+        left: u8,
+        tried: Option<Route>,
+    },
     /// That of a peer which was heard, and no other.
     Given(Option<Path>),
 }
@@ -64,7 +79,11 @@ impl Routes {
         }
         if target.scheme != Scheme::Coap {
             let target = target.clone();
-            return Ok(Routes::Connection { target, left: 2 });
+            return Ok(Routes::Connection {
+                target,
+                left: 2,
+                tried: None,
+            });
         }
         let addresses = target.resolve(client.family).await?;
         Ok(Routes::Addresses(addresses.into_iter()))
@@ -78,9 +97,10 @@ impl Routes {
                 None => Ok(None),
             },
             Routes::Connection { left: 0, .. } => Ok(None),
-            Routes::Connection { target, left } => {
+            Routes::Connection { target, left, tried } => {
                 *left -= 1;
-                client.connection_to(target).await.map(Some)
+                *tried = Some(client.connection_to(target).await?);
+                Ok(tried.clone())
             }
             Routes::Given(path) => match path.take() {
                 Some(path) => client.way_back(path).await.map(Some),
@@ -101,7 +121,8 @@ impl Routes {
         let began = Instant::now();
         let found = tokio::time::timeout(timeout, self.next(client)).await;
         let found = found.unwrap_or(Err(ExchangeError::Timeout.into()))?;
-        if found.as_ref().is_some_and(|route| route.path.is_reliable()) {
+        let took_time = |route: &Route| route.path.is_reliable() || route.path.security.is_some();
+        if found.as_ref().is_some_and(took_time) {
             outgoing.timeout = Some(timeout.saturating_sub(began.elapsed()));
         }
         Ok(found)
@@ -113,7 +134,11 @@ impl Routes {
             (Routes::Addresses(_), error) => {
                 matches!(error, Error::Exchange(ExchangeError::Unreachable) | Error::Io(_))
             }
-            (Routes::Connection { left, .. }, error) => {
+            (Routes::Connection { left, tried, .. }, error) => {
+                if let (Error::Exchange(ExchangeError::NoAnswer { .. }), Some(tried)) = (error, tried) {
+                    // The server may have forgotten the session: the next request begins another.
+                    tried.abandon();
+                }
                 let harmless = match error {
                     Error::Request(RequestError::NotConnected)
                     | Error::Exchange(ExchangeError::Disconnected { sent: false }) => true,

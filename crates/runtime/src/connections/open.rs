@@ -269,5 +269,5 @@ impl Open {
 /// By the certificates that were shown and checked in TLS.
 fn identity_of(link: &Link) -> Option<Identity> {
     let shown = CertificateIdentity::of_checked(link.peer_certificates().first()?)?;
-    Some(identity::of_certificate(shown))
+    Some(identity::of_certificate(&shown))
 }

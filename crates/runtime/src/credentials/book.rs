@@ -48,6 +48,11 @@ pub(crate) struct Proofs {
 }
 
 impl Proofs {
+    /// Whether there is a server that could be believed without a pre-shared key.
+    pub(crate) fn believes_anybody(&self) -> bool {
+        !self.authorities.is_empty() || !self.trusted_keys.is_empty()
+    }
+
     pub(super) fn set_psk(&mut self, identity: &[u8], key: &[u8]) {
         self.psk = Some((identity.to_vec(), Zeroizing::new(key.to_vec())));
     }

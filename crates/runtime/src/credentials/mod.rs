@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use coracle_dtls::{CertifiedKey, SigningKey, TrustedAuthorities, TrustedKeys};
 
 pub use authorization::{Authorization, Authorized};
-pub(crate) use book::{Book, Proofs};
+pub(crate) use book::Book;
 pub use table::CredentialsError;
 use watch::Files;
 pub use watch::Watching;
