@@ -201,7 +201,11 @@ async fn raw_public_keys_prove_both_sides() {
     assert!(error.contains("the peer sent the alert"), "{error}");
     counted(&server, "unknown public key").await;
     let other = SigningKey::generate(SignatureScheme::Ed25519).unwrap();
-    let mistaken = client(Credentials::new().with_trusted_keys(trusted(&other)).with_raw_key(other));
+    let mistaken = client(
+        Credentials::new()
+            .with_trusted_keys(trusted(&other))
+            .with_raw_key(other),
+    );
     let error = who(&mistaken, &server).await.unwrap_err().to_string();
     assert!(error.contains("not among the trusted ones"), "{error}");
     server.shut_down().await;
