@@ -95,8 +95,9 @@ impl Context {
         &mut self,
         id: ConnectionId,
         message: (&Message<'_>, Option<&SharedBody>),
+        repeatable: bool,
     ) -> Result<(), Unsent> {
-        self.connections.push_answer(id, message)?;
+        self.connections.push_answer(id, message, repeatable)?;
         self.stats.frames_out += 1;
         Ok(())
     }

@@ -165,7 +165,7 @@ impl Endpoint {
         let ask = Ask::new(path, (method, message), seen, allowance, reading);
         let mut ask = self.server.boxed(ask);
         // 4 exchange
-        if let Err(refusal) = self.check(&mut ask, message, reading, room) {
+        if let Err(refusal) = self.check(now, &mut ask, message, reading, room) {
             return self.refuse(now, ask, &refusal);
         }
         ask.payload_key = payload_key(&self.cache_hasher, ask.method, message.payload);
@@ -418,7 +418,8 @@ impl Endpoint {
         echo_block1(ask, &mut reply);
         // 5 exchange, 7 message, 8 wire
         let goes_on = observer.filter(|_| reply.status.is_success());
-        let owner = goes_on.map_or(Owner::Response, Owner::Notification);
+        let repeatable = ask.method.is_safe();
+        let owner = goes_on.map_or(Owner::Response { repeatable }, Owner::Notification);
         let sent = answer_for(&mut self.context, &mut self.messages, now, ask, &mut reply, owner);
         let has_to_leave = confirms || ask.path.is_reliable();
         let goes_on = goes_on.filter(|_| sent.is_some() || !has_to_leave);

@@ -177,11 +177,26 @@ pub(crate) const MAX_BERT_UPLOAD: usize = 1024 * 1024;
 /// One connection may have one part in this many of the bytes that wait to be written,
 pub(crate) const QUEUED_SHARE_OF_ONE: usize = 8;
 
-/// and so many however much others have taken.
+/// those with one address together one part in this many,
+pub(crate) const QUEUED_SHARE_OF_ADDRESS: usize = 4;
+
+/// counted in parts of so many bytes,
+pub(crate) const QUEUED_PART: usize = 64 * 1024;
+
+/// and each so many bytes however much others have taken.
 pub(crate) const QUEUED_FREE: usize = 4 * 1024;
 
-/// A connection on which bytes wait, and the transport takes none of them for so long, is aborted.
+/// A connection on which bytes wait, and the transport takes less than [`STALL_PROGRESS`] of them in so long, is aborted;
 pub(crate) const STALLED_WITHIN: Duration = Duration::from_secs(120);
+
+/// in so long where others find no room because of it.
+pub(crate) const STALLED_WHEN_FULL: Duration = Duration::from_secs(10);
+
+/// In bytes.
+pub(crate) const STALL_PROGRESS: u64 = 4 * 1024;
+
+/// How often those are looked for whom [`STALLED_WHEN_FULL`] concerns.
+pub(crate) const PRESSED_EVERY: Duration = Duration::from_secs(1);
 
 /// A payload that the application shares is written from where it lies if it has so many bytes, in bytes; a shorter one
 /// is sooner copied.

@@ -126,8 +126,14 @@ impl Peer {
     /// The host, on whichever connection: what it said about itself holds for the next one too.
     #[must_use]
     pub(crate) const fn beyond_connections(self) -> Peer {
+        let identity = match self.connection {
+            // It lasts as long as the connection.
+            Some(_) => None,
+            None => self.identity,
+        };
         Peer {
             connection: None,
+            identity,
             ..self
         }
     }

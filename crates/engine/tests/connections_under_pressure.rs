@@ -13,8 +13,8 @@ use std::time::Duration;
 use common::stream::{Connected, codes, content, csm, frame, get, parse};
 use common::{hex, options_of, peer};
 use coracle_engine::{
-    Config, ConnectionId, Endpoint, Event, ExchangeError, Instant, MissingCsm, Received, RequestError,
-    RequestRef, ResponseRef, Topic, Window,
+    CloseReason, Config, ConnectionId, Endpoint, Event, ExchangeError, Instant, MissingCsm, Received,
+    RequestError, RequestRef, ResponseRef, Topic, Window,
 };
 use coracle_wire::{BlockOption, Framing, Method, OptionNumber, Options, Status};
 
@@ -88,7 +88,7 @@ fn a_part_of_a_body_is_never_taken_for_the_whole() {
     }
 }
 
-/// Only what was read is said to be worth another try; the outcome of what was done is told where it has no body.
+/// Only what was read is said to be worth another try; what was done is told in any case, and nothing more is begun then.
 #[test]
 fn an_answer_that_finds_no_room_tells_what_was_done() {
     let mut connected = Connected::opened(small_queues(5000), 100_000);
@@ -105,7 +105,192 @@ fn an_answer_that_finds_no_room_tells_what_was_done() {
     endpoint.respond(connected.now, long, created(&[0; 100])).unwrap();
     endpoint.respond(connected.now, read, content(&[0; 100])).unwrap();
     let written = connected.written();
-    assert_eq!(codes(&written), ["2.05", "2.01", "5.00", "5.03"]);
+    assert_eq!(codes(&written), ["2.05", "2.01", "2.01", "5.03"]);
+    let (fill, _) = connected.request(&get("a", b"f"));
+    connected
+        .endpoint
+        .respond(connected.now, fill, content(&[0; 4990]))
+        .unwrap();
+    assert!(
+        connected
+            .give(&frame(Method::POST, b"n", &[], b"order"))
+            .is_empty()
+    );
+    assert_eq!(codes(&connected.written()), ["2.05", "5.03"]);
+}
+
+/// A server on whose connections with several addresses `share` bytes wait, which nobody reads; the last is read.
+fn crowded(queued: usize, hosts: std::ops::Range<u8>, share: usize) -> (Connected, Vec<ConnectionId>) {
+    let mut connected = Connected::opened(small_queues(queued), 10_000_000);
+    let ask = get("large", b"l");
+    let others: Vec<_> = hosts
+        .map(|host| {
+            let mut path = peer(700);
+            path.remote.set_ip([192, 0, 2, host].into());
+            let (endpoint, now) = (&mut connected.endpoint, connected.now);
+            let id = endpoint.connected(now, path, Framing::Tcp).unwrap();
+            endpoint.handle_stream(now, id, &csm(10_000_000));
+            let (_, received) = endpoint.handle_stream(now, id, &ask);
+            let Received::Request(exchange, _) = received else {
+                panic!("{received:?}")
+            };
+            endpoint.respond(now, exchange, content(&vec![0; share])).unwrap();
+            // The transport takes the first bytes, and then no more.
+            endpoint.stream_written(now, id, 100);
+            id
+        })
+        .collect();
+    (connected, others)
+}
+
+/// Asks for a body of so many bytes: the code of the answer.
+fn ask_for(connected: &mut Connected, len: usize) -> String {
+    let (id, _) = connected.request(&get("large", b"h"));
+    connected
+        .endpoint
+        .respond(connected.now, id, content(&vec![0; len]))
+        .unwrap();
+    let written = connected.endpoint.stream_outputs(connected.id).concat();
+    read(connected, written.len());
+    codes(&[written]).concat()
+}
+
+/// Those who do not read give up their room to others within seconds, and no sooner than others need it.
+#[test]
+fn who_does_not_read_makes_room_for_others() {
+    let (mut connected, slow) = crowded(2 << 20, 10..18, 250_000);
+    connected.pass(Duration::from_secs(5));
+    assert_eq!(connected.endpoint.connections(), slow.len() + 1);
+    assert_eq!(ask_for(&mut connected, 200_000), "5.03");
+    connected.pass(Duration::from_secs(6));
+    for id in slow {
+        connected.endpoint.disconnected(connected.now, id);
+    }
+    let aborted = |event: &&Event| {
+        matches!(
+            event,
+            Event::Closing {
+                reason: CloseReason::Aborted(_),
+                ..
+            }
+        )
+    };
+    assert_eq!(connected.events.iter().filter(aborted).count(), 8);
+    assert_eq!(ask_for(&mut connected, 200_000), "2.05");
+}
+
+/// One address has a quarter of the room on all its connections together.
+#[test]
+fn one_address_leaves_room_for_others() {
+    let (mut connected, _) = crowded(8 << 20, 10..11, 1_000_000);
+    let ask = get("large", b"l");
+    let mut codes_of_one = Vec::new();
+    for port in 701..705 {
+        let mut path = peer(port);
+        path.remote.set_ip([192, 0, 2, 10].into());
+        let (endpoint, now) = (&mut connected.endpoint, connected.now);
+        let id = endpoint.connected(now, path, Framing::Tcp).unwrap();
+        endpoint.handle_stream(now, id, &csm(10_000_000));
+        let (_, received) = endpoint.handle_stream(now, id, &ask);
+        let Received::Request(exchange, _) = received else {
+            panic!("{received:?}")
+        };
+        endpoint
+            .respond(now, exchange, content(&vec![0; 1_000_000]))
+            .unwrap();
+        let waits = endpoint.stream_outputs(id).concat().len();
+        codes_of_one.push(waits > 1_000_000);
+    }
+    assert_eq!(codes_of_one, [true, false, false, false]);
+    assert_eq!(ask_for(&mut connected, 1_000_000), "2.05");
+}
+
+/// A transport that takes nothing from the beginning is given up like one that stops.
+#[test]
+fn who_never_begins_to_read_is_given_up() {
+    let mut connected = Connected::opened(Config::default(), 10_000_000);
+    let (id, _) = connected.request(&get("large", b"l"));
+    let body = vec![0; 200_000];
+    connected
+        .endpoint
+        .respond(connected.now, id, content(&body))
+        .unwrap();
+    connected.endpoint.stream_written(connected.now, connected.id, 0);
+    connected.pass(Duration::from_secs(119));
+    assert!(connected.events.is_empty(), "{:?}", connected.events);
+    connected.pass(Duration::from_secs(2));
+    assert!(matches!(connected.events[..], [Event::Closing { .. }]));
+}
+
+/// Where both sides have much to answer, neither waits for the other: answers are taken in, what is asked meanwhile is not
+/// begun.
+#[test]
+fn both_sides_may_have_long_answers() {
+    let mut connected = Connected::opened(Config::default(), 10_000_000);
+    let path = connected.path();
+    let ask = RequestRef::new(Method::GET, Options::empty());
+    connected.endpoint.request(connected.now, &path, ask).unwrap();
+    let sent = connected.written();
+    let token = parse(&sent[0]).token.to_vec();
+    let (id, _) = connected.request(&get("large", b"l"));
+    connected
+        .endpoint
+        .respond(connected.now, id, content(&vec![0; 100_000]))
+        .unwrap();
+    assert!(connected.endpoint.takes_input(connected.id));
+    assert!(connected.give(&get("large", b"m")).is_empty(), "it is not begun");
+    connected.give(&frame(Status::CONTENT, &token, &[], &[1; 50]));
+    let answered =
+        |event: &Event| matches!(event, Event::Response { response, .. } if response.payload.len() == 50);
+    assert!(connected.events.iter().any(answered));
+    assert!(
+        !connected.endpoint.takes_input(connected.id),
+        "it is asked nothing more"
+    );
+    assert_eq!(codes(&connected.written()), ["2.05", "5.03"]);
+}
+
+/// A request that is given up before it left is not sent; one that is on its way is.
+#[test]
+fn what_is_given_up_before_it_left_is_not_sent() {
+    let mut connected = Connected::opened(Config::default(), 10_000_000);
+    let (path, body) = (connected.path(), vec![0; 100_000]);
+    let put = RequestRef::new(Method::PUT, Options::empty()).with_payload(&body);
+    let (endpoint, now) = (&mut connected.endpoint, connected.now);
+    let first = endpoint.request(now, &path, put).unwrap();
+    let second = endpoint.request(now, &path, put).unwrap();
+    let delete = RequestRef::new(Method::DELETE, Options::empty());
+    endpoint.request(now, &path, delete).unwrap();
+    endpoint.stream_written(now, connected.id, 1000);
+    endpoint.cancel(now, first);
+    endpoint.cancel(now, second);
+    let waits: usize = endpoint
+        .stream_outputs(connected.id)
+        .iter()
+        .map(|piece| piece.len())
+        .sum();
+    assert!((99_000..100_100).contains(&waits), "{waits}");
+}
+
+/// The time of a request begins when the transport has taken it; a peer that does not answer then is looked for.
+#[test]
+fn a_request_that_waits_for_its_turn_is_not_late() {
+    let mut connected = Connected::opened(Config::default(), 10_000_000);
+    let (path, body) = (connected.path(), vec![0; 500_000]);
+    let put = RequestRef::new(Method::PUT, Options::empty()).with_payload(&body);
+    connected.endpoint.request(connected.now, &path, put).unwrap();
+    while waiting(&connected) > 0 {
+        read(&mut connected, 1000);
+        connected.pass(Duration::from_secs(1));
+        connected.give(&hex("00 00"));
+    }
+    let failed = |event: &Event| matches!(event, Event::Failed { .. });
+    connected.pass(Duration::from_secs(240));
+    assert!(!connected.events.iter().any(failed), "{:?}", connected.events);
+    connected.give(&hex("00 00"));
+    connected.pass(Duration::from_secs(10));
+    assert!(connected.events.iter().any(failed));
+    assert_eq!(codes(&connected.written()), ["7.02"]);
 }
 
 /// Who does not read is told the latest state when it does, and others are answered meanwhile.

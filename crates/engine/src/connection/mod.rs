@@ -15,6 +15,7 @@ pub(crate) mod belongings;
 pub(crate) mod framing;
 mod parameters;
 mod queue;
+mod room;
 pub(crate) mod signaling;
 mod waiting;
 mod watch;
@@ -22,23 +23,22 @@ mod watch;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::IpAddr;
-use hashbrown::HashMap;
 
 use coracle_wire::{Csm, Framing, Message, Token};
 
 use crate::block::size::Sizes;
 use crate::connection::queue::Queue;
+use crate::connection::room::Load;
 use crate::connection::waiting::Spare;
 use crate::exchange::payload::SharedBody;
 use crate::limits;
 use crate::message::Owner;
 use crate::path::{ConnectionId, Path};
 use crate::slab::{Key, Slab};
-use crate::tables::GiveBack;
 use crate::time::Instant;
 
 pub use parameters::{ConnectionParameters, MissingCsm};
+pub(crate) use room::Unsent;
 pub(crate) use watch::Due;
 
 /// How far a connection has come.
@@ -102,8 +102,12 @@ pub(crate) struct Connection {
     /// of them does.
     pub(crate) custody: Vec<Box<[u8]>>,
     pub(crate) custody_since: Instant,
-    /// Bytes wait that the transport does not take: since it took the last ones.
-    pub(crate) blocked_since: Option<Instant>,
+    /// Bytes wait that the transport does not take, or only in drops: since when, and how many it had taken then.
+    blocked: Option<(Instant, u64)>,
+    /// Others find no room because of what waits here.
+    is_pressed: bool,
+    /// Parts of [`limits::QUEUED_PART`] that wait, as its address is charged with them.
+    charged: usize,
 }
 
 impl Connection {
@@ -131,33 +135,15 @@ impl Connection {
         Sizes::of_connection(room, bert, szx)
     }
 
-    /// How long the messages may be that go on it.
-    fn longest(&self, load: &Load) -> usize {
-        self.peer.max_message_size.min(load.max_message_size)
-    }
-
-    /// Whether a message of this length may wait to be written. Of all room one connection has an eighth, and each has a
-    /// little however much others have taken. A response without a body always may: who does not read it is not read
-    /// either. A notification waits for its turn while much waits, so that the slow are told the latest state and no other.
-    fn admits(&self, load: &Load, message: &Message<'_>, len: usize, owner: Owner) -> Result<(), Unsent> {
-        if len > self.longest(load) {
-            return Err(Unsent::TooLong);
-        }
-        let waits = self.queue.len();
-        let share = (load.max_queued / limits::QUEUED_SHARE_OF_ONE).max(2 * load.max_message_size);
-        let has_room = match owner {
-            Owner::Response if message.payload.is_empty() => true,
-            Owner::Notification(_) if waits >= limits::QUEUED_BEFORE_READING => false,
-            _ if waits + len <= limits::QUEUED_FREE => true,
-            _ => waits + len <= share && load.queued + len <= load.max_queued,
-        };
-        has_room.then_some(()).ok_or(Unsent::NoRoom)
-    }
-
     /// The peer reads what it is sent, so that more is taken in from it. What waits for us alone, as requests of ours, is
     /// no reason not to read their answers.
     pub(crate) fn is_read(&self) -> bool {
-        self.queue.len() - self.queue.own() < limits::QUEUED_BEFORE_READING
+        self.answers() < limits::QUEUED_BEFORE_READING
+    }
+
+    /// Bytes that wait for the peer to read them, those of requests of ours not among them.
+    fn answers(&self) -> usize {
+        self.queue.len() - self.queue.own()
     }
 
     /// A message came.
@@ -172,20 +158,6 @@ impl Connection {
         self.pinged = Some((now, self.queue.position() + self.queue.len() as u64));
     }
 
-    /// The transport has taken bytes. Where the peer is read again that was not, it has said nothing because nobody
-    /// listened.
-    fn takes(&mut self, now: Instant, was_read: bool) {
-        self.used = now;
-        self.blocked_since = (!self.queue.is_empty()).then_some(now);
-        if !was_read {
-            self.heard = now;
-            self.pinged = None;
-            if let Some((since, _)) = &mut self.begun {
-                *since = now;
-            }
-        }
-    }
-
     pub(crate) fn enter(&mut self, now: Instant, stage: Stage) {
         self.stage = stage;
         self.since = now;
@@ -195,34 +167,10 @@ impl Connection {
 /// All connections.
 pub(crate) struct Connections {
     table: Slab<Connection>,
-    /// How many each address has.
-    per_address: HashMap<IpAddr, usize, foldhash::fast::FixedState>,
-    max_per_address: usize,
     /// Those that have something new to write.
     line: VecDeque<Key>,
     spare: Spare,
     load: Load,
-}
-
-/// What all connections together have to write, and how much that may be; lengths in bytes.
-struct Load {
-    /// The longest message of ours.
-    max_message_size: usize,
-    /// The largest blocks that are offered and asked for.
-    block_szx: u8,
-    max_queued: usize,
-    queued: usize,
-}
-
-/// Why a message cannot be sent on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unsent {
-    /// The connection is over.
-    Over,
-    /// It is longer than the peer takes.
-    TooLong,
-    /// Too much waits to be written.
-    NoRoom,
 }
 
 impl Connections {
@@ -230,21 +178,14 @@ impl Connections {
         Connections {
             table: Slab::new(parameters.max_connections)
                 .counting_from(u32::try_from(seed >> 32).unwrap_or(u32::MAX)),
-            per_address: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
-            max_per_address: parameters.max_connections_per_address,
             line: VecDeque::new(),
             spare: Spare::default(),
-            load: Load {
-                max_message_size: parameters.max_message_size as usize,
-                block_szx: parameters.block_szx,
-                max_queued: parameters.queued_bytes,
-                queued: 0,
-            },
+            load: Load::new(parameters, seed),
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty() && self.per_address.is_empty() && self.load.queued == 0
+        self.table.is_empty() && self.load.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -268,8 +209,7 @@ impl Connections {
     /// Takes a connection on. `None`: there are as many as may be, in all or with this address.
     pub(crate) fn insert(&mut self, now: Instant, path: Path, framing: Framing) -> Option<ConnectionId> {
         let address = path.remote.ip();
-        let of_address = self.per_address.get(&address).copied().unwrap_or(0);
-        if of_address >= self.max_per_address {
+        if !self.load.takes(address) {
             return None;
         }
         let connection = Connection {
@@ -293,28 +233,22 @@ impl Connections {
             pings: Vec::new(),
             custody: Vec::new(),
             custody_since: now,
-            blocked_since: None,
+            blocked: None,
+            is_pressed: false,
+            charged: 0,
         };
         let id = self.table.insert(connection).ok().map(ConnectionId)?;
         let connection = self.table.get_mut(id.0)?;
         connection.path = path.on(id);
-        self.per_address.insert(address, of_address + 1);
+        self.load.enter(address);
         Some(id)
     }
 
     /// Forgets a connection; the messages that it had not taken yet.
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         let mut connection = self.table.remove(id.0)?;
-        self.load.queued -= connection.queue.len();
+        self.load.leave(&connection);
         connection.queue.clear(&mut self.spare);
-        let address = connection.path.remote.ip();
-        if let Some(of_address) = self.per_address.get_mut(&address) {
-            *of_address -= 1;
-            if *of_address == 0 {
-                self.per_address.remove(&address);
-                self.per_address.give_back();
-            }
-        }
         Some(connection)
     }
 
@@ -366,14 +300,15 @@ impl Connections {
         self.put(id, (message, shared), mark, fits).is_ok()
     }
 
-    /// The same for an answer, which may have to wait, and that nobody waits for.
+    /// The same for an answer, which may have to wait, and that nobody waits for; whether it may be asked for again.
     pub(crate) fn push_answer(
         &mut self,
         id: ConnectionId,
         (message, shared): (&Message<'_>, Option<&SharedBody>),
+        repeatable: bool,
     ) -> Result<(), Unsent> {
         self.put(id, (message, shared), None, |connection, load, len| {
-            connection.admits(load, message, len, Owner::Response)
+            connection.admits(load, message, len, Owner::Response { repeatable })
         })
     }
 
@@ -399,6 +334,7 @@ impl Connections {
         if !core::mem::replace(&mut connection.in_line, true) {
             self.line.push_back(id.0);
         }
+        self.load.charge(connection);
         Ok(())
     }
 
@@ -430,7 +366,8 @@ impl Connections {
                 let is_under_way = written <= end && len > 0;
                 (if is_under_way { now } else { since }, end)
             });
-            connection.takes(now, was_read);
+            connection.takes(now, len, was_read);
+            self.load.charge(connection);
         }
     }
 
@@ -447,10 +384,16 @@ impl Connections {
             .flat_map(|connection| connection.queue.untouched())
     }
 
+    /// Whether this is a message with a mark of which the transport has taken nothing.
+    pub(crate) fn is_untouched(&self, id: ConnectionId, key: Key) -> bool {
+        self.untouched(id).any(|untouched| untouched == key)
+    }
+
     /// Takes messages back of which the transport has taken nothing, by their marks, in order.
     pub(crate) fn withdraw(&mut self, id: ConnectionId, keys: &[Key]) {
         if let Some(connection) = self.table.get_mut(id.0) {
             self.load.queued -= connection.queue.withdraw(keys);
+            self.load.charge(connection);
         }
     }
 
@@ -487,9 +430,12 @@ impl Connections {
         self.get(id).is_none_or(|connection| connection.queue.is_empty())
     }
 
-    /// Whether the peer's messages are taken in: not while it does not read ours.
-    pub(crate) fn takes_input(&self, id: ConnectionId) -> bool {
-        self.get(id)
-            .is_some_and(|connection| !connection.is_over() && connection.is_read())
+    /// Whether the peer's messages are taken in: not while it does not read ours. If it is `asked` something, its answers
+    /// are all the same, or both sides would wait for each other; but not for ever, as what it asks meanwhile is refused.
+    pub(crate) fn takes_input(&self, id: ConnectionId, asked: impl FnOnce() -> bool) -> bool {
+        self.get(id).is_some_and(|connection| {
+            let answers = || connection.answers() < 2 * limits::QUEUED_BEFORE_READING;
+            !connection.is_over() && (connection.is_read() || answers() && asked())
+        })
     }
 }

@@ -45,9 +45,10 @@ pub struct ConnectionParameters {
     pub idle_after: Option<Duration>,
     /// How long a connection that is released may take to finish what runs; 30 s.
     pub release_within: Duration,
-    /// Bytes that wait to be written, of all connections together; 128 MiB, an eighth of it on one, and 4 KiB on each in any
-    /// case. Beyond it answers with a body are replaced: 2.05 by 5.03, as it may be asked for again, others by 5.00;
-    /// notifications wait, and requests of ours are refused.
+    /// Bytes that wait to be written, of all connections together; 128 MiB, an eighth of it on one, a quarter with one
+    /// address, and 4 KiB on each in any case. Beyond it answers with a body that was only read are replaced by 5.03, as it
+    /// may be asked for again, what is not safe to repeat is refused before it begins, notifications wait, requests of ours
+    /// are refused, and who has not read for 10 s is given up.
     pub queued_bytes: usize,
 }
 
@@ -82,7 +83,7 @@ impl ConnectionParameters {
 
     /// The part of one of so many endpoints.
     pub(crate) fn share_of(&self, shards: usize) -> ConnectionParameters {
-        let least = self.queued_bytes.min(2 * self.max_message_size as usize);
+        let least = self.queued_bytes.min(8 * self.max_message_size as usize);
         ConnectionParameters {
             max_connections: self.max_connections.div_ceil(shards),
             // The system spreads those of one address over the endpoints, more or less.

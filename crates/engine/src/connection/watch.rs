@@ -17,7 +17,7 @@ pub(crate) enum Due {
     TooSlow,
     /// The peer has said nothing since it was sent a Ping.
     NoPong,
-    /// The transport takes no bytes, though some wait.
+    /// The transport takes no bytes, or too few, though some wait.
     Blocked,
     /// The peer has said nothing for long.
     Silent,
@@ -52,7 +52,6 @@ impl Connection {
             true => (self.too_slow_at(), silence),
             false => (None, None),
         };
-        let blocked = self.blocked_since.map(|at| at + limits::STALLED_WITHIN);
         let unanswered = self.pings.first().map(|ping| ping.at + parameters.pong_within);
         let idle = parameters.idle_after.filter(|_| is_usable);
         let held = !self.custody.is_empty();
@@ -61,7 +60,7 @@ impl Connection {
             csm.map(|time| (self.since + time, Due::NoCsm)),
             slow.map(|at| (at, Due::TooSlow)),
             silence,
-            blocked.map(|at| (at, Due::Blocked)),
+            self.stalls_at().map(|at| (at, Due::Blocked)),
             unanswered.map(|at| (at, Due::Unanswered)),
             held.then(|| (self.custody_since + limits::CUSTODY_WITHIN, Due::Custody)),
             idle.map(|after| (self.used + after, Due::Idle)),
@@ -92,6 +91,13 @@ impl Context {
         {
             connection.watched = Some(at);
             self.timers.arm(TimerKey::Connection(id.0), at);
+        }
+    }
+
+    /// A message finds no room on its connection: who holds it without reading is given up sooner.
+    pub(crate) fn lacks_room(&mut self, now: Instant) {
+        for id in self.connections.press(now) {
+            self.watch(id);
         }
     }
 

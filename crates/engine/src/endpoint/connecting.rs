@@ -183,11 +183,12 @@ impl Endpoint {
         if self.client.asks_on(id) {
             let mut untouched: Vec<_> = self.context.connections.untouched(id).collect();
             untouched.retain(|key| matches!(self.messages.owner(*key), Some(Owner::Request(_))));
+            // What is said to be unsent is not sent later.
+            self.context.connections.withdraw(id, &untouched);
+            untouched.sort_unstable();
             let gone = (id, untouched.as_slice());
             self.client
                 .disconnected(&mut self.context, &mut self.messages, now, gone);
-            // What is said to be unsent is not sent later.
-            self.context.connections.withdraw(id, &untouched);
             for key in untouched {
                 self.messages.arrived(key);
             }
@@ -271,13 +272,7 @@ impl Endpoint {
             Due::TooSlow => self.abort(now, id, Fault::new("a message comes too slowly")),
             Due::Blocked => self.abort(now, id, Fault::new("what is sent is not read")),
             Due::NoPong => self.abort(now, id, Fault::new("no answer to a Ping (RFC 8323 §5.4)")),
-            Due::Silent => {
-                let token = self.context.random_token();
-                send_ping(&mut self.context, id, token.as_bytes());
-                if let Some(connection) = self.context.connections.get_mut(id) {
-                    connection.is_pinged(now);
-                }
-            }
+            Due::Silent => self.look_whether_there(now, id),
             Due::Unanswered => self.end_unanswered_pings(now, id),
             Due::Custody => self.answer_pings(id, Custody(false)),
             Due::Idle => {
@@ -288,6 +283,20 @@ impl Endpoint {
                 }
             }
             Due::Released => self.close_connection(now, id, CloseReason::Released),
+        }
+        self.context.watch(id);
+    }
+
+    /// Sends a Ping, whose answer is waited for, to a peer that has not answered (RFC 8323 §5.4).
+    pub(super) fn look_whether_there(&mut self, now: Instant, id: ConnectionId) {
+        let connection = self.context.connections.get(id);
+        if connection.is_none_or(|connection| connection.pinged.is_some() || connection.is_over()) {
+            return;
+        }
+        let token = self.context.random_token();
+        send_ping(&mut self.context, id, token.as_bytes());
+        if let Some(connection) = self.context.connections.get_mut(id) {
+            connection.is_pinged(now);
         }
         self.context.watch(id);
     }

@@ -336,7 +336,7 @@ impl Endpoint {
         let sending = Sending {
             path: group.way_to(peer),
             confirmable: true,
-            owner: Owner::Response,
+            owner: Owner::Response { repeatable: true },
             parameters: self.context.config.transmission,
             resume: self.observers.resumed(key),
             allowance: Allowance::UNLIMITED,

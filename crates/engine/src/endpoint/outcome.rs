@@ -38,7 +38,10 @@ impl Endpoint {
                     let connection = self.client.connection_of(key);
                     self.client
                         .timed_out(&mut self.context, &mut self.messages, now, key);
-                    self.settle_on(now, connection);
+                    if let Some(id) = connection {
+                        self.look_whether_there(now, id);
+                        self.settle_connection(now, id);
+                    }
                 }
                 TimerKey::Stale(key) => self.client.stale(&mut self.context, &mut self.messages, now, key),
                 TimerKey::Notify(key) => self.observers.released(&mut self.context, key),
@@ -140,7 +143,7 @@ impl Endpoint {
             // RFC 7252 §4.3 asks for a Reset, but an acknowledgement is a sign of life too.
             Owner::Ping(key) => self.client.ping_ended(&mut self.context, key, None),
             Owner::Notification(key) => self.notified(now, key),
-            Owner::Response => {}
+            Owner::Response { .. } => {}
         }
     }
 
@@ -166,7 +169,7 @@ impl Endpoint {
                 // RFC 7641 §4.5: the client is no longer interested.
                 self.end_observation(now, key);
             }
-            Owner::Response => {}
+            Owner::Response { .. } => {}
         }
     }
 

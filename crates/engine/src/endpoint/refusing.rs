@@ -30,6 +30,7 @@ impl Endpoint {
     /// What a request must fulfil before anybody looks at what it asks for.
     pub(super) fn check(
         &mut self,
+        now: Instant,
         ask: &mut Ask,
         message: &Message<'_>,
         reading: &Reading<'_>,
@@ -44,6 +45,13 @@ impl Endpoint {
         let text = "busy, try again later";
         if closed || self.server.is_peer_full(&self.context, &ask.path.peer()) {
             return Err(Refusal::new(Status::SERVICE_UNAVAILABLE, DropReason::Busy, text));
+        }
+        let repeatable = ask.method.is_safe();
+        if let Some(connection) = ask.path.connection
+            && !self.context.connections.may_begin(connection, repeatable)
+        {
+            self.context.lacks_room(now);
+            return Err(Refusal::new(Status::SERVICE_UNAVAILABLE, DropReason::Busy, ""));
         }
         let observes = !ask.is_proved() && asks_to_observe(ask, message.options);
         if !room || !self.server.has_room(&self.context, ask) || (observes && !self.may_observe(ask)) {

@@ -107,7 +107,9 @@ impl Endpoint {
     /// read answers is held back, and nobody else.
     #[must_use]
     pub fn takes_input(&self, id: ConnectionId) -> bool {
-        self.context.connections.takes_input(id)
+        self.context
+            .connections
+            .takes_input(id, || self.client.asks_on(id))
     }
 
     /// The next connection that has something new to write.

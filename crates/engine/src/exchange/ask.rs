@@ -184,7 +184,8 @@ pub(crate) fn answer(
     ask: &mut Ask,
     reply: &mut Reply<'_>,
 ) {
-    answer_for(context, messages, now, ask, reply, Owner::Response);
+    let repeatable = ask.method.is_safe();
+    answer_for(context, messages, now, ask, reply, Owner::Response { repeatable });
 }
 
 /// The same, where `owner` is told what becomes of a response that is a message of its own, whose key this is.

@@ -258,11 +258,8 @@ impl Client {
             return;
         };
         asking.outgoing = None;
-        // Where nothing is sent again the time runs from the beginning.
-        if asking.waits_at_most().is_some() {
-            return;
-        }
-        if asking.deadline.is_none() && !asking.is_fresh() && !asking.paused {
+        // To a group the time runs from the beginning.
+        if asking.deadline.is_none() && !asking.is_fresh() && !asking.paused && !asking.is_group() {
             let wait = asking.parameters.exchange_lifetime();
             context.timers.arm(TimerKey::Request(key), now + wait);
         }
@@ -473,6 +470,15 @@ impl Client {
         now: Instant,
         key: Key,
     ) {
+        // What the transport has not taken yet, though it takes what is before it, nobody can have answered.
+        if let Some(asking) = self.table.get(key)
+            && asking.deadline.is_none()
+            && asking.outgoing.is_some()
+            && context.connections.goes_on(asking.path.connection)
+        {
+            let wait = asking.parameters.exchange_lifetime();
+            return context.timers.arm(TimerKey::Request(key), now + wait);
+        }
         self.fail(context, messages, now, key, ExchangeError::Timeout);
     }
 

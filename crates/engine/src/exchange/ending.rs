@@ -86,7 +86,7 @@ impl Client {
         let sending = Sending {
             path: asking.path,
             confirmable: true,
-            owner: Owner::Response,
+            owner: Owner::Response { repeatable: true },
             parameters: asking.parameters,
             resume: None,
             allowance: Allowance::UNLIMITED,
@@ -96,7 +96,7 @@ impl Client {
     }
 
     /// A connection is gone, and with it the requests that are under way on it; `untouched` are the messages of which
-    /// nothing had left.
+    /// nothing had left, sorted.
     pub(crate) fn disconnected(
         &mut self,
         context: &mut Context,
@@ -117,7 +117,7 @@ impl Client {
         (key, untouched): (Key, &[Key]),
     ) {
         let sent = |asking: &Asking| {
-            let is_untouched = |outgoing: &Key| untouched.contains(outgoing);
+            let is_untouched = |outgoing: &Key| untouched.binary_search(outgoing).is_ok();
             match asking.messages {
                 0 => false,
                 1 => !asking.outgoing.as_ref().is_some_and(is_untouched),

@@ -53,8 +53,15 @@ pub(crate) enum Owner {
     Ping(Key),
     /// A notification to an observer.
     Notification(Key),
-    /// A separate response: nobody waits for its acknowledgement.
-    Response,
+    /// A separate response: nobody waits for its acknowledgement. A `repeatable` one tells what was only read, and may be
+    /// asked for again.
+    Response { repeatable: bool },
+}
+
+impl Owner {
+    pub(crate) fn is_response(self) -> bool {
+        matches!(self, Owner::Response { .. })
+    }
 }
 
 /// What the message layer made of a message.
@@ -390,9 +397,14 @@ impl MessageLayer {
         Some(Attempt { superseded, ..next })
     }
 
-    /// Forgets a message, whether it has left or not.
+    /// Forgets a message, whether it has left or not. What was not begun does not leave later.
     pub(crate) fn cancel(&mut self, context: &mut Context, now: Instant, key: Key) {
-        self.remove(context, now, key);
+        let outgoing = self.remove(context, now, key);
+        if let Some(connection) = outgoing.and_then(|outgoing| outgoing.sending.path.connection)
+            && context.connections.is_untouched(connection, key)
+        {
+            context.connections.withdraw(connection, &[key]);
+        }
     }
 
     fn remove(&mut self, context: &mut Context, now: Instant, key: Key) -> Option<Outgoing> {

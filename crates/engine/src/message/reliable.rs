@@ -12,18 +12,24 @@ use crate::message::{Full, MessageLayer, Outgoing, Owner, Response, Sending};
 use crate::path::ConnectionId;
 use crate::slab::Key;
 use crate::stats::DropReason;
+use crate::time::Instant;
 
 impl MessageLayer {
     /// Puts a message on a connection. The key lives until the transport has taken it, or the connection is gone.
     pub(super) fn send_on(
         &mut self,
         context: &mut Context,
+        now: Instant,
         connection: ConnectionId,
         sending: Sending,
         message: (&Message<'_>, Option<&SharedBody>),
     ) -> Result<Key, Full> {
-        let admitted = context.connections.admits(connection, message.0, sending.owner);
-        admitted.map_err(|_| Full)?;
+        if let Err(unsent) = context.connections.admits(connection, message.0, sending.owner) {
+            if unsent == Unsent::NoRoom {
+                context.lacks_room(now);
+            }
+            return Err(Full);
+        }
         let outgoing = Outgoing {
             sending,
             // No message of datagrams has to do with it.
@@ -46,20 +52,23 @@ impl MessageLayer {
     pub(super) fn respond_on(
         &mut self,
         context: &mut Context,
+        now: Instant,
         connection: ConnectionId,
         response: &Response<'_>,
         (message, shared): (&Message<'_>, Option<&SharedBody>),
     ) -> Result<Option<Key>, Full> {
         let unsent = match response.owner {
-            Owner::Response => match context.answer_on(connection, (message, shared)) {
-                Ok(()) => return Ok(None),
-                Err(unsent) => unsent,
-            },
+            Owner::Response { repeatable } => {
+                match context.answer_on(connection, (message, shared), repeatable) {
+                    Ok(()) => return Ok(None),
+                    Err(unsent) => unsent,
+                }
+            }
             owner => match context.connections.admits(connection, message, owner) {
                 Ok(()) => {
                     let sending = response.sending(context);
                     return self
-                        .send_on(context, connection, sending, (message, shared))
+                        .send_on(context, now, connection, sending, (message, shared))
                         .map(Some);
                 }
                 Err(unsent) => unsent,
@@ -68,11 +77,11 @@ impl MessageLayer {
         let (status, reason) = match unsent {
             Unsent::Over => return Ok(None),
             Unsent::TooLong => (Status::INTERNAL_SERVER_ERROR, DropReason::Oversize),
-            // It was only read, and may be read again.
-            Unsent::NoRoom if message.code == Code::from(Status::CONTENT) => {
+            Unsent::NoRoom => {
+                // It was only read, and may be read again.
+                context.lacks_room(now);
                 (Status::SERVICE_UNAVAILABLE, DropReason::Busy)
             }
-            Unsent::NoRoom => (Status::INTERNAL_SERVER_ERROR, DropReason::Busy),
         };
         context.stats.drop_for(reason);
         let bare = Message {

@@ -80,7 +80,7 @@ impl MessageLayer {
         message: (&Message<'_>, Option<&SharedBody>),
     ) -> Result<Key, Full> {
         if let Some(connection) = sending.path.connection {
-            return self.send_on(context, connection, sending, message);
+            return self.send_on(context, now, connection, sending, message);
         }
         let (message, _) = message;
         let datagram = encode(message).ok_or(Full)?;
@@ -96,10 +96,10 @@ impl MessageLayer {
         message: (&Message<'_>, Option<&SharedBody>),
     ) -> Result<Option<Key>, Full> {
         if let Some(connection) = response.path.connection {
-            return self.respond_on(context, connection, &response, message);
+            return self.respond_on(context, now, connection, &response, message);
         }
         let (message, _) = message;
-        let is_kept = response.confirmable || response.owner != Owner::Response;
+        let is_kept = response.confirmable || !response.owner.is_response();
         let peer = response.path.peer();
         let at_once = (!is_kept).then(|| self.free_id(context, now, &peer)).flatten();
         let Some(message_id) = at_once else {
@@ -249,14 +249,14 @@ impl MessageLayer {
         }
         // A response that is not paid for a second time waits for nothing: at an address that may be anybody's it would
         // only take room.
-        let is_last = sending.owner == Owner::Response && !sending.allowance.pays(outgoing.datagram.len());
+        let is_last = sending.owner.is_response() && !sending.allowance.pays(outgoing.datagram.len());
         if sending.confirmable && !is_last {
             let attempt = outgoing
                 .attempt
                 .unwrap_or_else(|| first_attempt(context, &sending.parameters));
             outgoing.attempt = Some(attempt);
             context.timers.arm(TimerKey::Outgoing(key), now + attempt.timeout);
-        } else if sending.owner == Owner::Response {
+        } else if sending.owner.is_response() {
             // Whoever waits behind it leaves in the same loop.
             self.take_out(context, key);
         }
