@@ -132,7 +132,7 @@ impl Endpoint {
         self.context.connections.output(id)
     }
 
-    /// The transport has taken so many bytes of [`stream_outputs`](Self::stream_outputs).
+    /// The transport has taken so many bytes, or none for now, of [`stream_outputs`](Self::stream_outputs).
     pub fn stream_written(&mut self, now: Instant, id: ConnectionId, len: usize) {
         self.context.stats.bytes_out += len as u64;
         self.context.connections.written(now, id, len);

@@ -316,7 +316,10 @@ impl Connections {
             match open.write(output) {
                 Poll::Ready(Ok(written)) => engine.stream_written(now, id, written),
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
-                Poll::Pending => break Poll::Pending,
+                Poll::Pending => {
+                    engine.stream_written(now, id, 0);
+                    break Poll::Pending;
+                }
             }
         };
         let is_written = engine.stream_output(id).is_empty();
