@@ -129,8 +129,8 @@ fn crowded(queued: usize, hosts: std::ops::Range<u8>, share: usize) -> (Connecte
             path.remote.set_ip([192, 0, 2, host].into());
             let (endpoint, now) = (&mut connected.endpoint, connected.now);
             let id = endpoint.connected(now, path, Framing::Tcp).unwrap();
-            let (_, _) = endpoint.handle_stream(now, id, &csm(10_000_000));
-            let (_, received) = endpoint.handle_stream(now, id, &ask);
+            let _ = endpoint.handle_stream(now, id, &mut &csm(10_000_000)[..]);
+            let received = endpoint.handle_stream(now, id, &mut &ask[..]);
             let Received::Request(exchange, _) = received else {
                 panic!("{received:?}")
             };
@@ -190,8 +190,8 @@ fn one_address_leaves_room_for_others() {
         path.remote.set_ip([192, 0, 2, 10].into());
         let (endpoint, now) = (&mut connected.endpoint, connected.now);
         let id = endpoint.connected(now, path, Framing::Tcp).unwrap();
-        let (_, _) = endpoint.handle_stream(now, id, &csm(10_000_000));
-        let (_, received) = endpoint.handle_stream(now, id, &ask);
+        let _ = endpoint.handle_stream(now, id, &mut &csm(10_000_000)[..]);
+        let received = endpoint.handle_stream(now, id, &mut &ask[..]);
         let Received::Request(exchange, _) = received else {
             panic!("{received:?}")
         };
