@@ -1,4 +1,4 @@
-//! CoAP for Rust: server, client and router, over UDP, TCP, TLS and WebSocket.
+//! CoAP for Rust: server, client and router, over UDP, DTLS, TCP, TLS and WebSocket.
 //!
 //! This crate is the front door: it has no code of its own, it re-exports the crates of Coracle under one name.
 //! [`prelude`] holds what nearly every program uses.
@@ -44,6 +44,19 @@
 //! # Ok(())
 //! # }
 //! ```
+//! `coaps` (DTLS) takes what it proves itself by, whom it believes and who may do what from a file:
+//! ```no_run
+//! # async fn example(app: coracle::Router) -> Result<(), Box<dyn std::error::Error>> {
+//! let credentials = coracle::Credentials::from_file("credentials.toml")?;
+//! let _watching = credentials.watch(); // changes are heeded while it runs
+//! let endpoint = coracle::Endpoint::bind("coaps://[::]")?.with_credentials(credentials);
+//! endpoint.serve(app).await?;
+//! # Ok(())
+//! # }
+//! ```
+//! Handlers ask for an [`Identity`](router::Identity) to learn who it is. A client has credentials, too:
+//! `Client::new()?.with_credentials(Credentials::new().with_client_psk("meter-7", key))`.
+//!
 //! A handler may ask back over the connection that a request came on (RFC 8323 §3.3), as for devices behind a firewall: with
 //! `endpoint.client().over(&request.path).get("/led")`. On the device, a client from [`Endpoint::client`] makes the
 //! connection, so that the router of that endpoint answers.
@@ -76,11 +89,14 @@
 //! |---|---|
 //! | [`router`] | paths to handlers, extractors, responses, layers, notifiers |
 //! | [`client`] | requests, observations and what comes back |
-//! | [`tls`] | certificates and keys |
+//! | [`Credentials`] | keys, certificates and rights for `coaps` |
+//! | [`tls`] | certificates and keys of connections |
+//! | [`dtls`] | the sessions of `coaps` without sockets or clock, their keys and certificates |
 //! | [`wire`] | methods, codes, options, messages and URIs as bytes |
 //! | [`formats`] | link-format |
 //! | [`engine`] | the endpoint without sockets or clock, its settings and bounds |
 
+pub use coracle_dtls as dtls;
 pub use coracle_engine as engine;
 pub use coracle_formats as formats;
 pub use coracle_router as router;
@@ -88,8 +104,9 @@ pub use coracle_wire as wire;
 
 pub use client::Client;
 pub use coracle_runtime::{
-    Bound, Config, ConnectionParameters, DropReason, Endpoint, Error, ExchangeError, Interface, MissingCsm,
-    RateLimit, RequestError, Serve, Statistics, StatisticsReader, Stats, TransmissionParameters,
+    Bound, Config, ConnectionParameters, Credentials, CredentialsError, DropReason, Endpoint, Error,
+    ExchangeError, Interface, MissingCsm, RateLimit, RequestError, SecurityStatistics, Serve, Statistics,
+    StatisticsReader, Stats, TransmissionParameters,
 };
 pub use router::{Notifier, Router};
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use coracle_dtls::Connect;
 use coracle_engine::{Path, SecurityId, StreamedBody, TransmissionParameters};
+use coracle_net::UdpSocket;
 use coracle_net::stream::Link;
 use coracle_wire::{Method, OptionsBuf};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     Secure(Box<Wanted>),
     /// End a session whose peer does not answer.
     Abandon(SecurityId),
+    /// Send and receive by another socket from now on.
+    Hop(UdpSocket),
     /// Tell whether this is the way of a connection or session that is here.
     Locate(Path, oneshot::Sender<bool>),
     /// End the connections and sessions that we made in good order, then tell.
@@ -158,6 +161,11 @@ impl Handle {
     /// Ends a session whose peer does not answer, so that the next request begins another.
     pub(crate) fn abandon(&self, security: SecurityId) {
         let _ = self.commands.send(Command::Abandon(security));
+    }
+
+    /// Sends and receives by another socket from now on.
+    pub(crate) fn hop(&self, socket: UdpSocket) {
+        let _ = self.commands.send(Command::Hop(socket));
     }
 
     /// Whether this is the way of a connection or session of this driver.

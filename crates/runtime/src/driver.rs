@@ -350,6 +350,7 @@ impl Driver {
                 let _ = found.send(is_here);
             }
             Command::Secure(wanted) => self.begin_session(now, *wanted),
+            Command::Hop(socket) => self.socket = Some(socket),
             Command::Abandon(security) => {
                 if let Some(secure) = &mut self.secure {
                     secure.close(engine, now, security, "the peer does not answer");

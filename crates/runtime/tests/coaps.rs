@@ -418,3 +418,65 @@ async fn secrets_are_logged_for_those_who_ask_for_it() {
     assert!(line.starts_with("CLIENT_RANDOM ") && line.len() > 140, "{line}");
     server.shut_down().await;
 }
+
+/// The client's address changes in the middle of everything, and its session goes on by its connection ID.
+async fn hop_and_go_on(endpoint: Endpoint) {
+    let state = Notifier::new(1);
+    let credentials = Credentials::new().with_psk("meter-7", KEY);
+    let server = Server::serve(endpoint.with_credentials(credentials), router(&state));
+    let client = psk_client();
+    let mut observation = bounded(client.observe(server.uri("/state")).observe())
+        .await
+        .unwrap();
+    bounded(observation.next()).await.unwrap().unwrap();
+    for number in 2..6 {
+        client.hop().unwrap();
+        assert_eq!(who(&client, &server).await.unwrap(), "psk meter-7");
+        let body = pattern(5_000);
+        let answer = bounded(client.post(server.uri("/echo")).payload(body.clone()).send()).await;
+        assert!(answer.unwrap().payload() == &body);
+        state.set(number);
+        let Notification::State(told) = bounded(observation.next()).await.unwrap().unwrap() else {
+            panic!("stale")
+        };
+        assert_eq!(told.text().unwrap(), format!("{number} for psk meter-7"));
+    }
+    let done = server.statistics.read().await.security;
+    assert_eq!(
+        (done.sessions, done.handshakes, done.moved),
+        (1, 1, 4),
+        "{done:?}"
+    );
+    server.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_session_survives_another_source_port() {
+    hop_and_go_on(Endpoint::bind("coaps://127.0.0.1:0").unwrap()).await;
+}
+
+/// What comes from the new port is brought to another shard by the kernel, and handed to the one that has the session.
+#[tokio::test]
+async fn a_session_stays_with_its_shard() {
+    for _ in 0..4 {
+        hop_and_go_on(Endpoint::bind("coaps://127.0.0.1:0").unwrap().with_shards(3)).await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_connection_id_another_port_is_somebody_else() {
+    let credentials = Credentials::new().with_psk("meter-7", KEY);
+    let endpoint = Endpoint::bind("coaps://127.0.0.1:0")
+        .unwrap()
+        .with_connection_ids(0);
+    let server = Server::serve(endpoint.with_credentials(credentials), router(&Notifier::new(1)));
+    let client = psk_client();
+    assert!(who(&client, &server).await.is_ok());
+    client.hop().unwrap();
+    let lost = client.get(server.uri("/who")).timeout(Duration::from_millis(300));
+    assert!(bounded(lost.send()).await.is_err());
+    let done = server.statistics.read().await.security;
+    assert_eq!((done.sessions, done.moved), (1, 0));
+    assert!(done.discarded > 0);
+    server.shut_down().await;
+}

@@ -11,7 +11,7 @@ mod several;
 mod streamed;
 mod target;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -172,13 +172,7 @@ impl Client {
     /// As [`Client::new`].
     pub fn with_config(mut config: Config) -> Result<Client, Error> {
         config.connections.idle_after.get_or_insert(IDLE_AFTER);
-        let options = BindOptions::default();
-        let any = |text: &str| -> Result<SocketAddr, Error> { text.parse().map_err(|_| Error::Closed) };
-        let (socket, dual_stack) = match UdpSocket::bind(any("[::]:0")?, &options) {
-            Ok(socket) => (socket, true),
-            // A system without IPv6.
-            Err(_) => (UdpSocket::bind(any("0.0.0.0:0")?, &options)?, false),
-        };
+        let (socket, dual_stack) = any_port()?;
         let local = socket.local_addr()?;
         let (handle, commands) = Handle::new();
         let shard = Shard::all(1).pop().ok_or(Error::Closed)?;
@@ -193,6 +187,22 @@ impl Client {
             own_port: true,
             ..Client::by(vec![way], config)
         })
+    }
+
+    /// Goes on from another port, as if a NAT on the way had forgotten us. Sessions of `coaps` with a connection ID go on (RFC 9146
+    /// §6); for everybody else this is somebody else, and what is under way is lost.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when no socket can be opened, or the port is that of an [`Endpoint`](crate::Endpoint).
+    pub fn hop(&self) -> Result<(), Error> {
+        if !self.own_port {
+            let text = "the port of an endpoint that serves does not change";
+            return Err(std::io::Error::new(std::io::ErrorKind::Unsupported, text).into());
+        }
+        for handle in self.ways.iter().flat_map(Way::handles) {
+            handle.hop(any_port()?.0);
+        }
+        Ok(())
     }
 
     /// The same on another port: to its peers it is somebody else, with message IDs of its own. `None` where the port
@@ -386,6 +396,20 @@ impl Client {
             way.driver_of(remote).ok_or(Error::Closed)?,
             Path::to(remote),
         ))
+    }
+}
+
+/// A socket on a port of the system's choice, and whether it is for both IPv6 and IPv4.
+fn any_port() -> Result<(UdpSocket, bool), Error> {
+    let options = BindOptions::default();
+    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    match UdpSocket::bind(v6, &options) {
+        Ok(socket) => Ok((socket, true)),
+        // A system without IPv6.
+        Err(_) => Ok((
+            UdpSocket::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), &options)?,
+            false,
+        )),
     }
 }
 
