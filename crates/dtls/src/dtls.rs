@@ -14,6 +14,8 @@
 
 mod leaving;
 mod making;
+#[cfg(test)]
+mod reactions;
 mod saving;
 
 use alloc::collections::VecDeque;

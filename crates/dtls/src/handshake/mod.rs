@@ -156,6 +156,10 @@ impl Handshake {
         if is_sealed != (header.kind == MessageType::FINISHED) {
             return Ok(Progress::Refused);
         }
+        // No part of a handshake, and nothing to a client that is in one (RFC 5246 §7.4.1.1).
+        if header.kind == MessageType::HELLO_REQUEST {
+            return Ok(Progress::Refused);
+        }
         match self.course.inbox.take(header, fragment) {
             Taken::Whole => {
                 let message = Message {

@@ -47,6 +47,12 @@ impl Inbox {
         }
     }
 
+    /// `message_seq` of the message whose turn it is.
+    #[cfg(test)]
+    pub(crate) const fn next(&self) -> u16 {
+        self.next
+    }
+
     pub(crate) fn take(&mut self, header: &FragmentHeader, fragment: &[u8]) -> Taken {
         let (Ok(length), Ok(offset)) = (usize::try_from(header.length), usize::try_from(header.offset))
         else {
