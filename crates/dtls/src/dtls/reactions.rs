@@ -235,13 +235,15 @@ fn keys() -> (Config, Connect) {
         raw_key: Some(key.clone()),
         ..OwnKeys::default()
     };
-    let mut config = Config::default();
-    config.server = Some(ServerConfig {
-        keys: own(&server_key),
-        client_authentication: ClientAuthentication::Required,
-        trust: trusting(&client_key),
-        ..ServerConfig::default()
-    });
+    let config = Config {
+        server: Some(ServerConfig {
+            keys: own(&server_key),
+            client_authentication: ClientAuthentication::Required,
+            trust: trusting(&client_key),
+            ..ServerConfig::default()
+        }),
+        ..Config::default()
+    };
     (
         config,
         Connect::with_keys(own(&client_key), trusting(&server_key).into()),
