@@ -343,27 +343,52 @@ fn connection_hint(kind: ErrorKind, why: &str) -> Option<&'static str> {
             "--cacert FILE says whom to trust; --insecure trusts anybody",
         ),
     ];
+    // Where the peer says why, or TLS does, that is the reason.
+    let speaks_otherwise = ["the peer closed it", "CSM", "aborted: ", "reset by peer"];
     let known = about_tls.iter().find(|(part, _)| why.contains(part));
     match (known, kind) {
         (Some((_, hint)), _) => Some(hint),
         (None, ErrorKind::ConnectionRefused) => {
             Some("is the server running, and does it take connections at this port?")
         }
-        (None, ErrorKind::ConnectionAborted) => Some(
-            "is there CoAP at this port, by this transport? It did not begin with its capabilities (CSM)",
-        ),
+        (None, ErrorKind::ConnectionAborted) if speaks_otherwise.iter().any(|part| why.contains(part)) => {
+            Some(
+                "is there CoAP at this port, by this transport? It did not begin with its capabilities (CSM)",
+            )
+        }
         _ => None,
     }
 }
 
-/// The error with why the connection ended, if that is its reason and somebody knows.
-pub(crate) fn explained(error: CliError, client: &Client, uri: &str) -> CliError {
-    match client.closed_because(uri) {
-        Some(reason) if error.exit() == Exit::Unknown => {
-            error.with_hint(format_args!("the connection ended: {}", harmless_line(&reason)))
+/// The error with why the connection ended or did not come about, if that is its reason and somebody knows. That of a
+/// safe method leaves no doubt about what was done.
+pub(crate) fn explained(error: CliError, client: &Client, uri: &str, is_safe: bool) -> CliError {
+    let ended = client.closed_because(uri).map(|reason| harmless_line(&reason));
+    match (error.exit(), ended) {
+        (Exit::Unknown, ended) if is_safe => {
+            let why = ended.map_or_else(String::new, |reason| format!(": {reason}"));
+            error
+                .with_message(format_args!(
+                    "{uri}: the connection broke before the whole answer was here{why}"
+                ))
+                .with_exit(Exit::NoAnswer)
         }
+        (Exit::Unknown, Some(reason)) => error.with_hint(format_args!("the connection ended: {reason}")),
+        (Exit::NoAnswer, _) => match waits_for(client, uri) {
+            Some(what) => error.with_hint(what),
+            None => error,
+        },
         _ => error,
     }
+}
+
+/// What is waited for of a connection that is being made.
+pub(crate) fn waits_for(client: &Client, uri: &str) -> Option<String> {
+    let what = client.waits_for(uri)?;
+    Some(match what.contains("CSM") {
+        true => format!("{what}: is there CoAP at this port, by this transport?"),
+        false => what.to_owned(),
+    })
 }
 
 fn exchange_failure(uri: &str, error: ExchangeError) -> CliError {

@@ -102,6 +102,12 @@ impl CliError {
         self
     }
 
+    /// The same with another message.
+    pub(crate) fn with_message(mut self, message: impl fmt::Display) -> CliError {
+        self.message = message.to_string();
+        self
+    }
+
     /// Ends the program with this status.
     pub(crate) fn with_exit(mut self, exit: Exit) -> CliError {
         self.exit = exit;
@@ -133,10 +139,14 @@ impl std::error::Error for CliError {}
 
 /// The system's words without its error number.
 fn describe(error: &io::Error) -> String {
-    let text = error.to_string();
+    in_words(&error.to_string())
+}
+
+/// The same of an error that is a text already.
+pub(crate) fn in_words(text: &str) -> String {
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_lowercase(),
-        None => text,
+        None => text.to_owned(),
     }
 }
 

@@ -1,13 +1,14 @@
 //! `coracle ping`: is somebody there, and how far away?
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use clap::Args;
-use coracle::Error;
+use coracle::{Error, ExchangeError, RequestError};
 
 use crate::client::{self, Client, FamilyArgs, TlsArgs};
-use crate::console::{Console, Style};
-use crate::error::{CliError, Exit};
+use crate::console::{Console, Style, harmless_line};
+use crate::error::{CliError, Exit, in_words};
 
 /// Measure round-trip times with empty messages (RFC 7252 §4.3), on connections with Ping and Pong (RFC 8323 §5.4).
 #[derive(Args, Debug)]
@@ -88,18 +89,38 @@ async fn ping(
                     .paint(Style::Good, &milliseconds(time.as_secs_f64() * 1e3));
                 format!("pong from {}: seq={number} time={time}\n", args.uri)
             }
-            Ok(Err(Error::Exchange(error))) => format!("seq={number}: {error}\n"),
-            Ok(Err(error)) => return Err(client::failure(&args.uri, error)),
-            Err(_) => format!(
-                "seq={number}: no answer within {} s\n",
-                args.timeout.as_secs_f64()
-            ),
+            Ok(Err(error)) => match passing(&error) {
+                Some(why) => format!("seq={number}: {}\n", harmless_line(&why)),
+                None => return Err(client::failure(&args.uri, error)),
+            },
+            Err(_) => {
+                let what = client::waits_for(client, &args.uri);
+                let what = what.map_or_else(String::new, |what| format!(" ({what})"));
+                let within = args.timeout.as_secs_f64();
+                format!("seq={number}: no answer within {within} s{what}\n")
+            }
         };
         if !console.quiet {
             console.write(line.as_bytes())?;
         }
     }
     Ok(())
+}
+
+/// Why a ping was not answered, if the next one may be: what cannot be meant or trusted stays so.
+fn passing(error: &Error) -> Option<String> {
+    match error {
+        // A ping is nothing that is executed.
+        Error::Exchange(ExchangeError::Disconnected { .. }) | Error::Request(RequestError::NotConnected) => {
+            Some("the connection broke".to_owned())
+        }
+        Error::Exchange(error) => Some(error.to_string()),
+        Error::Io(error) if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
+            Some(in_words(&error.to_string()))
+        }
+        Error::HeldOff { .. } => Some(error.to_string()),
+        _ => None,
+    }
 }
 
 fn milliseconds(time: f64) -> String {

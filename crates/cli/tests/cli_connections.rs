@@ -10,10 +10,10 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod served;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::thread;
 
 use served::{LIMIT, Server, command};
@@ -344,10 +344,6 @@ fn a_server_that_is_not_one_of_coap_is_told_as_such() {
     let (status, told) = ended(&["post", &closing, "x"]);
     assert_eq!(status, 3, "{told}");
     assert!(told.contains("is there CoAP at this port"), "{told}");
-    let web = impolite(b"HTTP/1.1 400 Bad Request\r\n\r\n", 4, b"");
-    let (status, told) = ended(&["post", &web, "x"]);
-    assert_eq!(status, 3, "{told}");
-    assert!(told.contains("is there CoAP at this port"), "{told}");
 }
 
 /// `-v`: what comes to no request leaves a line that says who and why.
@@ -409,4 +405,116 @@ fn a_client_tells_how_the_connection_came_about() {
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
+}
+
+/// As by UDP: what was not answered is a line, and at the end there is the summary.
+#[test]
+fn pings_go_on_though_the_server_goes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("coap+tcp://{}", listener.local_addr().unwrap());
+    let line = ["ping", &uri, "-c", "3", "-i", "0.05"];
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(CSM).unwrap();
+        // Our CSM of 8 bytes and a Ping of 10; a Pong answers it, and that is all.
+        stream.read_exact(&mut [0; 18]).unwrap();
+        stream.write_all(b"\x00\xe3").unwrap();
+        stream.read_exact(&mut [0; 10]).unwrap();
+    });
+    let pinged = run(&line);
+    server.join().unwrap();
+    let told = String::from_utf8_lossy(&pinged.stdout).into_owned();
+    assert!(
+        told.contains("3 sent, 1 answered") && told.contains("seq=3: "),
+        "{told}"
+    );
+    assert_eq!(pinged.status.code(), Some(0), "{}", said(&pinged));
+    let refused = run(&line);
+    let told = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert!(
+        told.contains("3 sent, 0 answered") && told.contains("seq=3: "),
+        "{told}"
+    );
+    assert!(told.contains("connection refused"), "{told}");
+    assert_eq!(refused.status.code(), Some(3));
+}
+
+#[test]
+fn what_is_waited_for_is_told_whoever_gives_up_first() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("coap+tcp://{}", listener.local_addr().unwrap());
+    for line in [
+        &["get", &uri, "--timeout", "0.2"][..],
+        &["observe", &uri, "--timeout", "0.2"],
+        &["discover", &uri, "--wait", "0.2"],
+        &["ping", &uri, "--timeout", "0.2", "-c", "1"],
+    ] {
+        let output = run(line);
+        let told = format!("{}{}", said(&output), String::from_utf8_lossy(&output.stdout));
+        assert!(
+            told.contains("no CSM") && told.contains("is there CoAP"),
+            "{line:?}: {told}"
+        );
+        assert_eq!(output.status.code(), Some(3), "{line:?}: {told}");
+    }
+}
+
+/// Where nothing is executed nothing is unknown.
+#[test]
+fn a_connection_that_breaks_twice_under_a_safe_request_is_no_answer() {
+    let uri = impolite(CSM, REQUEST_BEGUN, b"");
+    for command in ["get", "observe"] {
+        let (status, told) = ended(&[command, &uri]);
+        assert_eq!(status, 3, "{told}");
+        assert!(
+            told.contains("the connection broke before the whole answer was here"),
+            "{told}"
+        );
+    }
+}
+
+/// A reason that is known needs no guess.
+#[test]
+fn who_aborts_at_once_is_quoted() {
+    let uri = impolite(b"\x00\xe1\x80\xe5\xffgo away", 4, b"");
+    let (status, told) = ended(&["post", &uri, "x"]);
+    assert_eq!(status, 3, "{told}");
+    assert!(
+        told.contains("go away") && !told.contains("is there CoAP"),
+        "{told}"
+    );
+    let web = impolite(b"HTTP/1.1 400 Bad Request\r\n\r\n", 4, b"");
+    let (status, told) = ended(&["post", &web, "x"]);
+    assert_eq!(status, 3, "{told}");
+    assert!(told.contains("what is spoken there is HTTP, not CoAP"), "{told}");
+}
+
+#[test]
+fn an_observation_tells_why_it_registers_again() {
+    let bind = [
+        "serve",
+        "--bind",
+        "coap://127.0.0.1:0",
+        "--bind",
+        "coap+tcp://127.0.0.1:0",
+    ];
+    let server = Server::start(&bind);
+    let clock = format!("{}/clock", listening(&server, "coap+tcp"));
+    let mut child = command(&["observe", &clock])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A state says that it is registered.
+    child.stdout.as_mut().unwrap().read_exact(&mut [0; 1]).unwrap();
+    drop(server);
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let told: Vec<String> = lines.map_while(Result::ok).take(2).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        told[0].contains("registering again: the connection ended"),
+        "{told:?}"
+    );
+    assert!(told[1].contains("connection refused"), "{told:?}");
 }

@@ -260,8 +260,11 @@ async fn the_time_for_a_request_is_also_that_for_its_connection() {
         matches!(error, Error::Exchange(ExchangeError::Timeout)),
         "{error:?}"
     );
+    let waits = client.waits_for(server.uri("/a")).unwrap();
+    assert!(waits.contains("no CSM"), "{waits}");
     let error = bounded(client.get(server.uri("/a")).send()).await.unwrap_err();
     assert!(error.to_string().contains("no CSM"), "{error}");
+    assert_eq!(client.waits_for(server.uri("/a")), None);
 }
 
 /// A server with an observable state.

@@ -101,7 +101,10 @@ pub(crate) async fn run(args: &DiscoverArgs, console: &Console) -> Result<Exit, 
             Ok(0) => Err(client::silence(uri)),
             asked => asked.map(|_| Exit::Success),
         },
-        Some(uri) => search.ask_server(uri).await,
+        Some(uri) => {
+            let asked = search.ask_server(uri).await;
+            asked.map_err(|error| client::explained(error, &search.client, uri, true))
+        }
         None => search.ask_groups(&args.groups()).await,
     };
     client::leave(&search.client).await;

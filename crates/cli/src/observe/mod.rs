@@ -9,8 +9,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::client::{self, Client, Notification, Observation, OptionArgs, Response, TransmissionArgs};
-use crate::console::{Console, harmless};
-use crate::error::{CliError, Exit};
+use crate::console::{Console, harmless, harmless_line};
+use crate::error::{CliError, Exit, in_words};
 use crate::json::{self, OptionJson, PayloadJson};
 use crate::request::transfer::Transfer;
 use crate::request::{answer, tell_request, tell_response};
@@ -85,7 +85,7 @@ impl Course {
 pub(crate) async fn run(args: &ObserveArgs, console: &Console) -> Result<Exit, CliError> {
     let client = args.transmission.client(&args.uri, console)?;
     let ended = observe(args, &client, console).await;
-    let ended = ended.map_err(|error| client::explained(error, &client, &args.uri));
+    let ended = ended.map_err(|error| client::explained(error, &client, &args.uri, true));
     client::leave(&client).await;
     ended
 }
@@ -133,15 +133,22 @@ async fn watch(
     console: &Console,
 ) -> Result<(), CliError> {
     let observed = observation.is_observed();
-    let mut stale = false;
+    let (mut stale, mut why) = (false, None);
     while let Some(notification) = observation.next().await {
         match notification.map_err(|error| client::failure(&args.uri, error))? {
-            Notification::Stale if !stale => {
-                stale = true;
-                console.note("the last state is no longer fresh; registering again");
+            Notification::Stale => {
+                let reason = observation.lost_because().map(in_words);
+                if !std::mem::replace(&mut stale, true) || reason != why {
+                    let told = reason
+                        .as_deref()
+                        .map_or_else(String::new, |why| format!(": {why}"));
+                    let what = format!("the last state is no longer fresh; registering again{told}");
+                    console.note(&harmless_line(&what));
+                }
+                why = reason;
             }
-            Notification::Stale => {}
             Notification::State(response) => {
+                why = None;
                 if std::mem::take(&mut stale) {
                     console.note("fresh again");
                 }

@@ -121,7 +121,7 @@ async fn send(
 ) -> Result<Exit, CliError> {
     let client = args.transmission.client(&args.uri, console)?;
     let delivered = ask(args, &client, (method, resumes), complete, console).await;
-    let delivered = delivered.map_err(|error| client::explained(error, &client, &args.uri));
+    let delivered = delivered.map_err(|error| client::explained(error, &client, &args.uri, method.is_safe()));
     client::leave(&client).await;
     delivered
 }

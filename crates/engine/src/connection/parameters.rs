@@ -34,7 +34,7 @@ pub struct ConnectionParameters {
     pub block_szx: u8,
     /// What becomes of peers that do not begin with a CSM; [`MissingCsm::Refuse`].
     pub missing_csm: MissingCsm,
-    /// How long a peer may take to send its CSM; 30 s.
+    /// How long a peer may take to send its CSM; 10 s.
     pub open_within: Duration,
     /// A peer that is silent for so long is sent a Ping (RFC 8323 §5.4); 5 min. `None`: never.
     pub ping_after: Option<Duration>,
@@ -60,7 +60,7 @@ impl Default for ConnectionParameters {
             max_message_size: (1 << 20) + 512,
             block_szx: BlockOption::SZX_BERT,
             missing_csm: MissingCsm::Refuse,
-            open_within: Duration::from_secs(30),
+            open_within: Duration::from_secs(10),
             ping_after: Some(Duration::from_secs(300)),
             pong_within: Duration::from_secs(60),
             idle_after: None,

@@ -15,6 +15,7 @@ use crate::client::request::is_failure;
 use crate::client::route::{Route, Routes};
 use crate::client::{Client, Response, Target};
 use crate::command::{Outgoing, Underway};
+use crate::connections::Line;
 use crate::error::Error;
 use crate::mailbox::Notice;
 
@@ -51,6 +52,8 @@ pub struct Observation {
     first: Option<Response>,
     observed: bool,
     backoff: Duration,
+    /// Why it is not registered, in words.
+    lost: Option<String>,
 }
 
 enum Phase {
@@ -91,6 +94,7 @@ impl Observation {
                         phase,
                         first: Some(response.into()),
                         observed: more,
+                        lost: None,
                     });
                 }
                 Some(Notice::Failed(error)) => return Err(error.into()),
@@ -105,6 +109,13 @@ impl Observation {
     #[must_use]
     pub fn is_observed(&self) -> bool {
         self.observed && !matches!(self.phase, Phase::Ended)
+    }
+
+    /// Why the registration was lost, or could not be made anew the last time, in words for people. `None` while there is
+    /// one.
+    #[must_use]
+    pub fn lost_because(&self) -> Option<&str> {
+        self.lost.as_deref()
     }
 
     /// The server's address.
@@ -133,6 +144,7 @@ impl Observation {
         match notice {
             Some(Notice::Response { response, more }) => {
                 let response = Response::from(response);
+                self.lost = None;
                 if more {
                     self.backoff = first_wait(&self.route);
                 } else if is_failure(response.status()) || !self.observed {
@@ -146,13 +158,13 @@ impl Observation {
                 Some(Ok(Notification::State(response)))
             }
             Some(Notice::Stale) => Some(Ok(Notification::Stale)),
-            Some(Notice::Failed(_)) => {
-                self.phase = Phase::Lost;
+            Some(Notice::Failed(error)) => {
+                self.lose(&error);
                 None
             }
             // The connection broke before the registration reached the engine.
-            Some(Notice::Refused(RequestError::NotConnected)) => {
-                self.phase = Phase::Lost;
+            Some(Notice::Refused(error @ RequestError::NotConnected)) => {
+                self.lose(&error);
                 None
             }
             Some(Notice::Refused(error)) => {
@@ -171,6 +183,19 @@ impl Observation {
                 Some(Err(Error::Closed))
             }
         }
+    }
+
+    /// The registration is gone; of a connection it is told why that is over.
+    fn lose(&mut self, error: &dyn fmt::Display) {
+        self.phase = Phase::Lost;
+        let over = match self.route.path.is_reliable() {
+            true => self.client.line_to(&self.target),
+            false => None,
+        };
+        self.lost = Some(match over {
+            Some(Line::Over { reason, .. }) => format!("the connection ended: {reason}"),
+            _ => error.to_string(),
+        });
     }
 
     fn register_anew(&mut self) {
@@ -193,7 +218,10 @@ impl Observation {
                 self.route = route;
                 Phase::Registered(self.route.request(&self.outgoing))
             }
-            Err(Error::HeldOff { wait }) => Phase::Waiting(Box::pin(tokio::time::sleep(wait))),
+            Err(error @ Error::HeldOff { wait }) => {
+                self.lost = Some(error.to_string());
+                Phase::Waiting(Box::pin(tokio::time::sleep(wait)))
+            }
             Err(error @ Error::Closed) => {
                 self.phase = Phase::Ended;
                 return Some(error);
@@ -205,6 +233,7 @@ impl Observation {
             }
             Err(error) => {
                 tracing::debug!(%error, "an observation waits for a connection");
+                self.lost = Some(error.to_string());
                 Phase::Lost
             }
         };

@@ -96,7 +96,7 @@ impl Entry {
     /// Until when no other is to be made: this one is used, or its peer asked for that.
     fn is_kept(&self, now: Instant) -> bool {
         match &*self.line.borrow() {
-            Line::Opening | Line::Open(_) => self.line.has_changed().is_ok(),
+            Line::Connecting | Line::Opening | Line::Open(_) => self.line.has_changed().is_ok(),
             Line::Over { hold_off, .. } => hold_off.is_some_and(|until| until > now),
             Line::Failed(_) => false,
         }
@@ -116,7 +116,7 @@ impl Entry {
     async fn opened(mut self, client: &Client) -> Result<Route, Error> {
         loop {
             match &*self.line.borrow_and_update() {
-                Line::Opening => {}
+                Line::Connecting | Line::Opening => {}
                 Line::Open(path) => {
                     let handle = handle_of(self.handle.as_ref(), client, path).ok_or(Error::Closed)?;
                     return Ok(Route::new(handle, *path));
@@ -184,12 +184,29 @@ impl Client {
     /// (RFC 8323 §5.6). `None` while there is one that may be used, or if there was none.
     #[must_use]
     pub fn closed_because(&self, uri: impl AsRef<str>) -> Option<String> {
-        let origin = self.target(uri.as_ref()).ok()?.origin();
-        let kept = self.pool.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*kept.by_origin.get(&origin)?.line.borrow() {
+        match self.line_to(&self.target(uri.as_ref()).ok()?)? {
             Line::Over { reason, .. } => Some(reason.to_string()),
             _ => None,
         }
+    }
+
+    /// What is still waited for of the connection to the host of `uri` that is being made, in words for people. `None` if
+    /// there is one that may be used, or none at all.
+    #[must_use]
+    pub fn waits_for(&self, uri: impl AsRef<str>) -> Option<&'static str> {
+        match self.line_to(&self.target(uri.as_ref()).ok()?)? {
+            Line::Connecting => Some("no connection has come about yet"),
+            Line::Opening => Some("no CSM has come, with which both sides begin (RFC 8323 §5.3)"),
+            _ => None,
+        }
+    }
+
+    /// How the connection to the host of `target` is.
+    pub(super) fn line_to(&self, target: &Target) -> Option<Line> {
+        let kept = self.pool.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = kept.by_origin.get(&target.origin())?;
+        let line = entry.line.borrow().clone();
+        Some(line)
     }
 
     /// Begins to make a connection, in a task of its own: whoever waits for it may give up without harm to others.
@@ -203,7 +220,7 @@ impl Client {
         let shards = u64::try_from(handles.len()).ok()?;
         let place = usize::try_from(hasher.finish().checked_rem(shards)?).ok()?;
         let handle = (*handles.get(place)?).clone();
-        let (told, line) = watch::channel(Line::Opening);
+        let (told, line) = watch::channel(Line::Connecting);
         let attempt = Attempt {
             target: target.clone(),
             family: self.family,

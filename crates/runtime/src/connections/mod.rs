@@ -59,7 +59,9 @@ const LEAST_KEPT: usize = 4 << 20;
 /// What those who made a connection learn of it.
 #[derive(Clone, Debug)]
 pub(crate) enum Line {
-    /// It is being made, or the peer has not told its capabilities.
+    /// It is being made.
+    Connecting,
+    /// The peer has not told its capabilities.
     Opening,
     /// Requests may go this way.
     Open(Path),

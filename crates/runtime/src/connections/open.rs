@@ -92,6 +92,9 @@ impl Open {
         told: Option<watch::Sender<Line>>,
     ) -> Open {
         let signal = Signal::new(id, ready.clone());
+        if let Some(told) = &told {
+            told.send_replace(Line::Opening);
+        }
         Open {
             identity: told.is_none().then(|| identity_of(&link)).flatten(),
             link,
