@@ -237,7 +237,10 @@ pub(crate) fn parse_uri(text: &str) -> Result<String, String> {
         Ok(_) => Ok(uri),
         Err(error) if error.kind == UriErrorKind::Scheme => {
             let scheme = text.split_once(':').map_or(text, |(scheme, _)| scheme);
-            Err(format!("{scheme}:// is not CoAP; a URI begins with coap://"))
+            Err(match meant(scheme) {
+                Some(meant) => format!("{scheme}:// is not CoAP; did you mean {meant}://?"),
+                None => format!("{scheme}:// is not CoAP; a URI begins with coap://"),
+            })
         }
         Err(error) => {
             // Where, in what the user typed.
@@ -248,6 +251,19 @@ pub(crate) fn parse_uri(text: &str) -> Result<String, String> {
                 uri_hint(text, error.kind)
             ))
         }
+    }
+}
+
+/// The scheme of CoAP on what another one names.
+fn meant(scheme: &str) -> Option<Scheme> {
+    match scheme {
+        "udp" => Some(Scheme::Coap),
+        "dtls" => Some(Scheme::Coaps),
+        "tcp" => Some(Scheme::CoapTcp),
+        "tls" => Some(Scheme::CoapsTcp),
+        "ws" => Some(Scheme::CoapWs),
+        "wss" => Some(Scheme::CoapsWs),
+        _ => None,
     }
 }
 
@@ -305,7 +321,7 @@ pub(crate) fn failure(uri: &str, error: Error) -> CliError {
 }
 
 /// A socket that cannot be opened, or a connection that cannot be made.
-fn io_failure(uri: &str, error: &io::Error) -> CliError {
+pub(crate) fn io_failure(uri: &str, error: &io::Error) -> CliError {
     let told = CliError::io(uri, error);
     match error.kind() {
         ErrorKind::HostUnreachable
@@ -351,7 +367,9 @@ fn connection_hint(kind: ErrorKind, why: &str) -> Option<&'static str> {
         (None, ErrorKind::ConnectionRefused) => {
             Some("is the server running, and does it take connections at this port?")
         }
-        (None, ErrorKind::ConnectionAborted) if speaks_otherwise.iter().any(|part| why.contains(part)) => {
+        (None, ErrorKind::ConnectionAborted | ErrorKind::TimedOut)
+            if speaks_otherwise.iter().any(|part| why.contains(part)) =>
+        {
             Some(
                 "is there CoAP at this port, by this transport? It did not begin with its capabilities (CSM)",
             )
@@ -540,6 +558,8 @@ mod tests {
         assert_eq!(parse_uri("[::1]:61616").as_deref(), Ok("coap://[::1]:61616"));
         assert_eq!(parse_uri("coaps://a/b").as_deref(), Ok("coaps://a/b"));
         assert_eq!(parse_uri("coap:5683/b").as_deref(), Ok("coap://coap:5683/b"));
+        let told = parse_uri("ws://a/b").unwrap_err();
+        assert!(told.ends_with("did you mean coap+ws://?"), "{told}");
     }
 
     #[test]

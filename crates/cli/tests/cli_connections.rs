@@ -290,6 +290,10 @@ fn tls_without_a_certificate_is_a_fault_of_the_command_line() {
         &["serve", "--missing-csm", "perhaps"],
         &["serve", "--max-message-size", "100"],
         &["serve", "--allow-origin", "example.org"],
+        &["serve", "--bind", "coap+tcp://127.0.0.1:0/path"],
+        &["serve", "--bind", "127.0.0.1:0", "--idle-timeout", "5"],
+        &["get", "ws://127.0.0.1/"],
+        &["get", "coap+tcp://224.0.1.187/"],
     ] {
         let (status, told) = ended(line);
         assert!(status == 2 || told.contains("/no/such/file"), "{line:?}: {told}");
@@ -517,4 +521,19 @@ fn an_observation_tells_why_it_registers_again() {
         "{told:?}"
     );
     assert!(told[1].contains("connection refused"), "{told:?}");
+}
+
+#[test]
+fn a_load_that_is_not_taken_is_told_as_by_the_other_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let [cert, key] = keys(folder.path());
+    let mut line = vec!["serve", "--tls-cert", &cert, "--tls-key", &key];
+    line.extend(EVERYWHERE.iter().flat_map(|uri| ["--bind", *uri]));
+    let server = Server::start(&line);
+    let hello = format!("{}/hello", listening(&server, "coaps+tcp"));
+    let other = tempfile::tempdir().unwrap();
+    let [stranger, _] = keys(other.path());
+    let (status, told) = ended(&["bench", &hello, "--cacert", &stranger, "-q"]);
+    assert_eq!(status, 3, "{told}");
+    assert!(told.contains("--cacert FILE"), "{told}");
 }

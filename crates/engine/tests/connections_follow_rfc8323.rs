@@ -112,7 +112,7 @@ fn a_request_before_the_csm_is_refused_unless_told_otherwise() {
 #[test]
 fn who_says_nothing_is_not_waited_for() {
     let mut connected = Connected::new();
-    connected.pass(Duration::from_secs(29));
+    connected.pass(Duration::from_secs(9));
     assert_eq!(codes(&connected.written()), ["7.01"]);
     connected.pass(Duration::from_secs(2));
     assert_eq!(codes(&connected.written()), ["7.05"]);
@@ -1236,4 +1236,27 @@ fn a_block_size_is_asked_for_and_offered_on_connections() {
         assert_eq!(shown(get.options.block2()).as_deref(), asks, "{szx}");
         assert_eq!(shown(put.options.block1()).as_deref(), offers, "{szx}");
     }
+}
+
+/// As an echo service (RFC 862) does: what we ask is not answered by ourselves.
+#[test]
+fn a_mirror_is_no_server() {
+    let mut connected = Connected::opened(Config::default(), 1152);
+    let path = connected.path();
+    let request = RequestRef::new(Method::GET, Options::empty());
+    connected.endpoint.request(connected.now, &path, request).unwrap();
+    let [sent] = &connected.written()[..] else {
+        panic!("not one message")
+    };
+    assert!(connected.give(sent).is_empty());
+    let reasons: Vec<String> = connected
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Closing { reason, .. } => Some(reason.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reasons, ["aborted: the peer sends back what it is sent"]);
+    assert_eq!(failures(&connected).len(), 1);
 }

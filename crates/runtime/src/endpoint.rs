@@ -10,7 +10,7 @@ use coracle_engine::Config;
 use coracle_net::stream::{ListenOptions, Listener, ServerTls};
 use coracle_net::{BindOptions, Interface, MAX_SHARDS, UdpSocket};
 use coracle_router::Router;
-use coracle_wire::{Host, Scheme, Uri};
+use coracle_wire::{Host, OptionNumber, Scheme, Uri};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
@@ -343,6 +343,11 @@ impl fmt::Debug for Endpoint {
 /// The scheme and the addresses to bind: all of a name, so that `localhost` means IPv4 and IPv6.
 fn addresses(uri: &str) -> Result<(Scheme, Vec<SocketAddr>), Error> {
     let uri = Uri::parse(uri).map_err(|error| Error::Uri(error.to_string()))?;
+    let asks = uri.to_options().map_err(|error| Error::Uri(error.to_string()))?;
+    if asks.contains(OptionNumber::URI_PATH) || asks.contains(OptionNumber::URI_QUERY) {
+        let text = "to listen takes an address alone, without path and query";
+        return Err(Error::Uri(text.to_owned()));
+    }
     let port = uri.port_or_default();
     let addresses = match uri.host {
         Host::Ipv4(address) => vec![(address, port).into()],

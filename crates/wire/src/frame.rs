@@ -181,6 +181,13 @@ fn read_frame(framing: Framing, frame: &[u8]) -> Result<Message<'_>, MessageErro
     let truncated = MessageError::in_header(MessageErrorKind::TruncatedHeader, frame.len(), None);
     let head = reader.byte().ok_or(truncated)?;
     let (len, token_length) = (head >> 4, head & 0x0f);
+    // Nothing that follows could make it a frame.
+    let truncated = match token_length {
+        RESERVED_TOKEN_LENGTH => {
+            MessageError::in_header(MessageErrorKind::TokenLength(token_length), 0, None)
+        }
+        _ => truncated,
+    };
     let announced = match (framing, len) {
         (Framing::Tcp, _) => Some(read_length(&mut reader, len).ok_or(truncated)?),
         (Framing::WebSocket, 0) => None,

@@ -23,6 +23,7 @@ use self::change::Changes;
 use self::report::{Report, Seconds};
 use self::watch::Watch;
 use crate::addresses;
+use crate::client;
 use crate::console::Console;
 use crate::descriptors;
 use crate::error::{CliError, Exit};
@@ -150,19 +151,12 @@ fn ping(address: SocketAddr) -> io::Result<()> {
 
 /// An error for people.
 fn failure(uri: &str, error: &io::Error) -> CliError {
-    let told = CliError::io(uri, error);
     match error.kind() {
         io::ErrorKind::InvalidInput => CliError::usage(error),
-        io::ErrorKind::TimedOut
-        | io::ErrorKind::ConnectionRefused
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable => told.with_exit(Exit::NoAnswer),
         _ if error.raw_os_error() == Some(24) => {
-            told.with_hint("each peer is a socket; `ulimit -n` says how many")
+            CliError::io(uri, error).with_hint("each peer is a socket; `ulimit -n` says how many")
         }
-        _ => told,
+        _ => client::io_failure(uri, error),
     }
 }
 

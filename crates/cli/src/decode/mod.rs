@@ -13,7 +13,7 @@ use crate::error::{CliError, Exit};
 use crate::hex;
 use crate::json::line;
 use crate::show::message;
-use crate::wire::{Framing, Message, MessageError, Reaction, frame_len};
+use crate::wire::{CodeKind, Framing, Message, MessageError, Reaction, frame_len};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -183,6 +183,9 @@ impl Piece<'_> {
         out.push_str(&hex::dump(self.bytes, Some(error.offset), painter));
         let _ = writeln!(out, "{}", painter.paint(Style::Bad, &error.to_string()));
         let _ = writeln!(out, "{}", reaction(error, self).1);
+        if self.transport == Transport::Udp && are_frames(self.bytes) {
+            out.push_str("As bytes of a TCP connection it is well-formed: --transport tcp shows it.\n");
+        }
         out
     }
 
@@ -200,6 +203,20 @@ impl Piece<'_> {
             },
         }
     }
+}
+
+/// Whether bytes are whole frames of a stream, one after the other, the first of them a signal as on every connection.
+fn are_frames(bytes: &[u8]) -> bool {
+    let transport = Transport::Tcp;
+    let (first, mut rest) = transport.split(bytes);
+    let begins = transport.parse(first);
+    let mut are = begins.is_ok_and(|message| matches!(message.code.kind(), CodeKind::Signal(_)));
+    while are && !rest.is_empty() {
+        let (frame, after) = transport.split(rest);
+        are = transport.parse(frame).is_ok();
+        rest = after;
+    }
+    are
 }
 
 /// What a receiver does about a fault: in a word for scripts, and in a sentence.
@@ -300,6 +317,21 @@ at byte 2: the message ends within the header (RFC 7252 §3)
 A receiver waits for the rest of the header.
 ";
         assert_eq!(error_of(Transport::Tcp, b"\xf0\x00"), expected);
-        assert!(error_of(Transport::Tcp, b"\x0f").ends_with("with an Abort (RFC 8323 §5.6).\n"));
+        let reserved = error_of(Transport::Tcp, b"\xff");
+        assert!(
+            reserved.contains("token length 15 is reserved (RFC 8974 §2.1)"),
+            "{reserved}"
+        );
+        assert!(
+            reserved.ends_with("with an Abort (RFC 8323 §5.6).\n"),
+            "{reserved}"
+        );
+    }
+
+    #[test]
+    fn a_stream_that_is_taken_for_a_datagram_is_told_as_one() {
+        let csm = error_of(Transport::Udp, b"\x80\xe1\x23\x10\x00\x00\x20\x51\x02\x00");
+        assert!(csm.contains("--transport tcp"), "{csm}");
+        assert!(!error_of(Transport::Udp, b"\x80\x01").contains("--transport"));
     }
 }

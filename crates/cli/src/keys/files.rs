@@ -37,6 +37,16 @@ pub(super) fn write_all(files: &[(&Path, &str, Readers)], replace: bool) -> Resu
     Ok(())
 }
 
+/// A path as a word of a shell.
+pub(crate) fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |character: char| character.is_alphanumeric() || "/._-+:@%,".contains(character);
+    match text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 fn already_there(path: &Path) -> CliError {
     CliError::new(format_args!("{} is there already", path.display()))
         .with_hint("--force replaces it; a key that is in use is lost then")
@@ -99,5 +109,11 @@ mod tests {
         let mode = fs::symlink_metadata(&key).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600);
         assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "mine");
+    }
+
+    #[test]
+    fn paths_with_spaces_are_one_word() {
+        assert_eq!(word(Path::new("keys/cert.pem")), "keys/cert.pem");
+        assert_eq!(word(Path::new("my keys/it's.pem")), r"'my keys/it'\''s.pem'");
     }
 }

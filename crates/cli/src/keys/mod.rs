@@ -1,6 +1,6 @@
 //! `coracle keys`: certificates and keys to try TLS with.
 
-mod files;
+pub(crate) mod files;
 mod self_signed;
 
 use clap::{Args, Subcommand};

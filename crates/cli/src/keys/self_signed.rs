@@ -201,23 +201,16 @@ fn told(cert: &Path, key: &Path, subjects: &Subjects, until: SystemTime, fingerp
         "  valid until {until}\n  SHA-256 fingerprint {fingerprint}\n\
          {shown_key}: its private key, which stays on this machine\n"
     );
-    let (cert, key, host) = (word(cert), word(key), subjects.host());
+    let (cert, key, host) = (files::word(cert), files::word(key), subjects.host());
     let _ = write!(
         text,
         "\nOn the server:\n  coracle serve --tls-cert {cert} --tls-key {key}\n\
-         On clients, which need a copy of the certificate:\n  coracle get --cacert {cert} coaps+tcp://{host}/hello\n"
+         On clients, which need a copy of the certificate:\n  coracle get --cacert {cert} coaps+tcp://{host}/hello\n\
+         Or as a device's own, with a copy of the certificate on the server:\n  \
+         coracle serve --tls-cert SERVER --tls-key SERVER-KEY --tls-client-ca {cert}\n  \
+         coracle get --cert {cert} --key {key} --cacert SERVER coaps+tcp://HOST/hello\n"
     );
     text
-}
-
-/// A path as a word of a shell.
-fn word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |character: char| character.is_alphanumeric() || "/._-+:@%,".contains(character);
-    match text.chars().all(is_plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
 }
 
 /// A name as certificates have it (RFC 5280 §4.2.1.6), perhaps with `*` for its first part, or an address.
@@ -261,12 +254,6 @@ mod tests {
             assert!(parse_name(wrong).is_err(), "{wrong}");
         }
         assert!(parse_name("bücher.example").unwrap_err().contains("xn--"));
-    }
-
-    #[test]
-    fn paths_with_spaces_are_one_word() {
-        assert_eq!(word(Path::new("keys/cert.pem")), "keys/cert.pem");
-        assert_eq!(word(Path::new("my keys/it's.pem")), r"'my keys/it'\''s.pem'");
     }
 
     #[test]

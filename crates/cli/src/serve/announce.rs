@@ -8,11 +8,14 @@ use coracle::Bound;
 use coracle::wire::Scheme;
 
 use super::access::Access;
+use crate::keys::files;
 
 /// What is served, in short.
 pub(super) struct Announcement<'a> {
     /// The addresses that are bound.
     pub(super) bound: &'a [Bound],
+    /// The certificate, which clients on this machine may have a look at.
+    pub(super) cert: Option<&'a Path>,
     /// The folder, if one is served.
     pub(super) folder: Option<&'a Path>,
     /// Who may change what is served.
@@ -26,11 +29,22 @@ impl Announcement<'_> {
     pub(super) fn text(&self) -> String {
         let mut text = listening(self.bound);
         let base = base(self.bound);
+        let trust = self.bound.first().map(|bound| self.trust(bound.scheme));
+        let trust = trust.unwrap_or_default();
         match self.folder {
-            Some(folder) => self.tell_of_folder(&mut text, folder, &base),
-            None => self.tell_of_site(&mut text, &base),
+            Some(folder) => self.tell_of_folder(&mut text, folder, (&base, &trust)),
+            None => self.tell_of_site(&mut text, (&base, &trust)),
         }
         text
+    }
+
+    /// What a client has to say to trust us.
+    fn trust(&self, scheme: Scheme) -> String {
+        match (scheme, self.cert) {
+            (Scheme::CoapsTcp | Scheme::CoapsWs, Some(cert)) => format!(" --cacert {}", files::word(cert)),
+            (Scheme::CoapsTcp | Scheme::CoapsWs, None) => " --cacert FILE".to_owned(),
+            _ => String::new(),
+        }
     }
 
     /// A command for each of the other transports.
@@ -39,22 +53,19 @@ impl Announcement<'_> {
         for bound in self.bound {
             if !told.contains(&bound.scheme) {
                 told.push(bound.scheme);
-                let trust = match bound.scheme {
-                    Scheme::CoapsTcp | Scheme::CoapsWs => " --cacert FILE",
-                    _ => "",
-                };
+                let trust = self.trust(bound.scheme);
                 let _ = writeln!(text, "  coracle get {}{path}{trust}", base_of(*bound));
             }
         }
     }
 
-    fn tell_of_folder(&self, text: &mut String, folder: &Path, base: &str) {
+    fn tell_of_folder(&self, text: &mut String, folder: &Path, (base, trust): (&str, &str)) {
         let _ = writeln!(
             text,
-            "\nTry it in another terminal:\n  coracle get {base}/\n  coracle get {base}/NAME -o FILE"
+            "\nTry it in another terminal:\n  coracle get {base}/{trust}\n  coracle get {base}/NAME -o FILE{trust}"
         );
         if self.access == Access::Write {
-            let _ = writeln!(text, "  coracle put {base}/NAME -d @FILE");
+            let _ = writeln!(text, "  coracle put {base}/NAME -d @FILE{trust}");
         }
         self.tell_of_transports(text, "/");
         let _ = write!(text, "\nServing the files of {}, ", folder.display());
@@ -64,16 +75,16 @@ impl Announcement<'_> {
         });
     }
 
-    fn tell_of_site(&self, text: &mut String, base: &str) {
+    fn tell_of_site(&self, text: &mut String, (base, trust): (&str, &str)) {
         let _ = write!(
             text,
             "\nTry it in another terminal:
-  coracle get {base}/hello
-  coracle observe {base}/clock
-  coracle discover {base}\n"
+  coracle get {base}/hello{trust}
+  coracle observe {base}/clock{trust}
+  coracle discover {base}{trust}\n"
         );
         if self.access == Access::Write {
-            let _ = writeln!(text, "  coracle put {base}/store/greeting 'hello'");
+            let _ = writeln!(text, "  coracle put {base}/store/greeting 'hello'{trust}");
         }
         self.tell_of_transports(text, "/hello");
         text.push_str("\nServing /hello, /clock, /store, /echo, /separate and /large. ");
@@ -125,6 +136,7 @@ mod tests {
         let folder = folder.map(Path::new);
         let announcement = Announcement {
             bound: &bound,
+            cert: Some(Path::new("my cert.pem")),
             folder,
             access,
             write,
@@ -177,7 +189,7 @@ mod tests {
             "coap://127.0.0.1/hello",
             "coap+tcp://127.0.0.1/hello",
             "coap+ws://127.0.0.1:8683/hello",
-            "coaps+tcp://127.0.0.1/hello --cacert FILE",
+            "coaps+tcp://127.0.0.1/hello --cacert 'my cert.pem'",
         ];
         assert_eq!(tried, expected);
     }

@@ -41,6 +41,18 @@ pub(crate) struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
+    /// One of these that was said, if any was.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--allow-origin", !self.allow_origin.is_empty()),
+            ("--max-connections", self.max_connections.is_some()),
+            ("--max-message-size", self.max_message_size.is_some()),
+            ("--missing-csm", self.missing_csm.is_some()),
+            ("--idle-timeout", self.idle_timeout.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
+
     /// Brings what was said here into `config`.
     pub(super) fn configure(&self, config: &mut Config) {
         let connections = &mut config.connections;

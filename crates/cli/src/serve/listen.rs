@@ -7,6 +7,7 @@ use coracle::wire::{Host, Scheme, Uri};
 use coracle::{Bound, Config, Endpoint, Error, Interface};
 
 use super::args::ListenArgs;
+use crate::client;
 use crate::console::Console;
 use crate::error::CliError;
 
@@ -98,6 +99,14 @@ fn places(args: &ListenArgs, console: &Console) -> Result<Vec<Place>, CliError> 
             );
         }
         _ => {}
+    }
+    if let Some(given) = args.connections.given()
+        && !uris.iter().any(|uri| client::is_reliable(uri))
+    {
+        let told = format_args!("{given} is of no use without an address for connections");
+        return Err(
+            CliError::usage(told).with_hint("add --bind coap+tcp://ADDR:PORT, or leave all --bind out")
+        );
     }
     let place = |uri| Place { uri, if_free: None };
     Ok(uris.into_iter().map(place).collect())

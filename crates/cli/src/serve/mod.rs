@@ -52,6 +52,7 @@ pub(crate) fn run(args: &ServeArgs, console: &Console) -> Result<Exit, CliError>
         };
         let announcement = Announcement {
             bound,
+            cert: args.listen.tls.cert(),
             folder,
             access,
             write: args.write,

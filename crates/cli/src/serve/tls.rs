@@ -1,6 +1,6 @@
 //! The command line of TLS, for servers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use coracle::tls::{Authorities, ClientCertificates, Identity, ServerTls};
@@ -30,6 +30,11 @@ pub(crate) struct TlsArgs {
 }
 
 impl TlsArgs {
+    /// The file of the certificate.
+    pub(super) fn cert(&self) -> Option<&Path> {
+        self.cert.as_deref()
+    }
+
     /// Whether there is a certificate.
     pub(super) fn is_there(&self) -> bool {
         self.cert.is_some()

@@ -13,7 +13,7 @@ use coracle_wire::Framing;
 use crate::amplification::Allowance;
 use crate::connection::Connection;
 use crate::connection::framing::Taken;
-use crate::connection::signaling::Verdict;
+use crate::connection::signaling::{Fault, Verdict};
 use crate::endpoint::Endpoint;
 use crate::limits;
 use crate::path::{ConnectionId, Path};
@@ -59,6 +59,12 @@ impl Endpoint {
         // 2 connection
         let path = connection.path;
         match connection.take(&context.config, now, &message) {
+            // Our tokens are of 8 random bytes: who asks with one that waits for an answer is a mirror, as an echo service,
+            // and would be answered by ourselves.
+            Verdict::Request if self.client.find(&path, message.token, None).is_some() => {
+                self.abort(now, id, Fault::new("the peer sends back what it is sent"));
+                *bytes = &[];
+            }
             // Its sender is where it says, as it has answered the transport. What waits for it to be answered waits for its
             // exchange, so that there is nothing to settle yet.
             Verdict::Request => {

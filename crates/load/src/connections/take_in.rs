@@ -176,7 +176,10 @@ impl Exchanges {
     /// If the server was never heard.
     pub(super) fn lose(&mut self, now: Instant, number: u32, loss: Loss, told: &str) -> io::Result<()> {
         if !self.heard {
-            let told = format!("{loss}: {told}");
+            let told = match loss {
+                Loss::NoCsm => told.to_owned(),
+                _ => format!("{loss}: {told}"),
+            };
             return Err(io::Error::new(loss.kind(), told));
         }
         if let Some(connections) = self.connections() {

@@ -95,7 +95,7 @@ impl Client {
 
     /// Begins a session, in a task of its own: whoever waits for it may give up without harm to others.
     pub(super) fn begin_session(&self, target: &Target, origin: &Origin) -> Entry {
-        let (told, line) = watch::channel(Line::Opening);
+        let (told, line) = watch::channel(Line::Connecting);
         let attempts = Attempts {
             client: self.clone(),
             target: target.clone(),

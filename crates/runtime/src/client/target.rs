@@ -48,6 +48,10 @@ impl Target {
     /// Takes a URI apart (RFC 7252 §6.4).
     pub(crate) fn parse(text: &str) -> Result<Target, Error> {
         let uri = Uri::parse(text).map_err(|error| Error::Uri(error.to_string()))?;
+        if uri.scheme != Scheme::Coap && uri.host.ip().is_some_and(|address| address.is_multicast()) {
+            let text = format!("groups are reached with {}:// only", Scheme::Coap);
+            return Err(Error::Uri(text));
+        }
         let options = uri.to_options().map_err(|error| Error::Uri(error.to_string()))?;
         let host = match uri.host {
             Host::Ipv4(address) => Name::Address(address.into(), None),
@@ -163,6 +167,15 @@ mod tests {
             target.resolve(Family::Ipv4).await,
             Err(Error::Resolve { .. })
         ));
+    }
+
+    #[test]
+    fn no_connection_leads_to_a_group() {
+        for uri in ["coap+tcp://224.0.1.187", "coaps+ws://[ff02::fd]", "coaps://[ff02::fd]"] {
+            let told = Target::parse(uri).unwrap_err().to_string();
+            assert!(told.contains("with coap:// only"), "{told}");
+        }
+        assert!(Target::parse("coap://224.0.1.187").is_ok());
     }
 
     #[test]
