@@ -171,7 +171,11 @@ mod tests {
 
     #[test]
     fn no_connection_leads_to_a_group() {
-        for uri in ["coap+tcp://224.0.1.187", "coaps+ws://[ff02::fd]", "coaps://[ff02::fd]"] {
+        for uri in [
+            "coap+tcp://224.0.1.187",
+            "coaps+ws://[ff02::fd]",
+            "coaps://[ff02::fd]",
+        ] {
             let told = Target::parse(uri).unwrap_err().to_string();
             assert!(told.contains("with coap:// only"), "{told}");
         }
