@@ -44,7 +44,8 @@ answer may take 247 s (EXCHANGE_LIFETIME). --timeout bounds all of it.
 
 With coap+tcp, coaps+tcp, coap+ws and coaps+ws (RFC 8323) a connection is made, which may take 10 s,
 and the answer comes within 247 s. If it breaks when the request has left, GET and FETCH are sent
-once more; of other requests nobody knows then whether they were carried out: exit status 6.
+once more, and have no answer if it breaks again (3); of other requests nobody knows then whether
+they were carried out: exit status 6.
 
 With -o FILE, what Ctrl-C or a lost connection leaves of a transfer is kept beside FILE, as
 .FILE.*.part, if the server tells states of the resource apart by ETags; -C goes on with it, if the
