@@ -17,9 +17,10 @@ use crate::limits;
 pub struct Config {
     /// The top 8 bits of the [`SessionId`](crate::SessionId)s; 0.
     pub shard: u8,
-    /// How many sessions there may be, with handshakes under way; 1,000,000, at most 2^24.
+    /// How many sessions there may be; 1,000,000, together with `max_handshakes` at most 2^24. Beyond that one that was not
+    /// heard from for long gives way to a new one.
     pub max_sessions: usize,
-    /// How many of them may be handshakes that clients began; 8,192. Beyond that the oldest gives way.
+    /// How many handshakes that clients began may be under way; 8,192. Beyond that the oldest gives way.
     pub max_handshakes: usize,
     /// How many handshakes clients may begin in a second; 20,000. As many may come at once.
     pub handshakes_per_second: u32,

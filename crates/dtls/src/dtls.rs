@@ -14,6 +14,7 @@
 
 mod leaving;
 mod making;
+mod rate;
 #[cfg(test)]
 mod reactions;
 mod saving;
@@ -47,7 +48,7 @@ use crate::stats::Stats;
 
 pub use leaving::ProtectError;
 pub use making::ConnectError;
-use making::Rate;
+use rate::Rate;
 pub use saving::{Loaded, Saving, SavingScope, Unsaved};
 
 /// All DTLS sessions of a socket, clients' and servers'.
@@ -84,6 +85,7 @@ impl Dtls {
             lifetime, sessions, ..
         } = config.resumption;
         let lifetime = lifetime.min(limits::LONGEST_RESUMPTION);
+        let places = config.max_sessions.saturating_add(config.max_handshakes);
         Dtls {
             memory: Memory {
                 sessions: Cache::new(sessions, lifetime, rng.next_u64()),
@@ -91,7 +93,7 @@ impl Dtls {
             },
             kept: Cache::new(sessions, lifetime, rng.next_u64()),
             cookies: Cookies::new(&mut rng),
-            sessions: Sessions::new(config.shard, config.max_sessions, rng.next_u64()),
+            sessions: Sessions::new(config.shard, places, rng.next_u64()),
             rate: Rate::new(config.handshakes_per_second),
             config: Arc::new(config),
             rng,
@@ -241,6 +243,9 @@ impl Dtls {
             return Err(Discard::Epoch);
         };
         let opened = established.read.open(header, record);
+        if opened.is_ok() {
+            established.last_heard = making::seconds(now);
+        }
         if Reserve::is_low(&established.write, &established.read) {
             self.sessions.note_low(id);
         }

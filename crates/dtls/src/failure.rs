@@ -105,7 +105,7 @@ pub enum Reason {
     Crowded,
     /// The peer says so; see the alert.
     Alert,
-    /// The table of sessions is full.
+    /// There were more sessions than `Config` allows, and this one had been quiet for long.
     TooManySessions,
     /// This side cannot go on; a fault that is not the peer's.
     Internal(&'static str),
@@ -254,7 +254,9 @@ impl fmt::Display for Reason {
             Reason::LookupTimedOut => f.write_str("the look-up of a PSK took too long"),
             Reason::Crowded => f.write_str("too many handshakes were under way; this one was the oldest"),
             Reason::Alert => f.write_str("the peer ended it"),
-            Reason::TooManySessions => f.write_str("the table of sessions is full"),
+            Reason::TooManySessions => {
+                f.write_str("there were too many sessions, and this one had been quiet for long")
+            }
         }
     }
 }

@@ -28,6 +28,9 @@ pub const TIMEOUTS: u8 = 9;
 /// How often a flight is sent again because the peer repeats its own. It may not have been the peer.
 pub const REPETITIONS: u8 = 12;
 
+/// How many sessions are looked at for one that has been quiet for long. The quietest of so many is quieter than 19 of 20.
+pub const QUIET_SAMPLE: usize = 64;
+
 /// How long the last flight is kept for a peer that repeats its own: twice the lifetime of a datagram in the network
 /// (RFC 6347 §4.2.4). It is forgotten sooner when application data shows that it has arrived.
 pub const LAST_FLIGHT_KEPT: Duration = Duration::from_secs(240);

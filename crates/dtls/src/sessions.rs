@@ -48,6 +48,8 @@ pub(crate) struct Session {
     /// It stands in the line of those that have something to send.
     pub(crate) is_queued: bool,
     deadline: Option<Duration>,
+    /// It is counted as established.
+    is_counted: bool,
     /// Place in the order of handshakes that clients began.
     begun: Option<u64>,
 }
@@ -65,6 +67,8 @@ pub(crate) struct Established {
     pub(crate) peer_limit: u16,
     /// The beginning of the client's random, by which late copies of its ClientHello are known.
     pub(crate) client_random: [u8; 8],
+    /// In whole seconds of the owner's time.
+    pub(crate) last_heard: u32,
     pub(crate) last_flight: Option<Box<LastFlight>>,
     pub(crate) unproved: Option<Box<Unproved>>,
 }
@@ -99,6 +103,7 @@ pub(crate) struct Sessions {
     shard: u8,
     capacity: usize,
     len: usize,
+    established: usize,
     slots: Vec<Slot>,
     free: Vec<u32>,
     by_path: HashMap<Path, AtPath, FixedState>,
@@ -120,6 +125,7 @@ impl Sessions {
             shard,
             capacity: capacity.min(1 << 24),
             len: 0,
+            established: 0,
             slots: Vec::new(),
             free: Vec::new(),
             by_path: HashMap::with_hasher(hasher.clone()),
@@ -134,6 +140,25 @@ impl Sessions {
 
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many are no handshakes.
+    pub(crate) fn count_established(&self) -> usize {
+        self.established
+    }
+
+    /// Of some sessions, from a place of the caller's choice on, the one that was heard from longest ago.
+    pub(crate) fn quiet(&self, from: u32, except: SessionId) -> Option<SessionId> {
+        let start = usize::try_from(from).ok()?.checked_rem(self.slots.len())?;
+        let (before, after) = self.slots.split_at_checked(start)?;
+        let places = (u32::try_from(start).ok()?..).zip(after);
+        let sample = places.chain((0..).zip(before)).filter_map(|(place, slot)| {
+            let id = SessionId::new(self.shard, slot.generation, place)?;
+            let established = self.established(id).filter(|_| id != except)?;
+            Some((established.last_heard, id))
+        });
+        let quietest = sample.take(limits::QUIET_SAMPLE).min()?;
+        Some(quietest.1)
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -184,6 +209,7 @@ impl Sessions {
             stage: Stage::Handshake(handshake),
             is_queued: false,
             deadline: None,
+            is_counted: false,
             begun,
         }));
         self.len += 1;
@@ -247,6 +273,8 @@ impl Sessions {
         let session = self.get_mut(id)?;
         let path = session.path;
         let begun = session.begun.take();
+        let is_new = !core::mem::replace(&mut session.is_counted, true);
+        self.established += usize::from(is_new);
         self.forget_begun(begun, &path);
         self.note_change(id);
         let at = self.by_path.entry(path).or_default();
@@ -316,9 +344,11 @@ impl Sessions {
             stage: Stage::Established(session),
             is_queued: false,
             deadline: None,
+            is_counted: true,
             begun: None,
         }));
         self.len += 1;
+        self.established += 1;
         if !cid.as_slice().is_empty() {
             self.by_cid.insert(cid, id);
         }
@@ -350,6 +380,7 @@ impl Sessions {
         let session = slot.session.take()?;
         self.free.push(id.place());
         self.len -= 1;
+        self.established -= usize::from(session.is_counted);
         self.forget_begun(session.begun, &session.path);
         self.leave(&session.path, id);
         if let Entry::Occupied(entry) = self.by_cid.entry(session.cid)

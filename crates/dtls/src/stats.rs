@@ -26,6 +26,8 @@ pub struct Stats {
     pub records_sealed: u64,
     /// Sessions whose address changed (RFC 9146 §6).
     pub moved: u64,
+    /// Sessions that gave way to new ones, because there were too many.
+    pub made_room: u64,
     /// What was dropped.
     pub discards: Discards,
 }

@@ -345,3 +345,30 @@ fn the_largest_message_is_told_before_it_is_sent() {
     let no_room = client.protect(now, id, &[0; 100], &mut buf[..128]);
     assert_eq!(no_room, Err(coracle_dtls::ProtectError::NoRoom { needed: 129 }));
 }
+
+#[test]
+fn beyond_the_bound_the_quietest_session_gives_way_and_is_told() {
+    let mut config = Config::psk_server();
+    config.max_sessions = 3;
+    let mut world = World::new(config, Config::default(), 17);
+    for last in 0..4 {
+        let address = ([10, 0, 0, last], 1000).into();
+        let mut node = common::Node::new(Config::default(), address, last);
+        node.dtls
+            .connect(world.now, Path::to(server_address()), psk())
+            .unwrap();
+        world.nodes.push(node);
+        world.collect();
+        world.run_for(Duration::from_secs(10));
+        if last == 2 {
+            let oldest = world.nodes[2].sessions[0];
+            world.send(2, oldest, b"I am here");
+            world.settle();
+        }
+    }
+    assert_eq!(world.server().dtls.len(), 3);
+    assert_eq!(world.server().failures[0].reason, Reason::TooManySessions);
+    assert_eq!(world.server().dtls.stats().made_room, 1);
+    let closed: Vec<usize> = world.nodes[2..].iter().map(|node| node.closed.len()).collect();
+    assert_eq!(closed, [0, 1, 0, 0]);
+}

@@ -54,41 +54,6 @@ impl fmt::Display for ConnectError {
 
 impl core::error::Error for ConnectError {}
 
-/// How many handshakes clients may begin: a bucket that fills by the second.
-pub(super) struct Rate {
-    per_second: u32,
-    /// In millionths of a handshake.
-    left: u64,
-    filled_at: Duration,
-}
-
-impl Rate {
-    const WHOLE: u64 = 1_000_000;
-
-    pub(super) fn new(per_second: u32) -> Rate {
-        Rate {
-            per_second,
-            left: u64::from(per_second) * Rate::WHOLE,
-            filled_at: Duration::ZERO,
-        }
-    }
-
-    fn take(&mut self, now: Duration) -> bool {
-        let passed = now.saturating_sub(self.filled_at).min(Duration::from_secs(1));
-        let micros = u64::try_from(passed.as_micros()).unwrap_or(Rate::WHOLE);
-        let most = u64::from(self.per_second) * Rate::WHOLE;
-        self.left = most.min(self.left + micros * u64::from(self.per_second));
-        self.filled_at = now;
-        match self.left.checked_sub(Rate::WHOLE) {
-            Some(left) => {
-                self.left = left;
-                true
-            }
-            None => false,
-        }
-    }
-}
-
 /// Whether a record could be the peer's Finished, by what can be seen of it from outside.
 pub(super) fn is_like_finished(header: &RecordHeader, keys: &EpochKeys) -> bool {
     let with_cid = header.content_type == ContentType::TLS12_CID;
@@ -106,6 +71,11 @@ fn is_for(kept: &Kept, connect: &Connect) -> bool {
         ClientCredentials::Keys { .. } => !kept.session.suite.is_psk(),
     };
     connect.resume && is_same
+}
+
+/// Time in whole seconds, for what need not be more exact.
+pub(super) fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
 impl Dtls {
@@ -192,6 +162,7 @@ impl Dtls {
             now,
             memory: &mut self.memory,
             wanted: None,
+            repeated: false,
         };
         if handshake.provide_psk(&mut around, key) {
             self.sync(id);
@@ -354,9 +325,11 @@ impl Dtls {
                 now,
                 memory: &mut self.memory,
                 wanted: None,
+                repeated: false,
             };
             let progress = handshake.take(&mut around, &header, fragment, is_sealed);
             let wanted = around.wanted;
+            self.stats.flights_by_peer += u64::from(around.repeated);
             match progress {
                 Ok(Progress::Waiting) => {}
                 Ok(Progress::Refused) => self.stats.discards.fragment += 1,
@@ -446,6 +419,7 @@ impl Dtls {
             identity: outcome.identity,
             peer_limit,
             client_random,
+            last_heard: seconds(now),
             last_flight,
             unproved: None,
         });
@@ -462,10 +436,24 @@ impl Dtls {
         self.stats.handshakes_done += 1;
         self.stats.handshakes_resumed += u64::from(outcome.resumed);
         self.replace_old(id);
+        self.make_room(id);
         self.events.push_back(Event::Connected {
             session: id,
             resumed: outcome.resumed,
         });
+    }
+
+    /// Beyond the bound a session that has been quiet for long gives way to the new one, whose peer has proved itself. It is
+    /// told, so that it connects again when it needs to.
+    fn make_room(&mut self, new: SessionId) {
+        if self.sessions.count_established() <= self.config.max_sessions {
+            return;
+        }
+        if let Some(quiet) = self.sessions.quiet(self.rng.next_u32(), new) {
+            self.send_alert(quiet, Alert::warning(AlertDescription::CLOSE_NOTIFY));
+            self.fail_without_alert(quiet, Failure::ours(Reason::TooManySessions));
+            self.stats.made_room += 1;
+        }
     }
 
     /// The session that was at the path before is over (RFC 6347 §4.2.8), unless it is somebody else's and has a connection
@@ -558,19 +546,5 @@ impl Dtls {
         {
             self.sessions.set_deadline(id, None);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rate_lets_a_second_of_it_through_at_once() {
-        let mut rate = Rate::new(3);
-        let taken = |rate: &mut Rate, now| (0..10).filter(|_| rate.take(now)).count();
-        assert_eq!(taken(&mut rate, Duration::ZERO), 3);
-        assert_eq!(taken(&mut rate, Duration::from_millis(334)), 1);
-        assert_eq!(taken(&mut rate, Duration::from_secs(100)), 3);
     }
 }

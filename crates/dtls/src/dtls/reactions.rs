@@ -195,6 +195,7 @@ fn react(dtls: &mut Dtls, id: SessionId, kind: MessageType, body: &[u8]) -> Stri
         now: Duration::ZERO,
         memory: &mut dtls.memory,
         wanted: None,
+        repeated: false,
     };
     let is_sealed = kind == MessageType::FINISHED;
     match handshake.take(&mut around, &header, body, is_sealed) {

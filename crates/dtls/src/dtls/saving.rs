@@ -262,6 +262,7 @@ impl Dtls {
             identity: saved.identity,
             peer_limit: saved.peer_limit,
             client_random: saved.client_random,
+            last_heard: 0,
             last_flight: None,
             unproved: None,
         };

@@ -133,6 +133,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) now: Duration,
     pub(crate) memory: &'a mut Memory,
     pub(crate) wanted: Option<Wanted>,
+    /// Our flight goes again, because the peer repeats its own.
+    pub(crate) repeated: bool,
 }
 
 impl Handshake {
@@ -144,7 +146,7 @@ impl Handshake {
         }
     }
 
-    /// Takes the fragments that a record holds, until one of them ends the handshake.
+    /// Takes a fragment, and all messages that are complete with it.
     pub(crate) fn take(
         &mut self,
         around: &mut Surroundings<'_>,
@@ -173,7 +175,7 @@ impl Handshake {
             Taken::Kept => {}
             Taken::Repeated { is_last } => {
                 if is_last && self.state.answers_repetition() {
-                    self.course.repeat(around.now);
+                    around.repeated |= self.course.repeat(around.now);
                 }
             }
             Taken::Refused => return Ok(Progress::Refused),
