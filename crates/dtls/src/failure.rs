@@ -103,6 +103,8 @@ pub enum Reason {
     LookupTimedOut,
     /// There were more handshakes under way than `Config` allows, and this one was the oldest.
     Crowded,
+    /// The client began another handshake from the same address.
+    BegunAnew,
     /// The peer says so; see the alert.
     Alert,
     /// There were more sessions than `Config` allows, and this one had been quiet for long.
@@ -186,6 +188,7 @@ impl Reason {
             Reason::PskRefused
             | Reason::TimedOut { .. }
             | Reason::Crowded
+            | Reason::BegunAnew
             | Reason::Alert
             | Reason::TooManySessions => return None,
         })
@@ -253,6 +256,7 @@ impl fmt::Display for Reason {
             }
             Reason::LookupTimedOut => f.write_str("the look-up of a PSK took too long"),
             Reason::Crowded => f.write_str("too many handshakes were under way; this one was the oldest"),
+            Reason::BegunAnew => f.write_str("the client began another handshake from the same address"),
             Reason::Alert => f.write_str("the peer ended it"),
             Reason::TooManySessions => {
                 f.write_str("there were too many sessions, and this one had been quiet for long")

@@ -279,7 +279,7 @@ impl Dtls {
             if self.sessions.handshake_mut(id)?.course.side == Side::Client {
                 return None;
             }
-            self.fail_without_alert(id, Failure::ours(Reason::Crowded));
+            self.fail_without_alert(id, Failure::ours(Reason::BegunAnew));
         }
         let host_share = (self.config.max_handshakes / limits::HOST_SHARE).max(1);
         if self.sessions.handshakes_of(path.remote.ip()) >= host_share || !self.rate.take(now) {

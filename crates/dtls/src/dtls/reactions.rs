@@ -14,8 +14,9 @@ use core::time::Duration;
 use super::Dtls;
 use crate::handshake::{Handshake, Progress, State, Surroundings, client, server};
 use crate::messages::codec::Reader;
-use crate::messages::header::{FragmentHeader, MessageType};
+use crate::messages::header::{FragmentHeader, MessageType, write_message};
 use crate::record::{ContentType, RecordHeader};
+use crate::sessions::Stage;
 use crate::{
     ClientAuthentication, Config, Connect, Event, OwnKeys, Path, Reason, ServerConfig, SessionId,
     SignatureScheme, SigningKey, Trust, TrustedKeys,
@@ -284,6 +285,38 @@ fn server_hello() -> (Pair, usize) {
     (pair, node)
 }
 
+/// What comes of a handshake message that is sealed within a session.
+fn react_within_a_session(kind: MessageType) -> &'static str {
+    let mut pair = Pair::new(Config::psk_server(), &Connect::with_psk(b"id", b"key"));
+    while pair.step() {}
+    let [of_server, of_client] = [SERVER, CLIENT].map(|node: usize| {
+        let live = pair.nodes[node].sessions.at(&path(1 - node)).live;
+        live.unwrap()
+    });
+    let Stage::Established(client) = &mut pair.nodes[CLIENT].sessions.get_mut(of_client).unwrap().stage
+    else {
+        panic!("no session");
+    };
+    let mut message = Vec::new();
+    write_message(&mut message, kind, 7, |w| w.put(&[0; 12]));
+    let mut record = [0; 128];
+    let len = client
+        .write
+        .seal(ContentType::HANDSHAKE, &message, &mut record)
+        .unwrap();
+    let server = &mut pair.nodes[SERVER];
+    let later = Duration::from_secs(1);
+    let (used, _) = server.handle_datagram(later, path(CLIENT), &mut record[..len]);
+    assert_eq!(used, len);
+    assert!(server.peer(of_server).is_some(), "the session goes on");
+    let mut sent = [0; 256];
+    match server.poll_transmit(later, &mut sent) {
+        None => "dropped",
+        Some(_) if sent.starts_with(&[21]) => "no_renegotiation",
+        Some(_) => "the last flight again",
+    }
+}
+
 #[test]
 fn every_message_in_every_state_has_its_reaction() {
     const STATES: [&str; 15] = [
@@ -327,6 +360,10 @@ fn every_message_in_every_state_has_its_reaction() {
             let reaction = react(&mut pair.nodes[node], id, kind, &body);
             let _ = writeln!(table, "  {:<19} {reaction}", short(kind));
         }
+    }
+    let _ = writeln!(table, "a session");
+    for kind in KINDS {
+        let _ = writeln!(table, "  {:<19} {}", short(kind), react_within_a_session(kind));
     }
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reactions.txt");
     if std::env::var_os("UPDATE_REACTIONS").is_some() {
