@@ -41,7 +41,7 @@ use crate::messages::codec::Reader;
 use crate::messages::header::{FragmentHeader, MessageType};
 use crate::path::{Path, SessionId};
 use crate::record::{ContentType, Discard, Opened, RecordHeader};
-use crate::resumption::{Cache, Kept, TicketKeys};
+use crate::resumption::{Cache, Kept};
 use crate::sessions::{Sessions, Stage, Unproved};
 use crate::state::reserve::Reserve;
 use crate::stats::Stats;
@@ -76,22 +76,21 @@ pub struct Dtls {
     stats: Stats,
 }
 
+/// What clients of ours keep.
+fn kept(resumption: Resumption, seed: u64) -> Cache<(SocketAddr, Option<String>), Kept> {
+    let lifetime = resumption.lifetime.min(limits::LONGEST_RESUMPTION);
+    Cache::new(resumption.sessions, lifetime, seed)
+}
+
 impl Dtls {
     /// Without sessions. The seed is the source of all randoms and keys: never use one twice, and draw it from the system.
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32]) -> Dtls {
         let mut rng = ChaCha20Rng::from_seed(seed);
-        let Resumption {
-            lifetime, sessions, ..
-        } = config.resumption;
-        let lifetime = lifetime.min(limits::LONGEST_RESUMPTION);
         let places = config.max_sessions.saturating_add(config.max_handshakes);
         Dtls {
-            memory: Memory {
-                sessions: Cache::new(sessions, lifetime, rng.next_u64()),
-                tickets: TicketKeys::new(Duration::ZERO, lifetime, &mut rng),
-            },
-            kept: Cache::new(sessions, lifetime, rng.next_u64()),
+            memory: Memory::new(Duration::ZERO, config.resumption, &mut rng),
+            kept: kept(config.resumption, rng.next_u64()),
             cookies: Cookies::new(&mut rng),
             sessions: Sessions::new(config.shard, places, rng.next_u64()),
             rate: Rate::new(config.handshakes_per_second),
@@ -102,6 +101,14 @@ impl Dtls {
             events: VecDeque::new(),
             stats: Stats::default(),
         }
+    }
+
+    /// Forgets what could be taken up again: all tickets that were given, all sessions that a server or a client remembers.
+    /// Who changes keys, or whom it believes, wants this, because a session is taken up without looking at either. Sessions
+    /// that are established stay.
+    pub fn forget_resumable(&mut self, now: Duration) {
+        self.memory = Memory::new(now, self.config.resumption, &mut self.rng);
+        self.kept = kept(self.config.resumption, self.rng.next_u64());
     }
 
     /// Lets a server do something else from the next handshake on: other keys, other clients. Sessions stay.

@@ -171,3 +171,23 @@ fn every_resumption_ends_well_over_a_bad_link() {
     }
     assert!(unlucky <= 2, "{unlucky} of 200");
 }
+
+#[test]
+fn what_is_forgotten_is_not_taken_up() {
+    for node in [0, 1] {
+        for server in [Config::psk_server(), by_session_id()] {
+            let mut world = World::new(server, Config::default(), 7);
+            world.connect(psk());
+            world.settle();
+            let now = world.now;
+            world.nodes[node].dtls.forget_resumable(now);
+            world.talk();
+            world.connect(psk());
+            world.settle();
+            assert_eq!(world.client().resumed, [false, false]);
+            world.connect(psk());
+            world.settle();
+            assert_eq!(world.client().resumed, [false, false, true]);
+        }
+    }
+}

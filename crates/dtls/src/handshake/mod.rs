@@ -27,8 +27,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
+use rand_core::RngCore;
 
-use crate::config::Config;
+use crate::config::{Config, Resumption};
 use crate::failure::{Failure, Reason};
 use crate::identity::Identity;
 use crate::limits;
@@ -78,6 +79,16 @@ pub(crate) struct Context<'a> {
 pub(crate) struct Memory {
     pub(crate) sessions: Cache<[u8; 32], Resumable>,
     pub(crate) tickets: TicketKeys,
+}
+
+impl Memory {
+    pub(crate) fn new(now: Duration, resumption: Resumption, rng: &mut ChaCha20Rng) -> Memory {
+        let lifetime = resumption.lifetime.min(limits::LONGEST_RESUMPTION);
+        Memory {
+            sessions: Cache::new(resumption.sessions, lifetime, rng.next_u64()),
+            tickets: TicketKeys::new(now, lifetime, rng),
+        }
+    }
 }
 
 /// A PSK that has to be looked up.
