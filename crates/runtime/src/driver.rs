@@ -36,6 +36,10 @@ const BATCHES_PER_TURN: usize = 4;
 /// Connections that are visited before the other sources are looked at.
 const VISITS_PER_TURN: usize = 64;
 
+/// Connections that use up their part of a turn, so that there is more of them, before the system is asked who else has
+/// something.
+const BUSY_PER_TURN: usize = 4;
+
 /// How long those wait who want all sent and acknowledged.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -228,6 +232,7 @@ impl Driver {
 
     /// Takes in what has come on connections, a part of each. Tells whether more may be there that could be taken now.
     fn receive_on_connections(&mut self) -> io::Result<bool> {
+        let mut busy = 0;
         for _ in 0..VISITS_PER_TURN {
             let now = self.clock.now();
             let Some(id) = self.connections.next(&mut self.engine, now) else {
@@ -239,8 +244,11 @@ impl Driver {
                 now,
                 identity: None,
             };
-            self.connections.visit(id, &mut inside);
+            busy += usize::from(self.connections.visit(id, &mut inside));
             self.flush(now)?;
+            if busy == BUSY_PER_TURN {
+                break;
+            }
         }
         Ok(self.connections.has_next())
     }

@@ -18,11 +18,11 @@ pub(crate) struct Inside<'a> {
 }
 
 impl Inside<'_> {
-    /// Takes in the messages at the start of what came on a connection, as long as that one takes any, and hands
-    /// what they brought to the application. How many bytes they were.
-    pub(crate) fn take_messages(&mut self, id: ConnectionId, came: Came<'_>) -> usize {
+    /// Takes in the messages at the start of what came on a connection, `most` of them and as long as that one takes any,
+    /// and hands what they brought to the application. How many bytes they were.
+    pub(crate) fn take_messages(&mut self, id: ConnectionId, came: Came<'_>, most: &mut usize) -> usize {
         let mut rest = came.bytes;
-        while !rest.is_empty() && self.engine.takes_input(id) {
+        while !rest.is_empty() && *most > 0 && self.engine.takes_input(id) {
             let before = rest.len();
             let mut received = self.engine.handle_stream(self.now, id, &mut rest);
             let identity = self.identity.clone();
@@ -31,6 +31,7 @@ impl Inside<'_> {
             if rest.len() == before {
                 break;
             }
+            *most -= 1;
         }
         came.bytes.len() - rest.len()
     }

@@ -148,7 +148,10 @@ impl Connection {
             match link.poll_write(&mut cx, next) {
                 Poll::Ready(Ok(len)) => {
                     self.written += len;
-                    self.lengths.pop_front();
+                    if let Some(rest) = self.lengths.front_mut() {
+                        *rest -= len;
+                    }
+                    self.lengths.pop_front_if(|rest| *rest == 0);
                 }
                 Poll::Ready(Err(_)) | Poll::Pending => return,
             }

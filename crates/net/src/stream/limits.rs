@@ -19,6 +19,10 @@ pub(super) const LINGER_BYTES: usize = 1 << 20;
 /// Bytes asked of the system at once on a WebSocket: a record of TLS.
 pub(super) const READ_SIZE: usize = 16 << 10;
 
+/// How often the system is asked for bytes of a WebSocket before it waits for its next turn: a peer may send frames that
+/// give no message for ever.
+pub(super) const READS_AT_ONCE: usize = 8;
+
 /// Bytes of frames that are gathered for one write on a WebSocket; no message is taken while as many wait.
 pub(super) const OUTBOX_SIZE: usize = 16 << 10;
 

@@ -151,7 +151,8 @@ impl Link {
         }
     }
 
-    /// Takes bytes to write and tells how many. On a WebSocket `bytes` is one message, and is taken as a whole.
+    /// Takes bytes to write and tells how many. On a WebSocket `bytes` is one message, or the rest of one of which a part was
+    /// taken.
     ///
     /// # Errors
     /// The connection is broken, or a WebSocket is about to be closed.

@@ -9,6 +9,7 @@
     reason = "helpers of tests"
 )]
 
+pub mod by_hand;
 pub mod certificates;
 
 use std::future::{Future, poll_fn};

@@ -38,11 +38,17 @@ use ready::Ready;
 /// Bytes that are read at once, and what one connection may bring before the others have their turn.
 const READ: usize = 64 << 10;
 
+/// The same in messages: short ones take their time, too.
+const MESSAGES: usize = 256;
+
 /// Why a connection is turned away.
 const FULL: &str = "as many connections as may be are open";
 
-/// How often the system is given bytes of one connection before the others have their turn.
-const WRITES_PER_VISIT: usize = 16;
+/// How many bytes of one connection the system is given before the others have their turn,
+const WRITE: usize = 256 << 10;
+
+/// as which a write counts at least.
+const LEAST_WRITE: usize = 1 << 10;
 
 /// Connections that are taken from the listener at once.
 const ACCEPTED_AT_ONCE: usize = 64;
@@ -81,6 +87,28 @@ pub(crate) struct Counted {
     pub(crate) accepted: u64,
     /// Closed because there were too many, or too much was kept of their messages.
     pub(crate) refused: u64,
+}
+
+/// What one connection may still bring in a visit.
+#[derive(Debug)]
+struct Part {
+    bytes: usize,
+    messages: usize,
+}
+
+impl Default for Part {
+    fn default() -> Part {
+        Part {
+            bytes: READ,
+            messages: MESSAGES,
+        }
+    }
+}
+
+impl Part {
+    fn is_used_up(&self) -> bool {
+        self.bytes == 0 || self.messages == 0
+    }
 }
 
 #[derive(Debug)]
@@ -168,7 +196,8 @@ impl Connections {
             self.counted.accepted += 1;
             self.take_on(engine, now, link, None);
         }
-        if self.line.is_empty() && !self.table.is_empty() {
+        if !self.table.is_empty() {
+            // Who has more to bring than its part stands behind those who came since.
             self.ready.take(&mut self.woken, &mut self.line);
         }
         self.line.pop_front()
@@ -217,27 +246,34 @@ impl Connections {
     }
 
     /// Writes what waits on a connection and takes in what has come, until there is nothing more or others have their turn.
-    pub(crate) fn visit(&mut self, id: ConnectionId, inside: &mut Inside<'_>) {
+    /// Whether the latter was why.
+    pub(crate) fn visit(&mut self, id: ConnectionId, inside: &mut Inside<'_>) -> bool {
         let Some(open) = self.table.get_mut(&id) else {
-            return;
+            return false;
         };
         open.signal.leaves();
         inside.identity.clone_from(&open.identity);
         match open.phase {
-            Phase::Closing => return self.close(id),
-            Phase::LastWords => return self.write(inside.engine, inside.now, id),
-            Phase::Talking => {}
+            Phase::Closing => self.close(id),
+            Phase::LastWords => self.write(inside.engine, inside.now, id),
+            Phase::Talking => return self.talk(id, inside),
         }
-        // What is new is written when all that was read is answered.
-        if open.is_blocked {
-            self.write(inside.engine, inside.now, id);
-        }
-        self.read(id, inside);
-        self.count_kept(inside.engine, inside.now, id);
+        false
     }
 
-    fn read(&mut self, id: ConnectionId, inside: &mut Inside<'_>) {
-        let mut budget = READ;
+    fn talk(&mut self, id: ConnectionId, inside: &mut Inside<'_>) -> bool {
+        let is_blocked = self.table.get(&id).is_some_and(|open| open.is_blocked);
+        // What is new is written when all that was read is answered.
+        if is_blocked {
+            self.write(inside.engine, inside.now, id);
+        }
+        let mut part = Part::default();
+        self.read(id, &mut part, inside);
+        self.count_kept(inside.engine, inside.now, id);
+        part.is_used_up()
+    }
+
+    fn read(&mut self, id: ConnectionId, part: &mut Part, inside: &mut Inside<'_>) {
         while let Some(open) = self.table.get_mut(&id)
             && !open.is_ended
         {
@@ -245,11 +281,12 @@ impl Connections {
                 open.is_held = true;
                 return;
             }
+            if part.is_used_up() {
+                open.is_held |= part.messages == 0;
+                return self.line_up(id);
+            }
             let waited = std::mem::take(&mut open.is_held) && open.has_kept();
             if !waited {
-                if budget == 0 {
-                    return self.line_up(id);
-                }
                 match open.fetch(&mut self.buffer) {
                     Poll::Pending => return inside.engine.message_begun(inside.now, id, open.begun()),
                     Poll::Ready(Ok(0)) => {
@@ -258,14 +295,14 @@ impl Connections {
                         open.tell(over("the peer closed it"));
                         return inside.engine.peer_ended(inside.now, id);
                     }
-                    Poll::Ready(Ok(came)) => budget = budget.saturating_sub(came),
+                    Poll::Ready(Ok(came)) => part.bytes = part.bytes.saturating_sub(came),
                     Poll::Ready(Err(error)) => {
                         return self.end(inside.engine, inside.now, id, &error.to_string());
                     }
                 }
             }
             open.digest(&mut self.buffer, &mut self.spare, |came| {
-                inside.take_messages(id, came)
+                inside.take_messages(id, came, &mut part.messages)
             });
         }
     }
@@ -305,7 +342,7 @@ impl Connections {
         if open.phase == Phase::Closing {
             return;
         }
-        let mut left = WRITES_PER_VISIT;
+        let mut left = WRITE;
         let outcome = loop {
             let output = engine.stream_outputs(id);
             if output.iter().all(|piece| piece.is_empty()) {
@@ -314,9 +351,11 @@ impl Connections {
             if left == 0 {
                 break Poll::Ready(Ok(()));
             }
-            left -= 1;
             match open.write(output) {
-                Poll::Ready(Ok(written)) => engine.stream_written(now, id, written),
+                Poll::Ready(Ok(written)) => {
+                    left = left.saturating_sub(written.max(LEAST_WRITE));
+                    engine.stream_written(now, id, written);
+                }
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 Poll::Pending => {
                     engine.stream_written(now, id, 0);

@@ -74,7 +74,7 @@ pub(super) struct Open {
     speaks: Speaks,
     /// The peer says no more.
     pub(super) is_ended: bool,
-    /// It is not read, because the engine takes nothing in.
+    /// It is not read: the engine takes nothing in, or others have their turn before messages that it has brought.
     pub(super) is_held: bool,
     /// Something waits that could not be written or flushed at once.
     pub(super) is_blocked: bool,

@@ -122,9 +122,15 @@ impl Header {
 /// Appends a whole message or control frame.
 pub(super) fn append(bytes: &mut Vec<u8>, opcode: Opcode, mask: Option<[u8; 4]>, payload: &[u8]) {
     bytes.reserve(MAX_HEADER + payload.len());
+    append_header(bytes, opcode, mask, payload.len());
+    append_mixed(bytes, payload, mask.unwrap_or_default());
+}
+
+/// Appends what stands before a payload of `len` bytes.
+pub(super) fn append_header(bytes: &mut Vec<u8>, opcode: Opcode, mask: Option<[u8; 4]>, len: usize) {
     bytes.push(0x80 | opcode.bits());
     let masked = if mask.is_some() { 0x80 } else { 0 };
-    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+    match (u8::try_from(len), u16::try_from(len)) {
         (Ok(len @ ..126), _) => bytes.push(masked | len),
         (_, Ok(len)) => {
             bytes.push(masked | 126);
@@ -132,14 +138,12 @@ pub(super) fn append(bytes: &mut Vec<u8>, opcode: Opcode, mask: Option<[u8; 4]>,
         }
         _ => {
             bytes.push(masked | 127);
-            bytes.extend_from_slice(&(payload.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(&(len as u64).to_be_bytes());
         }
     }
-    bytes.extend_from_slice(&mask.unwrap_or_default());
-    if mask.is_none() {
-        bytes.truncate(bytes.len() - 4);
+    if let Some(mask) = mask {
+        bytes.extend_from_slice(&mask);
     }
-    append_mixed(bytes, payload, mask.unwrap_or_default());
 }
 
 /// Appends a payload mixed with the mask, which begins at its first byte (RFC 6455 §5.3). The same undoes it.
