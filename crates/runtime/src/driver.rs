@@ -91,7 +91,11 @@ impl Driver {
         Ok(Driver {
             socket: sources.socket,
             secure: secure_with(sources.secure)?,
-            connections: Connections::new(sources.listener, shard.count()),
+            connections: Connections::new(
+                sources.listener,
+                shard.count(),
+                config.connections.max_message_size as usize,
+            ),
             engine: Endpoint::new(config, seed),
             clock: Clock::new(),
             alarm: Alarm::new(),

@@ -11,11 +11,11 @@ mod connected;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connected::raw::{Came, Raw, frame, get as get_frame};
+use connected::raw::{Raw, frame, get as get_frame};
 use connected::{Server, affordable, bounded, pattern};
 use coracle_router::{Router, get};
 use coracle_runtime::{Client, Config, Endpoint};
-use coracle_wire::{Method, OptionNumber, Signal};
+use coracle_wire::Signal;
 use futures_util::future::join_all;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -281,40 +281,6 @@ async fn who_says_nothing_is_given_up() {
     assert_eq!(raw.next().await.unwrap().code, "7.05");
     assert_eq!(raw.next().await, None);
     drop(raw);
-    server.shut_down().await;
-}
-
-/// The engine ends messages that come too slowly; before that, all of them together have a bound.
-#[tokio::test]
-async fn what_is_kept_of_messages_that_are_not_whole_is_bounded() {
-    const EACH: usize = 1_000_000;
-    let _crowd = CROWD.lock().await;
-    let server = Server::start(router());
-    let options: &[(OptionNumber, &[u8])] = &[(OptionNumber::URI_PATH, b"hello")];
-    let whole = frame(Method::POST, b"t", options, &pattern(EACH));
-    let (begin, end) = whole.split_at(EACH - 10);
-    let mut begun = Vec::new();
-    for _ in 0..80 {
-        let mut raw = Raw::open(server.address()).await;
-        raw.send(begin).await;
-        begun.push(raw);
-    }
-    bounded(async {
-        while server.statistics.read().await.connections_refused == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    // The last one was not the first to be given up.
-    let last = begun.last_mut().unwrap();
-    last.send(end).await;
-    assert_eq!(
-        last.next().await.map(|came: Came| came.code),
-        Some("4.05".to_owned())
-    );
-    is_well(&server).await;
-    drop(begun);
-    are_open(&server, 0).await;
     server.shut_down().await;
 }
 

@@ -84,6 +84,6 @@ async fn who_asks_while_another_floods_is_answered_before_the_flood_is() {
     assert_eq!(bounded(quiet.next()).await.unwrap().payload, b"world");
     let before = seen.load(Ordering::Relaxed);
     assert!(before < 4_000, "{before} of {sent} came first");
-    drop((quiet, flooding));
+    drop((quiet, flooding, other.lock().unwrap().take()));
     server.shut_down().await;
 }

@@ -120,6 +120,11 @@ impl Endpoint {
         }
     }
 
+    /// Ends a connection for a reason of its driver, which the peer is told (RFC 8323 §5.6).
+    pub fn give_up(&mut self, now: Instant, id: ConnectionId, reason: &'static str) {
+        self.abort(now, id, Fault::new(reason));
+    }
+
     /// Ends a connection that cannot go on, and tells the peer why (RFC 8323 §5.6).
     pub(super) fn abort(&mut self, now: Instant, id: ConnectionId, fault: Fault) {
         if self

@@ -59,8 +59,11 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// What is kept of messages that are not whole yet, in bytes, of all connections at one address.
 const MAX_KEPT: usize = 64 << 20;
 
-/// The share of one shard is not less: a few messages of the usual Max-Message-Size.
-const LEAST_KEPT: usize = 4 << 20;
+/// The share of one shard is not less, in messages as long as may be.
+const LEAST_KEPT: usize = 16;
+
+/// Why a connection is given up of which too much is kept.
+const TOO_MUCH_KEPT: &str = "too many messages are on their way that have not come to their end";
 
 /// What those who made a connection learn of it.
 #[derive(Clone, Debug)]
@@ -132,8 +135,9 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Those of one of so many shards.
-    pub(crate) fn new(listener: Option<Listener>, shards: usize) -> Connections {
+    /// Those of one of so many shards, with messages of at most so many bytes.
+    pub(crate) fn new(listener: Option<Listener>, shards: usize, max_message: usize) -> Connections {
+        let least_kept = max_message.saturating_mul(LEAST_KEPT);
         Connections {
             table: HashMap::default(),
             ready: Arc::default(),
@@ -143,7 +147,7 @@ impl Connections {
             accepted: Vec::new(),
             buffer: Vec::new(),
             spare: Spare::default(),
-            kept: Kept::new((MAX_KEPT / shards.max(1)).max(LEAST_KEPT)),
+            kept: Kept::new((MAX_KEPT / shards.max(1)).max(least_kept), max_message),
             ending: VecDeque::new(),
             own: 0,
             counted: Counted::default(),
@@ -287,6 +291,9 @@ impl Connections {
             }
             let waited = std::mem::take(&mut open.is_held) && open.has_kept();
             if !waited {
+                if self.kept.holds(id, open) {
+                    return;
+                }
                 match open.fetch(&mut self.buffer) {
                     Poll::Pending => return inside.engine.message_begun(inside.now, id, open.begun()),
                     Poll::Ready(Ok(0)) => {
@@ -308,20 +315,21 @@ impl Connections {
     }
 
     fn count_kept(&mut self, engine: &mut Endpoint, now: Instant, id: ConnectionId) {
-        if let Some(open) = self.table.get_mut(&id)
-            && !self.kept.count(id, open)
-        {
-            return;
-        }
-        while let Some(oldest) = self.kept.excess() {
+        self.count(id);
+        while let Some(last) = self.kept.excess() {
             self.counted.refused += 1;
-            self.end(
-                engine,
-                now,
-                oldest,
-                "too much is kept of messages that are not whole",
-            );
-            self.remove(oldest);
+            engine.give_up(now, last, TOO_MUCH_KEPT);
+            self.closing(engine, now, last, &CloseReason::Aborted(TOO_MUCH_KEPT.to_owned()));
+        }
+    }
+
+    /// Counts what a connection keeps now: there may be room for others again.
+    fn count(&mut self, id: ConnectionId) {
+        if let Some(open) = self.table.get_mut(&id) {
+            self.kept.count(id, open);
+        }
+        for resumed in self.kept.resumed() {
+            self.line_up(resumed);
         }
     }
 
@@ -430,8 +438,8 @@ impl Connections {
             open.phase = Phase::LastWords;
             open.tell(over(&why));
             open.forget_kept();
-            self.kept.count(id, open);
             self.ending.push_back((now + CLOSE_WITHIN, id));
+            self.count(id);
         }
         self.write(engine, now, id);
     }
@@ -443,10 +451,10 @@ impl Connections {
         };
         open.tell(over(reason));
         open.forget_kept();
-        self.kept.count(id, open);
         if std::mem::replace(&mut open.phase, Phase::Closing) == Phase::Talking {
             tracing::debug!(peer = %open.remote(), reason, "a connection ends");
             self.ending.push_back((now + CLOSE_WITHIN, id));
+            self.count(id);
         }
         engine.disconnected(now, id);
         self.close(id);

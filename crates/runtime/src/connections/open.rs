@@ -19,7 +19,7 @@ use crate::identity;
 
 /// From this length on the rest of a begun message is read to where its beginning is kept; shorter beginnings are
 /// brought to the buffer that all share.
-const LONG: usize = 4 << 10;
+pub(super) const LONG: usize = 4 << 10;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,8 @@ pub(super) struct Open {
     speaks: Speaks,
     /// The peer says no more.
     pub(super) is_ended: bool,
-    /// It is not read: the engine takes nothing in, or others have their turn before messages that it has brought.
+    /// It is not read: the engine takes nothing in, others have their turn before messages that it has brought, or too
+    /// much is kept of messages that are not whole.
     pub(super) is_held: bool,
     /// Something waits that could not be written or flushed at once.
     pub(super) is_blocked: bool,
@@ -156,9 +157,12 @@ impl Open {
         }
     }
 
-    /// Bytes that are kept, with their room, and those that the link keeps.
+    /// Bytes that are kept, with their room, and those that the link keeps. Where nothing more is taken they are about to go.
     pub(super) fn kept(&self) -> usize {
-        self.kept.capacity() + self.link.begun()
+        match self.phase {
+            Phase::Talking => self.kept.capacity() + self.link.begun(),
+            Phase::LastWords | Phase::Closing => 0,
+        }
     }
 
     /// Bytes that the link keeps of a message that is not whole.
