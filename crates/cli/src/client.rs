@@ -20,7 +20,7 @@ pub(crate) use coracle::client::{
     Client, Notification, Observation, RequestBuilder, Response, SentRequest, StreamedResponse,
 };
 pub(crate) use failures::{explained, failure, interruption, io_failure, silence, unanswered, waits_for};
-pub(crate) use tls::TlsArgs;
+pub(crate) use tls::{TlsArgs, parse_cid};
 
 /// The longest answer that is taken, in bytes. It is held in memory unless it goes to a file; 2^20 blocks of 1,024 bytes
 /// are all that RFC 7959 can transfer.
@@ -112,6 +112,11 @@ impl TransmissionArgs {
         let client = Client::with_config(config).map_err(plain)?;
         self.tls
             .protect(client.with_family(self.family.family()), uri, console)
+    }
+
+    /// Changes the source port, if that is asked for.
+    pub(crate) async fn hop(&self, client: &Client, uri: &str) -> Result<(), CliError> {
+        self.tls.hop(client, uri).await
     }
 
     /// How long the peer of this URI is waited for if it is silent, in words: the user's time, or MAX_TRANSMIT_WAIT

@@ -79,6 +79,7 @@ async fn ping(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while args.count == 0 || tally.sent < args.count {
         ticks.tick().await;
+        args.tls.hop(client, &args.uri).await?;
         tally.sent += 1;
         let number = tally.sent;
         let line = match tokio::time::timeout(args.timeout, client.ping(&args.uri)).await {

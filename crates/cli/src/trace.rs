@@ -24,23 +24,28 @@ pub(crate) enum Before {
     Time,
 }
 
-/// Tells what the library says, if the user wants to know more.
+/// Tells what the library says: of a server what fails, and all of it if the user wants to know more.
 pub(crate) fn tell(console: Console, before: Before) {
-    if console.verbose {
-        let lines = Lines {
-            console,
-            before,
-            told: Mutex::default(),
-        };
-        // It is set once, at the start.
-        let _ = tracing::subscriber::set_global_default(lines);
-    }
+    let most = match (console.verbose, before) {
+        (true, _) => Level::DEBUG,
+        (false, Before::Time) => Level::INFO,
+        (false, Before::Star) => return,
+    };
+    let lines = Lines {
+        console,
+        before,
+        most,
+        told: Mutex::default(),
+    };
+    // It is set once, at the start.
+    let _ = tracing::subscriber::set_global_default(lines);
 }
 
 #[derive(Debug)]
 struct Lines {
     console: Console,
     before: Before,
+    most: Level,
     told: Mutex<Told>,
 }
 
@@ -73,11 +78,11 @@ impl Told {
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("coracle") && *metadata.level() <= Level::DEBUG
+        metadata.target().starts_with("coracle") && *metadata.level() <= self.most
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::DEBUG)
+        Some(LevelFilter::from_level(self.most))
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -93,9 +98,9 @@ impl Subscriber for Lines {
         };
         if left_out > 0 {
             self.console
-                .detail(&format!("{before} and {left_out} more lines like these"));
+                .note(&format!("{before} and {left_out} more lines like these"));
         }
-        self.console.detail(&format!("{before} {}", line.text()));
+        self.console.note(&format!("{before} {}", line.text()));
     }
 
     // The library has no spans.

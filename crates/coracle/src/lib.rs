@@ -47,8 +47,7 @@
 //! `coaps` (DTLS) takes what it proves itself by, whom it believes and who may do what from a file:
 //! ```no_run
 //! # async fn example(app: coracle::Router) -> Result<(), Box<dyn std::error::Error>> {
-//! let credentials = coracle::Credentials::from_file("credentials.toml")?;
-//! let _watching = credentials.watch(); // changes are heeded while it runs
+//! let credentials = coracle::Credentials::from_file("credentials.toml")?; // changes are heeded while it runs
 //! let endpoint = coracle::Endpoint::bind("coaps://[::]")?.with_credentials(credentials);
 //! endpoint.serve(app).await?;
 //! # Ok(())

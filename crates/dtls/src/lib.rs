@@ -42,3 +42,6 @@ pub use messages::alert::AlertDescription;
 pub use path::{Path, SessionId};
 pub use state::ImportError;
 pub use stats::{Discards, Stats};
+
+/// Bytes that are overwritten in memory when they are no longer used.
+pub type Secret = zeroize::Zeroizing<alloc::vec::Vec<u8>>;

@@ -202,7 +202,7 @@ impl Endpoint {
     }
 
     /// What `coaps` proves itself by, whom it believes, and what each may do: the router is asked only for what their entries
-    /// allow, by whatever way they come. It needs a pre-shared key, a certificate or a raw key to serve `coaps`.
+    /// allow, by whatever way they come. A file is read again when it changes. It needs a pre-shared key, a certificate or a raw key to serve `coaps`.
     #[must_use]
     pub fn with_credentials(mut self, credentials: Credentials) -> Endpoint {
         self.security.credentials = Some(credentials);
@@ -415,6 +415,7 @@ impl Serve {
             allowed_origins,
         } = self.endpoint;
         check_credentials(&places, &security)?;
+        let _watching = security.credentials.as_ref().map(Credentials::watch);
         let router = match &security.credentials {
             Some(credentials) => self.router.layer(credentials.authorization()),
             None => self.router,

@@ -60,6 +60,30 @@ fn connection_hint(kind: ErrorKind, why: &str) -> Option<&'static str> {
             "the peer's certificate",
             "--cacert FILE says whom to trust; --insecure trusts anybody",
         ),
+        (
+            "this PSK identity",
+            "--psk ID:KEY, or the environment's CORACLE_PSK, has both; 0x.. are bytes, all else is text",
+        ),
+        (
+            "not among the trusted ones",
+            "--trust FILE has the server's public key (PEM)",
+        ),
+        (
+            "neither certificates nor raw public keys",
+            "--rpk FILE shows a raw public key, --cert and --key a certificate; --trust and --cacert say whom to trust",
+        ),
+        (
+            "no common cipher suite",
+            "with --psk only pre-shared keys are offered, without it only keys and certificates",
+        ),
+        (
+            "comes from no authority that is trusted",
+            "--cacert FILE says whom to trust",
+        ),
+        (
+            "not among those that are trusted",
+            "--cacert FILE says whom to trust",
+        ),
     ];
     // Where the peer says why, or TLS does, that is the reason.
     let speaks_otherwise = ["the peer closed it", "CSM", "aborted: ", "reset by peer"];

@@ -96,6 +96,7 @@ pub(crate) async fn run(args: &DiscoverArgs, console: &Console) -> Result<Exit, 
         console,
         printed: RefCell::default(),
     };
+    args.tls.hop(&search.client, uri).await?;
     let found = match args.uri.as_deref() {
         Some(uri) if is_group(uri) => match search.ask_group(uri).await {
             Ok(0) => Err(client::silence(uri)),

@@ -84,6 +84,7 @@ impl Course {
 /// Observes until the user, the server, or a limit ends it.
 pub(crate) async fn run(args: &ObserveArgs, console: &Console) -> Result<Exit, CliError> {
     let client = args.transmission.client(&args.uri, console)?;
+    args.transmission.hop(&client, &args.uri).await?;
     let ended = observe(args, &client, console).await;
     let ended = ended.map_err(|error| client::explained(error, &client, &args.uri, true));
     client::leave(&client).await;

@@ -120,6 +120,7 @@ async fn send(
     console: &Console,
 ) -> Result<Exit, CliError> {
     let client = args.transmission.client(&args.uri, console)?;
+    args.transmission.hop(&client, &args.uri).await?;
     let delivered = ask(args, &client, (method, resumes), complete, console).await;
     let delivered = delivered.map_err(|error| client::explained(error, &client, &args.uri, method.is_safe()));
     client::leave(&client).await;

@@ -43,6 +43,7 @@ impl Announcement<'_> {
         match (scheme, self.cert) {
             (Scheme::CoapsTcp | Scheme::CoapsWs, Some(cert)) => format!(" --cacert {}", files::word(cert)),
             (Scheme::CoapsTcp | Scheme::CoapsWs, None) => " --cacert FILE".to_owned(),
+            (Scheme::Coaps, _) => " --psk ID:KEY".to_owned(),
             _ => String::new(),
         }
     }

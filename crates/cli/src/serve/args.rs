@@ -7,6 +7,7 @@ use clap::Args;
 use coracle::{Config, RateLimit};
 
 use super::connections::ConnectionArgs;
+use super::credentials::CredentialArgs;
 use super::tls::TlsArgs;
 use crate::error::CliError;
 
@@ -22,11 +23,14 @@ Examples:
   coracle serve --bind 0.0.0.0 --stats 5
   coracle serve --bind coap://[::] --bind coap+tcp://[::] --bind coap+ws://[::]:8683
   coracle serve --tls-cert cert.pem --tls-key key.pem
+  coracle serve --credentials credentials.toml
+  coracle serve --bind coaps://[::] --psk @psk
   coracle serve --dir ./firmware --bind 0.0.0.0:5683
   coracle serve --dir ./inbox --write --max-file-bytes 16M
 
 Without --bind it listens on this machine only: by UDP and TCP at port 5683, by WebSocket at 8683,
-and with a certificate by TLS at 5684 and 8684. It begins by telling the URIs. URIs of WebSockets
+and
+with a certificate by TLS at 5684 and 8684, with --credentials or --psk by DTLS (coaps) at 5684. It begins by telling the URIs. URIs of WebSockets
 name the port, as the usual ones, 80 and 443, are web servers'. The site has a store, a clock and
 some resources to try; the store takes changes when all addresses are on this machine, and
 otherwise with --write. Files of --dir are changed with --write only, and take the place of the
@@ -44,6 +48,8 @@ the address), withheld (not sent, as no request had paid for it), sent again and
 want of an acknowledgement), handed over and lost between shards, and dropped, with the reason.
 Connections are those that are open, with those that came since; where there are too many of them,
 further ones are turned away. Handshakes of TLS and WebSocket that fail never become connections.
+Sessions are those of coaps; handshakes and sessions that failed are told with the reason, and each in
+a line of its own.
 
 Ctrl-C or SIGTERM ends it: what was accepted is answered, for up to 5 s. An upload is waited for
 while its blocks come. A second signal ends it at once, with exit status 1.";
@@ -115,6 +121,10 @@ pub(crate) struct ListenArgs {
     /// Certificates.
     #[command(flatten)]
     pub(super) tls: TlsArgs,
+
+    /// What coaps:// proves itself by, and who may do what.
+    #[command(flatten)]
+    pub(super) credentials: CredentialArgs,
 
     /// What holds for connections.
     #[command(flatten)]

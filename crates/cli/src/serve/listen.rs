@@ -36,6 +36,7 @@ pub(super) fn bind(args: &ListenArgs, config: Config, console: &Console) -> Resu
         Some(tls) => endpoint.with_tls(tls),
         None => endpoint,
     };
+    let endpoint = args.credentials.protect(endpoint, console)?;
     join(&endpoint, &args.multicast)?;
     let endpoint = endpoint.with_allowed_origins(&args.connections.allow_origin);
     Ok(endpoint.with_config(config))
@@ -73,7 +74,7 @@ pub(super) fn is_local(bound: &[Bound]) -> bool {
 fn places(args: &ListenArgs, console: &Console) -> Result<Vec<Place>, CliError> {
     let has_tls = args.tls.is_there();
     if args.bind.is_empty() {
-        return Ok(usual(has_tls, console));
+        return Ok(usual(has_tls, args.credentials.are_there(), console));
     }
     let mut uris = Vec::new();
     for bind in &args.bind {
@@ -84,6 +85,14 @@ fn places(args: &ListenArgs, console: &Console) -> Result<Vec<Place>, CliError> 
             }
             Err(_) => uris.push(uri(bind)?),
         }
+    }
+    let session = uris.iter().find(|uri| uri.starts_with("coaps://"));
+    if let Some(uri) = session.filter(|_| !args.credentials.are_there()) {
+        return Err(
+            CliError::usage(format_args!("--bind {uri} needs keys")).with_hint(
+                "--psk ID:KEY is a pre-shared key, --credentials FILE has others; `coracle keys` makes them",
+            ),
+        );
     }
     let is_secure = |uri: &String| uri.starts_with("coaps+");
     match uris.iter().find(|uri| is_secure(uri)) {
@@ -113,13 +122,16 @@ fn places(args: &ListenArgs, console: &Console) -> Result<Vec<Place>, CliError> 
 }
 
 /// All transports, on this machine only. Datagrams and, with a certificate, TLS are what one starts it for.
-fn usual(has_tls: bool, console: &Console) -> Vec<Place> {
+fn usual(has_tls: bool, has_credentials: bool, console: &Console) -> Vec<Place> {
     let addresses = loopback(console);
     let mut schemes = vec![
         (Scheme::Coap, Scheme::Coap.default_port(), true),
         (Scheme::CoapTcp, Scheme::CoapTcp.default_port(), false),
         (Scheme::CoapWs, WEBSOCKET_PORT, false),
     ];
+    if has_credentials {
+        schemes.push((Scheme::Coaps, Scheme::Coaps.default_port(), true));
+    }
     if has_tls {
         schemes.push((Scheme::CoapsTcp, Scheme::CoapsTcp.default_port(), true));
         schemes.push((Scheme::CoapsWs, SECURE_WEBSOCKET_PORT, false));
@@ -263,6 +275,7 @@ mod tests {
     fn addresses_become_uris() {
         for (bind, expected) in [
             ("127.0.0.1:5684", "coap://127.0.0.1:5684"),
+            ("coaps://127.0.0.1", "coaps://127.0.0.1"),
             ("0.0.0.0", "coap://0.0.0.0"),
             ("::1", "coap://[::1]"),
             ("[::]", "coap://[::]"),
@@ -303,6 +316,9 @@ mod tests {
         let local = |uri: &String| uri.contains("127.0.0.1") || uri.contains("[::1]");
         assert!(plain.iter().all(local), "{plain:?}");
         assert!(!plain.iter().any(|uri| uri.starts_with("coaps")), "{plain:?}");
+        let session = uris(&["--psk", "a:b"]);
+        assert_eq!(session[..plain.len()], plain);
+        assert_eq!(of("coaps", &session)[0], "coaps://127.0.0.1:5684");
         let secure = uris(&["--tls-cert", "cert.pem"]);
         assert_eq!(secure[..plain.len()], plain);
         assert_eq!(of("coaps+tcp", &secure)[0], "coaps+tcp://127.0.0.1:5684");
@@ -333,6 +349,8 @@ mod tests {
         };
         let without = told(&["--bind", "coaps+tcp://127.0.0.1:0"]);
         assert!(without.contains("coracle keys self-signed"), "{without}");
+        let keyless = told(&["--bind", "coaps://127.0.0.1:0"]);
+        assert!(keyless.contains("--psk ID:KEY"), "{keyless}");
         let useless = told(&["--bind", "127.0.0.1:0", "--tls-cert", "cert.pem"]);
         assert!(useless.contains("of no use"), "{useless}");
     }

@@ -7,6 +7,7 @@ mod announce;
 mod args;
 mod clock;
 mod connections;
+mod credentials;
 mod files;
 mod listen;
 mod log;

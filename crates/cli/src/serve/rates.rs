@@ -32,9 +32,19 @@ fn is_quiet(before: &Statistics, now: &Statistics) -> bool {
     let traffic = |of: &Statistics| {
         let engine = &of.engine;
         let datagrams = (engine.datagrams_in, engine.datagrams_out);
-        (datagrams, engine.frames_in, engine.frames_out)
+        let failed: u64 = of.security.failed.values().sum();
+        (
+            datagrams,
+            engine.frames_in,
+            engine.frames_out,
+            failed,
+            of.security.discarded,
+        )
     };
-    let standing = |of: &Statistics| (of.observers, of.connections, of.connections_accepted);
+    let standing = |of: &Statistics| {
+        let sessions = (of.security.sessions, of.security.handshakes);
+        (of.observers, of.connections, of.connections_accepted, sessions)
+    };
     traffic(before) == traffic(now) && standing(before) == standing(now)
 }
 
@@ -69,6 +79,17 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
         );
         let _ = write!(line, ", {open} connection{s} ({} new)", HumanCount(came));
     }
+    let (was, is) = (&before.security, &now.security);
+    let handshakes = more(is.handshakes, was.handshakes);
+    if is.sessions > 0 || handshakes > 0 {
+        let s = if is.sessions == 1 { "" } else { "s" };
+        let _ = write!(
+            line,
+            ", {} session{s} ({} new)",
+            HumanCount(is.sessions),
+            HumanCount(handshakes)
+        );
+    }
     let unproved_in = more(new.unproved_bytes_in, old.unproved_bytes_in);
     if unproved_in > 0 {
         let unproved_out = more(new.unproved_bytes_out, old.unproved_bytes_out);
@@ -86,6 +107,9 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
             "failed handshakes",
             more(now.handshakes_failed, before.handshakes_failed),
         ),
+        ("moved sessions", more(is.moved, was.moved)),
+        ("records discarded", more(is.discarded, was.discarded)),
+        ("messages not sealed", more(is.not_sent, was.not_sent)),
         ("challenged", more(new.challenges, old.challenges)),
         ("withheld", more(new.withheld, old.withheld)),
         ("sent again", more(new.retransmissions, old.retransmissions)),
@@ -98,6 +122,14 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
     ];
     for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
         let _ = write!(line, ", {} {what}", HumanCount(count));
+    }
+    let failed = is
+        .failed
+        .iter()
+        .map(|(why, count)| (*why, more(*count, was.failed.get(why).copied().unwrap_or(0))));
+    for (at, (why, count)) in failed.filter(|(_, count)| *count > 0).enumerate() {
+        line.push_str(if at == 0 { "; failed sessions: " } else { ", " });
+        let _ = write!(line, "{} {why}", HumanCount(count));
     }
     let dropped =
         DropReason::ALL.map(|reason| (reason.name(), more(new.dropped(reason), old.dropped(reason))));

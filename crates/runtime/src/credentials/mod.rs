@@ -27,11 +27,13 @@ pub use watch::Watching;
 /// never shown.
 ///
 /// ```no_run
-/// use coracle_runtime::Credentials;
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use coracle_runtime::{Credentials, Endpoint};
 ///
-/// let credentials = Credentials::from_file("credentials.toml")?;
-/// let watching = credentials.watch(); // a change of the file is heeded within seconds
-/// # Ok::<(), coracle_runtime::CredentialsError>(())
+/// let credentials = Credentials::from_file("credentials.toml")?; // read again while it is served, when it changes
+/// let endpoint = Endpoint::bind("coaps://[::]")?.with_credentials(credentials);
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// # The file
