@@ -34,6 +34,9 @@ Examples:
   coracle get localhost/temp -O etag=0x0a0b -O 65000=text:hello -v
   coracle get coaps+tcp://localhost/temp --cacert cert.pem
   coracle get coap+ws://localhost:8683/temp
+  coracle get coaps://localhost/temp --psk @psk
+  coracle get coaps://sensor.example/temp --cacert ca.pem --cert own.pem --key own-key.pem
+  coracle get coaps://localhost/temp --rpk rpk-key.pem --trust server.pem
 
 Text and JSON are laid out on a terminal, CBOR is shown in diagnostic notation. Pipes and files
 get the body as it is. What is not text is kept away from terminals, but --hex shows it.
@@ -41,6 +44,10 @@ get the body as it is. What is not text is kept away from terminals, but --hex s
 A request that nobody acknowledges is given up after 62 to 93 s (MAX_TRANSMIT_WAIT,
 RFC 7252 §4.8.2), a non-confirmable one after 93 s without an answer. Once acknowledged, the
 answer may take 247 s (EXCHANGE_LIFETIME). --timeout bounds all of it.
+
+With coaps (DTLS 1.2) a session is made first, and the pre-shared key need not be on the command
+line: --psk @FILE or the variable CORACLE_PSK have it as ID:KEY. SSLKEYLOGFILE names a file for the
+secrets of sessions, with which programs that show captures open them.
 
 With coap+tcp, coaps+tcp, coap+ws and coaps+ws (RFC 8323) a connection is made, which may take 10 s,
 and the answer comes within 247 s. If it breaks when the request has left, GET and FETCH are sent
@@ -212,7 +219,7 @@ pub(crate) enum Command {
     /// Put load on a server and measure what it does with it
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::BenchArgs),
-    /// Make certificates and keys to try TLS with
+    /// Make and show certificates and keys for TLS and DTLS
     #[command(after_help = keys::EXAMPLES)]
     Keys(keys::KeysArgs),
     /// Show what a CoAP message says, or what is wrong with it

@@ -102,15 +102,16 @@ impl TlsArgs {
             ("--hop", self.hop, is_dtls),
         ];
         if let Some((given, ..)) = given.iter().find(|(_, given, is_used)| *given && !is_used) {
-            return Err(
-                CliError::usage(format_args!("{given} is of no use with {uri}")).with_hint(match *given {
-                    "--cacert" | "--cert" => {
-                        "URIs with TLS or DTLS begin with coaps://, coaps+tcp:// or coaps+ws://"
-                    }
-                    "--insecure" => "URIs with TLS begin with coaps+tcp:// or coaps+ws://",
-                    _ => "URIs with DTLS begin with coaps://",
-                }),
-            );
+            let (what, hint) = match *given {
+                "--cacert" | "--cert" => (
+                    "TLS",
+                    "URIs with TLS or DTLS begin with coaps://, coaps+tcp:// or coaps+ws://",
+                ),
+                "--insecure" => ("TLS", "URIs with TLS begin with coaps+tcp:// or coaps+ws://"),
+                _ => ("DTLS", "URIs with DTLS begin with coaps://"),
+            };
+            let told = format_args!("{given} is of no use: {uri} is without {what}");
+            return Err(CliError::usage(told).with_hint(hint));
         }
         if self.insecure {
             console.complain(

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use aws_lc_rs::digest;
 use clap::Args;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType};
 
 use super::files::{self, Readers};
+use super::show::fingerprint;
 use crate::console::Console;
 use crate::error::{CliError, Exit};
 use crate::timestamp;
@@ -182,13 +182,6 @@ fn parameters(
 
 fn impossible(error: rcgen::Error) -> CliError {
     CliError::new(format_args!("cannot make a certificate: {error}"))
-}
-
-/// SHA-256 of the certificate, as other programs show it.
-fn fingerprint(der: &[u8]) -> String {
-    let digest = digest::digest(&digest::SHA256, der);
-    let bytes: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
-    bytes.join(":")
 }
 
 fn told(cert: &Path, key: &Path, subjects: &Subjects, until: SystemTime, fingerprint: &str) -> String {

@@ -19,6 +19,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 pub(crate) struct Server {
     child: Child,
     said: Receiver<String>,
+    scheme: String,
     pub(crate) port: u16,
 }
 
@@ -37,16 +38,21 @@ impl Server {
             }
         });
         let first = said.recv_timeout(LIMIT).unwrap();
-        let port = first
-            .strip_prefix("listening on coap://")
-            .and_then(|address| address.rsplit_once(':'));
-        let port = port.and_then(|(_, port)| port.parse().ok());
-        let port = port.unwrap_or_else(|| panic!("the first line is {first:?}"));
-        Server { child, said, port }
+        let (scheme, address) = first
+            .strip_prefix("listening on ")
+            .and_then(|uri| uri.split_once("://"))
+            .unwrap_or_else(|| panic!("the first line is {first:?}"));
+        let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        Server {
+            child,
+            said,
+            scheme: scheme.to_owned(),
+            port: port.unwrap(),
+        }
     }
 
     pub(crate) fn uri(&self, path: &str) -> String {
-        format!("coap://127.0.0.1:{}{path}", self.port)
+        format!("{}://127.0.0.1:{}{path}", self.scheme, self.port)
     }
 
     /// Waits for a line that holds `part`.
