@@ -423,6 +423,8 @@ pub enum CloseReason {
     Released,
     /// We abort it, and tell the peer why (RFC 8323 §5.6).
     Aborted(String),
+    /// We do so though what it said was right: it is silent, slow, does not read, or keeps too much.
+    GivenUp(String),
     /// The peer aborts it, with these words (RFC 8323 §5.6).
     AbortedByPeer(String),
 }
@@ -431,7 +433,7 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CloseReason::Released => f.write_str("released"),
-            CloseReason::Aborted(text) => write!(f, "aborted: {text}"),
+            CloseReason::Aborted(text) | CloseReason::GivenUp(text) => write!(f, "aborted: {text}"),
             CloseReason::AbortedByPeer(text) if text.is_empty() => f.write_str("the peer aborted it"),
             CloseReason::AbortedByPeer(text) => write!(f, "the peer aborted it: {text:?}"),
         }

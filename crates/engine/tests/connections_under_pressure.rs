@@ -170,7 +170,7 @@ fn who_does_not_read_makes_room_for_others() {
         matches!(
             event,
             Event::Closing {
-                reason: CloseReason::Aborted(_),
+                reason: CloseReason::GivenUp(_),
                 ..
             }
         )

@@ -138,6 +138,47 @@ async fn a_server_that_leaves_at_once_is_left_alone_as_well() {
     assert!(matches!(error, Error::HeldOff { .. }), "{error:?}");
 }
 
+/// The option goes to 194 days.
+#[tokio::test]
+async fn nobody_is_left_alone_for_longer_than_a_day() {
+    let server = Played::start().await;
+    let client = Client::new().unwrap();
+    let asks = tokio::spawn(client.get(server.uri("/a")).send());
+    let mut raw = server.open().await;
+    raw.next().await.unwrap();
+    let hold_off: &[(OptionNumber, &[u8])] = &[(OptionNumber(4), &[0xff, 0xff, 0xff])];
+    raw.send(&frame(Signal::RELEASE, &[], hold_off, &[])).await;
+    drop(raw);
+    let error = bounded(asks).await.unwrap().unwrap_err();
+    let Error::HeldOff { wait } = error else {
+        panic!("{error:?}");
+    };
+    assert!(wait <= Duration::from_secs(24 * 3600), "{wait:?}");
+}
+
+/// It would be as long the next time.
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_not_asked_for_again() {
+    let server = Played::start().await;
+    let mut config = Config::default();
+    config.connections.max_message_size = 2000;
+    let client = Client::with_config(config).unwrap();
+    let asks = tokio::spawn(client.get(server.uri("/a")).send());
+    let mut raw = server.open().await;
+    raw.answer(&[7; 3000]).await;
+    assert_eq!(raw.next().await.unwrap().code, "7.05");
+    let expected = ExchangeError::Disconnected { sent: true };
+    let ended = tokio::select! {
+        ended = asks => ended.unwrap(),
+        _ = server.open() => panic!("it comes back"),
+    };
+    let error = ended.unwrap_err();
+    assert!(
+        matches!(error, Error::Exchange(error) if error == expected),
+        "{error}"
+    );
+}
+
 /// RFC 8323 §5.5 without Hold-Off: another connection may be made at once.
 #[tokio::test]
 async fn a_connection_that_is_released_is_replaced() {

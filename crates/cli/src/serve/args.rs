@@ -133,11 +133,11 @@ pub(crate) struct ListenArgs {
 
 impl ListenArgs {
     /// `config` with what was said about it here.
-    pub(crate) fn configured(&self, mut config: Config) -> Config {
+    pub(crate) fn configured(&self, mut config: Config, descriptors: Option<u64>) -> Config {
         if let Some(times) = self.amplification {
             config.amplification = NonZeroU8::new(times);
         }
-        self.connections.configure(&mut config);
+        self.connections.configure(&mut config, descriptors);
         config
     }
 
@@ -317,7 +317,7 @@ mod tests {
         assert!(both.listen.rate_limit().is_some());
         assert!(parse(&["--rate-limit", "0"]).is_err());
         let times = |line: &[&str]| {
-            let config = parse(line).unwrap().listen.configured(Config::default());
+            let config = parse(line).unwrap().listen.configured(Config::default(), None);
             config.amplification.map_or(0, NonZeroU8::get)
         };
         assert_eq!((times(&[]), times(&["--amplification", "0"])), (3, 0));
@@ -333,5 +333,21 @@ mod tests {
         assert!(parse(&["--dir", "x", "--store-items", "3"]).is_err());
         assert!(parse(&["--hidden"]).is_err());
         assert!(parse(&["--max-file-bytes", "1M"]).is_err());
+    }
+
+    /// What the system does not give cannot be promised, and no host gets all of it.
+    #[test]
+    fn connections_are_no_more_than_there_are_descriptors() {
+        let bounds = |line: &[&str], descriptors| {
+            let listen = parse(line).unwrap().listen;
+            let bounds = listen.configured(Config::default(), descriptors).connections;
+            (bounds.max_connections, bounds.max_connections_per_address)
+        };
+        assert_eq!(bounds(&[], None), (65_536, 16_384));
+        assert_eq!(bounds(&[], Some(1 << 20)), (65_536, 16_384));
+        assert_eq!(bounds(&[], Some(20_000)), (17_952, 4_488));
+        assert_eq!(bounds(&[], Some(400)), (300, 75));
+        assert_eq!(bounds(&["--max-connections", "100"], Some(400)), (100, 25));
+        assert_eq!(bounds(&["--max-connections", "8"], Some(400)), (8, 16));
     }
 }

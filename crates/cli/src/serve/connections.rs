@@ -11,6 +11,12 @@ use crate::client;
 /// The least that any peer takes (RFC 8323 §5.3.1).
 const LEAST_MESSAGE: u32 = 1152;
 
+/// Sockets and files that there may be beside connections: handshakes and files that are written, above all.
+const BESIDE_CONNECTIONS: usize = 2048;
+
+/// One address may have so many connections where a quarter of all is less.
+const LEAST_OF_ONE: usize = 16;
+
 /// What holds for connections.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connections")]
@@ -20,7 +26,8 @@ pub(crate) struct ConnectionArgs {
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     pub(super) allow_origin: Vec<String>,
 
-    /// Have at most so many connections open [default: 65536, if the system lets this user have as many]
+    /// Have at most so many connections open, and a quarter of them with one address, if that is 16 [default: 65536, if
+    /// the system lets this user have as many]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: Option<u32>,
 
@@ -53,12 +60,18 @@ impl ConnectionArgs {
         given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 
-    /// Brings what was said here into `config`.
-    pub(super) fn configure(&self, config: &mut Config) {
+    /// Brings what was said here into `config`, for a program that may have so many sockets and files open.
+    pub(super) fn configure(&self, config: &mut Config, descriptors: Option<u64>) {
         let connections = &mut config.connections;
         if let Some(count) = self.max_connections {
             connections.max_connections = usize::try_from(count).unwrap_or(usize::MAX);
         }
+        if let Some(descriptors) = descriptors.and_then(|descriptors| usize::try_from(descriptors).ok()) {
+            let beside = (descriptors / 4).min(BESIDE_CONNECTIONS);
+            connections.max_connections = connections.max_connections.min(descriptors - beside);
+        }
+        let of_one = (connections.max_connections / 4).max(LEAST_OF_ONE);
+        connections.max_connections_per_address = connections.max_connections_per_address.min(of_one);
         if let Some(bytes) = self.max_message_size {
             connections.max_message_size = bytes;
         }

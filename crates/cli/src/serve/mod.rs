@@ -70,7 +70,7 @@ pub(crate) fn serve(
     console: &Console,
     prepare: impl FnOnce(&[Bound]) -> Result<(Router, String), CliError>,
 ) -> Result<Exit, CliError> {
-    descriptors::allow(None);
+    let descriptors = descriptors::allow(None);
     trace::tell(*console, trace::Before::Time);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -78,7 +78,7 @@ pub(crate) fn serve(
         .map_err(|error| CliError::io("cannot start", &error))?;
     let ended = runtime.block_on(async {
         let signals = Signals::new().map_err(|error| CliError::io("cannot take signals", &error))?;
-        let mut endpoint = listen::bind(listen, listen.configured(config), console)?;
+        let mut endpoint = listen::bind(listen, listen.configured(config, descriptors), console)?;
         if let Some(shards) = listen.shards {
             endpoint = endpoint.with_shards(shards.into());
         }

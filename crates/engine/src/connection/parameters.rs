@@ -84,10 +84,14 @@ impl ConnectionParameters {
     /// The part of one of so many endpoints.
     pub(crate) fn share_of(&self, shards: usize) -> ConnectionParameters {
         let least = self.queued_bytes.min(8 * self.max_message_size as usize);
+        let of_address = self.max_connections_per_address.div_ceil(shards);
         ConnectionParameters {
             max_connections: self.max_connections.div_ceil(shards),
-            // The system spreads those of one address over the endpoints, more or less.
-            max_connections_per_address: (2 * self.max_connections_per_address).div_ceil(shards),
+            // The system spreads those of one address over the endpoints, more or less: seldom by more than four deviations.
+            max_connections_per_address: match shards {
+                0 | 1 => self.max_connections_per_address,
+                _ => of_address + 4 * of_address.isqrt() + 1,
+            },
             queued_bytes: self.queued_bytes.div_ceil(shards).max(least),
             ..*self
         }

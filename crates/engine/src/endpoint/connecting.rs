@@ -1,6 +1,7 @@
 //! The life of connections: how they begin, are looked after, and end (RFC 8323 §3.4, §5).
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -120,13 +121,23 @@ impl Endpoint {
         }
     }
 
-    /// Ends a connection for a reason of its driver, which the peer is told (RFC 8323 §5.6).
+    /// Ends a connection though its peer says nothing wrong, and tells it why (RFC 8323 §5.6).
     pub fn give_up(&mut self, now: Instant, id: ConnectionId, reason: &'static str) {
-        self.abort(now, id, Fault::new(reason));
+        self.abort_as(now, id, Fault::new(reason), CloseReason::GivenUp);
     }
 
-    /// Ends a connection that cannot go on, and tells the peer why (RFC 8323 §5.6).
+    /// Ends a connection that cannot go on for what its peer said, and tells it why (RFC 8323 §5.6).
     pub(super) fn abort(&mut self, now: Instant, id: ConnectionId, fault: Fault) {
+        self.abort_as(now, id, fault, CloseReason::Aborted);
+    }
+
+    fn abort_as(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        fault: Fault,
+        reason: impl FnOnce(String) -> CloseReason,
+    ) {
         if self
             .context
             .connections
@@ -137,7 +148,7 @@ impl Endpoint {
         }
         self.context.stats.drop_for(DropReason::Aborted);
         send_abort(&mut self.context, id, &fault);
-        self.close_connection(now, id, CloseReason::Aborted(fault.text.into_owned()));
+        self.close_connection(now, id, reason(fault.text.into_owned()));
     }
 
     /// Nothing more is taken in; what waits is still written.
@@ -274,9 +285,9 @@ impl Endpoint {
                     self.abort(now, id, Fault::new("no CSM came (RFC 8323 §3.3)"));
                 }
             }
-            Due::TooSlow => self.abort(now, id, Fault::new("a message comes too slowly")),
-            Due::Blocked => self.abort(now, id, Fault::new("what is sent is not read")),
-            Due::NoPong => self.abort(now, id, Fault::new("no answer to a Ping (RFC 8323 §5.4)")),
+            Due::TooSlow => self.give_up(now, id, "a message comes too slowly"),
+            Due::Blocked => self.give_up(now, id, "what is sent is not read"),
+            Due::NoPong => self.give_up(now, id, "no answer to a Ping (RFC 8323 §5.4)"),
             Due::Silent => self.look_whether_there(now, id),
             Due::Unanswered => self.end_unanswered_pings(now, id),
             Due::Custody => self.answer_pings(id, Custody(false)),

@@ -28,7 +28,7 @@ pub struct ListenOptions {
     /// Which web pages may open a WebSocket, by their origin as browsers write it (`https://example.org`); `*` for all. A
     /// browser lets any page try, so that a page on the internet could otherwise talk to a server on the loopback
     /// interface or in the network at home. Always allowed are programs that are no browsers (they send no origin) and
-    /// pages of the same host: the same address, `localhost`, or with TLS the same name.
+    /// pages of the same host: the same address, `localhost`, or, where page and server have TLS, the same name.
     pub allowed_origins: Vec<String>,
     /// Bytes of the longest message that is taken from a WebSocket, 1 MiB if nothing else is said. What the CSM promises is
     /// enough.

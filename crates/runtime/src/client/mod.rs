@@ -346,7 +346,7 @@ impl Client {
         while let Some(route) = routes.next(self).await? {
             // A ping does no harm, wherever it ends.
             match ping_by(&route).await {
-                Err(error) if routes.go_on_after(&error, Method::GET) => last = error,
+                Err(error) if routes.go_on_after(self, &error, Method::GET) => last = error,
                 outcome => return outcome,
             }
         }

@@ -209,6 +209,13 @@ impl Client {
         Some(line)
     }
 
+    /// Whether the connection to the host of `target` is over because we refused what came on it.
+    pub(super) fn has_refused(&self, target: &Target) -> bool {
+        let kept = self.pool.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = kept.by_origin.get(&target.origin());
+        entry.is_some_and(|entry| matches!(&*entry.line.borrow(), Line::Over { is_refusal: true, .. }))
+    }
+
     /// Begins to make a connection, in a task of its own: whoever waits for it may give up without harm to others.
     fn begin_connection(&self, target: &Target, origin: &Origin) -> Option<Entry> {
         if origin.scheme == Scheme::Coaps {

@@ -292,7 +292,7 @@ impl RequestBuilder {
             let underway = route.request(&outgoing);
             match answer(&underway, &mut report, upload.as_mut()).await {
                 Err(error)
-                    if routes.go_on_after(&error, outgoing.method)
+                    if routes.go_on_after(&client, &error, outgoing.method)
                         && upload.as_ref().is_none_or(Upload::begins_again) =>
                 {
                     last = error;
@@ -332,7 +332,7 @@ impl RequestBuilder {
         let mut last = Error::Closed;
         while let Some(route) = routes.next_for(&client, &mut outgoing).await? {
             match Observation::begin(&client, &target, &outgoing, route).await {
-                Err(error) if routes.go_on_after(&error, outgoing.method) => last = error,
+                Err(error) if routes.go_on_after(&client, &error, outgoing.method) => last = error,
                 outcome => return outcome,
             }
         }

@@ -129,12 +129,12 @@ impl Routes {
     }
 
     /// Whether another way is worth a try after this error: nothing was executed, or it does no harm if it was.
-    pub(crate) fn go_on_after(&self, error: &Error, method: Method) -> bool {
+    pub(crate) fn go_on_after(&self, client: &Client, error: &Error, method: Method) -> bool {
         match (self, error) {
             (Routes::Addresses(_), error) => {
                 matches!(error, Error::Exchange(ExchangeError::Unreachable) | Error::Io(_))
             }
-            (Routes::Connection { left, tried, .. }, error) => {
+            (Routes::Connection { left, tried, target }, error) => {
                 if let (Error::Exchange(ExchangeError::NoAnswer { .. }), Some(tried)) = (error, tried) {
                     // The server may have forgotten the session: the next request begins another.
                     tried.abandon();
@@ -142,7 +142,9 @@ impl Routes {
                 let harmless = match error {
                     Error::Request(RequestError::NotConnected)
                     | Error::Exchange(ExchangeError::Disconnected { sent: false }) => true,
-                    Error::Exchange(ExchangeError::Disconnected { sent: true }) => method.is_safe(),
+                    Error::Exchange(ExchangeError::Disconnected { sent: true }) => {
+                        method.is_safe() && !client.has_refused(target)
+                    }
                     _ => false,
                 };
                 harmless && *left > 0

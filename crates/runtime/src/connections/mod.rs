@@ -56,6 +56,10 @@ const ACCEPTED_AT_ONCE: usize = 64;
 /// How long a connection that is over has for its last words and for the peer to close it, too.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
+/// The longest time for which a peer is left alone at its wish (RFC 8323 §5.5): the option goes to 194 days, and nobody who
+/// asks for that will know it then.
+const MAX_HOLD_OFF: Duration = Duration::from_secs(24 * 3600);
+
 /// What is kept of messages that are not whole yet, in bytes, of all connections at one address.
 const MAX_KEPT: usize = 64 << 20;
 
@@ -80,6 +84,8 @@ pub(crate) enum Line {
     Over {
         reason: Arc<str>,
         hold_off: Option<std::time::Instant>,
+        /// We refused what the peer said, which it would say again.
+        is_refusal: bool,
     },
 }
 
@@ -319,7 +325,7 @@ impl Connections {
         while let Some(last) = self.kept.excess() {
             self.counted.refused += 1;
             engine.give_up(now, last, TOO_MUCH_KEPT);
-            self.closing(engine, now, last, &CloseReason::Aborted(TOO_MUCH_KEPT.to_owned()));
+            self.closing(engine, now, last, &CloseReason::GivenUp(TOO_MUCH_KEPT.to_owned()));
         }
     }
 
@@ -414,7 +420,9 @@ impl Connections {
         if let Some(open) = self.table.get(&id) {
             open.tell(Line::Over {
                 reason: "the peer released the connection (RFC 8323 §5.5)".into(),
-                hold_off: hold_off.and_then(|time| std::time::Instant::now().checked_add(time)),
+                hold_off: hold_off
+                    .and_then(|time| std::time::Instant::now().checked_add(time.min(MAX_HOLD_OFF))),
+                is_refusal: false,
             });
         }
     }
@@ -436,7 +444,11 @@ impl Connections {
                 tracing::debug!(peer = %open.remote(), reason = why, "a connection ends");
             }
             open.phase = Phase::LastWords;
-            open.tell(over(&why));
+            open.tell(Line::Over {
+                reason: why.into(),
+                hold_off: None,
+                is_refusal: matches!(reason, CloseReason::Aborted(_)),
+            });
             open.forget_kept();
             self.ending.push_back((now + CLOSE_WITHIN, id));
             self.count(id);
@@ -526,6 +538,7 @@ fn over(reason: &str) -> Line {
     Line::Over {
         reason: reason.into(),
         hold_off: None,
+        is_refusal: false,
     }
 }
 

@@ -330,6 +330,7 @@ impl Secure {
             told.send_replace(Line::Over {
                 reason: reason.into(),
                 hold_off: None,
+                is_refusal: false,
             });
         }
         if self.sessions.len() * 4 < self.sessions.capacity() {

@@ -18,18 +18,19 @@ pub(in crate::stream) fn host_of(authority: &str) -> Option<String> {
 ///
 /// A browser lets any page open a WebSocket to any server, so that the server has to look (RFC 6455 §10.2): one on
 /// loopback or in a network of devices would else be open to whatever page somebody reads. A page of the same host may, if
-/// that is certain: of a name only with TLS, because who owns a name may let it lead here for a moment (DNS rebinding),
-/// but not get a certificate for it here. `allowed` names others, as browsers write them; `*` is all.
+/// that is certain: of a name only if both come with TLS, because who owns a name may let it lead here for a moment (DNS
+/// rebinding), but not get a certificate for it here; and a page without TLS may be anybody's. `allowed` names others, as browsers write them; `*` is all.
 pub(super) fn may_talk(origin: &str, host: &str, tls: bool, allowed: &[String]) -> bool {
     let named = |allowed: &String| allowed == "*" || allowed.eq_ignore_ascii_case(origin);
     if allowed.iter().any(named) {
         return true;
     }
-    let Some((_, authority)) = origin.split_once("://") else {
+    let Some((scheme, authority)) = origin.split_once("://") else {
         return false;
     };
+    let proves_name = tls && scheme.eq_ignore_ascii_case("https");
     match (host_of(authority), host_of(host)) {
-        (Some(page), Some(host)) if page == host => tls || is_certain(&host),
+        (Some(page), Some(host)) if page == host => proves_name || is_certain(&host),
         _ => false,
     }
 }
@@ -87,6 +88,14 @@ mod tests {
     #[test]
     fn a_name_that_was_made_to_lead_here_does_not_count() {
         assert!(!may_talk("http://evil.example", "evil.example", false, &[]));
+    }
+
+    /// Whoever is on the way of a page without TLS may have written it.
+    #[test]
+    fn a_page_without_tls_does_not_count_for_a_name_with_it() {
+        assert!(!may_talk("http://example.org", "example.org", true, &[]));
+        assert!(may_talk("HTTPS://example.org", "example.org", true, &[]));
+        assert!(may_talk("http://localhost", "localhost", true, &[]));
     }
 
     #[test]
