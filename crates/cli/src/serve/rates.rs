@@ -79,17 +79,7 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
         );
         let _ = write!(line, ", {open} connection{s} ({} new)", HumanCount(came));
     }
-    let (was, is) = (&before.security, &now.security);
-    let handshakes = more(is.handshakes, was.handshakes);
-    if is.sessions > 0 || handshakes > 0 {
-        let s = if is.sessions == 1 { "" } else { "s" };
-        let _ = write!(
-            line,
-            ", {} session{s} ({} new)",
-            HumanCount(is.sessions),
-            HumanCount(handshakes)
-        );
-    }
+    tell_sessions(&mut line, before, now);
     let unproved_in = more(new.unproved_bytes_in, old.unproved_bytes_in);
     if unproved_in > 0 {
         let unproved_out = more(new.unproved_bytes_out, old.unproved_bytes_out);
@@ -107,9 +97,6 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
             "failed handshakes",
             more(now.handshakes_failed, before.handshakes_failed),
         ),
-        ("moved sessions", more(is.moved, was.moved)),
-        ("records discarded", more(is.discarded, was.discarded)),
-        ("messages not sealed", more(is.not_sent, was.not_sent)),
         ("challenged", more(new.challenges, old.challenges)),
         ("withheld", more(new.withheld, old.withheld)),
         ("sent again", more(new.retransmissions, old.retransmissions)),
@@ -123,14 +110,7 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
     for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
         let _ = write!(line, ", {} {what}", HumanCount(count));
     }
-    let failed = is
-        .failed
-        .iter()
-        .map(|(why, count)| (*why, more(*count, was.failed.get(why).copied().unwrap_or(0))));
-    for (at, (why, count)) in failed.filter(|(_, count)| *count > 0).enumerate() {
-        line.push_str(if at == 0 { "; failed sessions: " } else { ", " });
-        let _ = write!(line, "{} {why}", HumanCount(count));
-    }
+    tell_failed_sessions(&mut line, before, now);
     let dropped =
         DropReason::ALL.map(|reason| (reason.name(), more(new.dropped(reason), old.dropped(reason))));
     for (at, (why, count)) in dropped.into_iter().filter(|(_, count)| *count > 0).enumerate() {
@@ -138,6 +118,43 @@ fn line(before: &Statistics, now: &Statistics, elapsed: Duration) -> String {
         let _ = write!(line, "{} {why}", HumanCount(count));
     }
     line
+}
+
+/// The sessions of `coaps`, if there are any or were.
+fn tell_sessions(line: &mut String, before: &Statistics, now: &Statistics) {
+    let (was, is) = (&before.security, &now.security);
+    let handshakes = is.handshakes.saturating_sub(was.handshakes);
+    if is.sessions == 0 && handshakes == 0 {
+        return;
+    }
+    let s = if is.sessions == 1 { "" } else { "s" };
+    // Writing to a string cannot fail.
+    let _ = write!(
+        line,
+        ", {} session{s} ({} new)",
+        HumanCount(is.sessions),
+        HumanCount(handshakes)
+    );
+}
+
+/// What went wrong with sessions: counts, then those that failed by the reason.
+fn tell_failed_sessions(line: &mut String, before: &Statistics, now: &Statistics) {
+    let (was, is) = (&before.security, &now.security);
+    let counts = [
+        ("moved sessions", is.moved.saturating_sub(was.moved)),
+        ("records discarded", is.discarded.saturating_sub(was.discarded)),
+        ("messages not sealed", is.not_sent.saturating_sub(was.not_sent)),
+    ];
+    for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        // Writing to a string cannot fail, here as below.
+        let _ = write!(line, ", {} {what}", HumanCount(count));
+    }
+    let more = |why, count: u64| count.saturating_sub(was.failed.get(why).copied().unwrap_or(0));
+    let failed = is.failed.iter().map(|(why, count)| (*why, more(*why, *count)));
+    for (at, (why, count)) in failed.filter(|(_, count)| *count > 0).enumerate() {
+        line.push_str(if at == 0 { "; failed sessions: " } else { ", " });
+        let _ = write!(line, "{} {why}", HumanCount(count));
+    }
 }
 
 /// So many in so many milliseconds as a rate, whose tenths count when it is small.
@@ -214,6 +231,15 @@ mod tests {
             "{told}"
         );
         assert!(told.ends_with("7 refused, 3 turned away"), "{told}");
+        now.security.sessions = 2;
+        now.security.handshakes = 5;
+        now.security.moved = 1;
+        now.security.failed.insert("wrong key or unknown identity", 3);
+        now.security.failed.insert("no answer", 1);
+        let told = line(&before, &now, Duration::from_secs(2));
+        assert!(told.contains(", 2 sessions (5 new), amplification"), "{told}");
+        let failed = ", 1 moved sessions; failed sessions: 1 no answer, 3 wrong key or unknown identity";
+        assert!(told.ends_with(failed), "{told}");
         // A shard ended.
         assert!(line(&now, &before, Duration::from_secs(2)).starts_with("0 requests/s"));
     }
