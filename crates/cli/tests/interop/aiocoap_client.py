@@ -21,7 +21,14 @@ LARGE = bytes((i * 7 + i // 256) & 255 for i in range(200_000))
 MEGABYTE = bytes((i * 7 + i // 256) & 255 for i in range(1_000_000))
 LIMIT = 60  # seconds for a whole scenario
 # The other transports of the default list open ports and threads that this suite does not use.
-TRANSPORTS = {"coap": "udp6", "coap+tcp": "tcpclient", "coaps+tcp": "tlsclient", "coap+ws": "ws", "coaps+ws": "ws"}
+TRANSPORTS = {
+    "coap": "udp6",
+    "coaps": "tinydtls",
+    "coap+tcp": "tcpclient",
+    "coaps+tcp": "tlsclient",
+    "coap+ws": "ws",
+    "coaps+ws": "ws",
+}
 UNKNOWN_CRITICAL = OptionNumber(65001)
 
 
@@ -175,7 +182,11 @@ async def run(scenario, base, certificate):
     if not hasattr(Scenarios, method_name):
         raise Failure("aiocoap has no such scenario")
     context = await Context.create_client_context(transports=[TRANSPORTS[base.split("://")[0]]])
-    if certificate is not None:
+    if base.startswith("coaps://"):
+        identity, key = certificate.split(":")
+        psk = {"psk": {"ascii": key}, "client-identity": {"ascii": identity}}
+        context.client_credentials.load_from_dict({f"{base}/*": {"dtls": psk}})
+    elif certificate is not None:
         context.client_credentials[f"{base}/*"] = TLSCert(certificate)
     try:
         scenarios = Scenarios(context, base)

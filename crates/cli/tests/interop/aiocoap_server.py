@@ -14,6 +14,7 @@ import ssl
 import sys
 
 from aiocoap import Context, Message, error, resource
+from aiocoap.credentials import CredentialsMap
 from aiocoap.numbers.codes import CHANGED, CONTENT, CREATED, DELETED
 
 LARGE = bytes((i * 7 + i // 256) & 255 for i in range(200_000))
@@ -176,11 +177,27 @@ async def serve_connections(root, scheme, credentials):
     return context, port
 
 
+async def serve_sessions(root, psk):
+    identity, key = psk.split(":")
+    credentials = CredentialsMap()
+    credentials.load_from_dict({":client": {"dtls": {"psk": {"ascii": key}, "client-identity": {"ascii": identity}}}})
+    # It does not tell which port the system gave, and listens at the one after that which it is told.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    context = await Context.create_server_context(
+        root, bind=("127.0.0.1", port - 1), transports=["tinydtls_server"], server_credentials=credentials
+    )
+    return context, port
+
+
 async def main():
     root, clock = site()
     scheme, *credentials = sys.argv[1:] or ["coap"]
     if scheme == "coap":
         context, port = await serve_datagrams(root)
+    elif scheme == "coaps":
+        context, port = await serve_sessions(root, *credentials)
     else:
         context, port = await serve_connections(root, scheme, credentials)
     print("READY", port, flush=True)

@@ -16,6 +16,7 @@ mod aiocoap;
 mod browser;
 mod capture;
 mod connections;
+mod dtls;
 mod libcoap;
 mod node;
 mod peers;

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::process::{Finished, Running, START_LIMIT, run};
-use crate::program::{Transport, certificate};
+use crate::program::{PSK, Transport, certificate};
 
 /// The longest scenario is an observation of a clock that ticks every second; the peers' own limit is 60 s.
 const SCENARIO_LIMIT: Duration = Duration::from_secs(75);
@@ -121,6 +121,9 @@ impl Scripts {
         if transport.is_secure() {
             command.args(certificate());
         }
+        if transport == Transport::Dtls {
+            command.arg(PSK);
+        }
         self.start(&mut command)
     }
 
@@ -145,6 +148,9 @@ impl Scripts {
         if transport.is_secure() {
             let [cert, _] = certificate();
             command.arg(cert);
+        }
+        if transport == Transport::Dtls {
+            command.arg(PSK);
         }
         let finished = run(&mut command, SCENARIO_LIMIT);
         assert!(finished.stdout_text().starts_with("OK "), "{finished}");

@@ -36,10 +36,15 @@ fn command() -> Command {
     }
 }
 
+/// The pre-shared key of the suite: its identity and itself.
+pub(crate) const PSK: &str = "Client_identity:secretPSKsecretPSK";
+
 /// What carries the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
     Udp,
+    /// With DTLS and the pre-shared key of the suite.
+    Dtls,
     Tcp,
     Tls,
     WebSocket,
@@ -50,6 +55,7 @@ impl Transport {
     pub(crate) fn scheme(self) -> &'static str {
         match self {
             Transport::Udp => "coap",
+            Transport::Dtls => "coaps",
             Transport::Tcp => "coap+tcp",
             Transport::Tls => "coaps+tcp",
             Transport::WebSocket => "coap+ws",
@@ -92,6 +98,9 @@ pub(crate) fn serve_by(transport: Transport, settings: &[&str]) -> (Running, u16
         let [cert, key] = certificate();
         command.arg("--tls-cert").arg(cert).arg("--tls-key").arg(key);
     }
+    if transport == Transport::Dtls && !settings.contains(&"--credentials") {
+        command.args(["--psk", PSK]);
+    }
     let server = Running::start("coracle serve", &mut command);
     let told = format!("listening on {base}");
     let listening = |line: &str| {
@@ -112,6 +121,7 @@ pub(crate) fn client(arguments: &[&str]) -> Finished {
         let [cert, _] = certificate();
         command.arg("--cacert").arg(cert);
     }
+    command.env("CORACLE_PSK", PSK);
     run(&mut command, COMMAND_LIMIT)
 }
 
