@@ -157,10 +157,15 @@ impl Route {
 
     /// Answers with panics caught, one within the call itself too.
     pub(crate) fn run(&self, request: &mut Request, begin: Begin) -> RouteFuture {
-        let called = catch_unwind(AssertUnwindSafe(|| self.answer(request, begin)));
-        RouteFuture {
-            answer: called.unwrap_or_else(|_| Answer::ready(panicked())),
+        let mut future = RouteFuture {
+            answer: Answer::Ready(None),
+        };
+        // It is put in its place within, as what is handed out of there is copied.
+        let called = catch_unwind(AssertUnwindSafe(|| future.answer = self.answer(request, begin)));
+        if called.is_err() {
+            future.answer = Answer::ready(panicked());
         }
+        future
     }
 
     /// This route behind a layer.

@@ -249,7 +249,8 @@ impl Driver {
                 identity: None,
             };
             busy += usize::from(self.connections.visit(id, &mut inside));
-            self.flush(now)?;
+            // Events and datagrams wait for the end of the turn.
+            self.connections.write_all(&mut self.engine, now);
             if busy == BUSY_PER_TURN {
                 break;
             }

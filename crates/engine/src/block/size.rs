@@ -32,6 +32,7 @@ impl BlockSize {
 
     /// The largest blocks whose bytes fit into `room`: of BERT where that is possible and holds more than one block, and
     /// then of `longest` bytes at most. At least 16 bytes.
+    #[inline]
     pub(crate) fn within(room: usize, bert: bool, longest: usize) -> BlockSize {
         if bert && room >= 2 * BERT_UNIT {
             return BlockSize {
@@ -94,6 +95,7 @@ impl Sizes {
     }
 
     /// What goes on a connection whose messages have `room` for a body, in blocks of at most `szx`.
+    #[inline]
     pub(crate) fn of_connection(room: usize, bert: bool, szx: u8) -> Sizes {
         let block = BlockSize::within(room, bert, limits::MAX_BERT).at_most(szx);
         let largest = BlockOption::SZX_BERT - u8::from(!bert);

@@ -128,6 +128,7 @@ impl Connection {
     }
 
     /// The room for a body beside `beside` bytes of token and options, those that the stages add not among them.
+    #[inline]
     fn sizes(&self, (most, szx): (usize, u8), beside: usize) -> Sizes {
         let longest = self.peer.max_message_size.min(most);
         let room = longest.saturating_sub(limits::FRAME_OVERHEAD + limits::ADDED_ON_CONNECTION + beside);
@@ -253,6 +254,7 @@ impl Connections {
     }
 
     /// How long bodies may be that go on a connection beside `beside` bytes of token and options.
+    #[inline]
     pub(crate) fn sizes(&self, id: ConnectionId, beside: usize) -> Sizes {
         let connection = self.get(id);
         let Load {

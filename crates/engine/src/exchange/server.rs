@@ -125,7 +125,7 @@ impl Server {
     }
 
     /// Takes an exchange out, to answer or to forget it; `None` when there is none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, key: Key) -> Option<Exchange> {
         match self.newest.take_if(|newest| newest.key == key) {
             Some(newest) => Some(newest.into()),
@@ -133,6 +133,7 @@ impl Server {
         }
     }
 
+    #[cold]
     fn take_waiting(&mut self, key: Key) -> Option<Exchange> {
         self.settle_newest();
         let Waiting {
