@@ -118,6 +118,24 @@ fn a_block_of_the_answer_is_asked_for_when_the_application_wants_it() {
     assert!(subject.endpoint.is_pristine());
 }
 
+/// The memory of a part that was read holds the next one, and nothing of what was in it before.
+#[test]
+fn memory_that_is_lent_holds_the_next_part() {
+    let (mut subject, whole) = (Subject::new(), body(2500));
+    let id = get(&mut subject, &[]);
+    let heard = subject.sent_one();
+    give(&mut subject, &heard, &whole, 1024, b"1");
+    parts(&mut subject);
+    let memory = vec![9; 2000];
+    let place = memory.as_ptr();
+    subject.endpoint.lend(id, memory);
+    subject.endpoint.continue_body(subject.now, id);
+    let heard = subject.sent_one();
+    give(&mut subject, &heard, &whole, 1024, b"1");
+    let (part, _) = parts(&mut subject).remove(0);
+    assert_eq!((part.as_ptr(), &part[..]), (place, &whole[1024..2048]));
+}
+
 /// RFC 7959 §4: who goes on with a transfer asks for the length until it is told.
 #[test]
 fn a_length_that_comes_late_is_known_then() {

@@ -123,11 +123,12 @@ impl Asking {
     /// Asks for the next part of an answer's body unless its reader has fallen behind. Of other answers there is none.
     fn go_on(&self, engine: &mut Endpoint, now: Instant, id: ExchangeId, more: bool) {
         if more
-            && self
-                .waiting
-                .get(&id)
-                .is_some_and(|(_, sender)| sender.takes_more())
+            && let Some((_, sender)) = self.waiting.get(&id)
+            && sender.takes_more()
         {
+            if let Some(memory) = sender.take_spare() {
+                engine.lend(id, memory);
+            }
             engine.continue_body(now, id);
         }
     }

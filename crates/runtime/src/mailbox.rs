@@ -65,6 +65,8 @@ struct Shared {
     capacity: usize,
     /// A body waits for its reader to catch up.
     waits: bool,
+    /// The memory of a part that was read, for one that comes.
+    spare: Option<Vec<u8>>,
 }
 
 impl Shared {
@@ -128,6 +130,11 @@ impl Sender {
         shared.waits = shared.parts() >= PARTS_AHEAD;
         !shared.waits
     }
+
+    /// The memory of a part that was read, if the reader has given it back.
+    pub(crate) fn take_spare(&self) -> Option<Vec<u8>> {
+        lock(&self.0).spare.take()
+    }
 }
 
 impl Drop for Sender {
@@ -163,6 +170,11 @@ impl Mailbox {
         let resumes = shared.waits && shared.parts() <= PARTS_AHEAD / 2;
         shared.waits &= !resumes;
         resumes
+    }
+
+    /// Gives the memory of a part back that was read.
+    pub(crate) fn give_back(&self, memory: Vec<u8>) {
+        lock(&self.0).spare = Some(memory);
     }
 
     pub(crate) async fn next(&self) -> Option<Notice> {

@@ -1,5 +1,7 @@
 //! Requests of ours: how the application begins them and gives them up.
 
+use alloc::vec::Vec;
+
 use crate::endpoint::Endpoint;
 use crate::path::Path;
 use crate::time::Instant;
@@ -64,6 +66,14 @@ impl Endpoint {
         if id.role == Role::Client {
             self.client
                 .supply_body(&mut self.context, &mut self.messages, now, id.key, (part, more));
+        }
+    }
+
+    /// Lends memory for the next part of an answer's body that is given out in parts, such as that of one before it. What
+    /// is in it is lost.
+    pub fn lend(&mut self, id: ExchangeId, memory: Vec<u8>) {
+        if id.role == Role::Client {
+            self.client.lend(id.key, memory);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Bodies in parts, of requests of ours and of their answers: the application sets the pace.
 
+use alloc::vec::Vec;
+
 use crate::context::Context;
 use crate::exchange::client::Client;
 use crate::message::MessageLayer;
@@ -52,6 +54,20 @@ impl Client {
         if self.table.get_mut(key).is_some_and(paused) {
             self.renew_token(context, key);
             self.send_or_fail(context, messages, now, key);
+        }
+    }
+
+    /// Takes memory for the next part of an answer's body, where none is begun.
+    pub(crate) fn lend(&mut self, key: Key, mut memory: Vec<u8>) {
+        let download = self
+            .table
+            .get_mut(key)
+            .and_then(|asking| asking.download.as_mut());
+        if let Some(download) = download
+            && download.body.capacity() == 0
+        {
+            memory.clear();
+            download.body = memory;
         }
     }
 

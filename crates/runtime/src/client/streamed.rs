@@ -18,6 +18,9 @@ use crate::command::Underway;
 use crate::error::Error;
 use crate::mailbox::Notice;
 
+/// Parts of so many bytes are worth using their memory again.
+const REUSED_AT_LEAST: usize = 64 << 10;
+
 /// An answer whose body comes block by block, so that it is never in memory as a whole.
 ///
 /// It is a stream of [`Bytes`]; [`write_to`](StreamedResponse::write_to) brings it to a file or whatever can be written.
@@ -40,6 +43,8 @@ pub struct StreamedResponse {
     given_before: u64,
     /// and so many in the last block.
     block: usize,
+    /// The part that was given last: when the reader has let go of it, its memory is used again.
+    last: Option<Bytes>,
 }
 
 impl std::fmt::Debug for StreamedResponse {
@@ -83,6 +88,7 @@ impl StreamedResponse {
             given_before: 0,
             block: response.payload.len(),
             first: Some(Bytes::from(response.payload)),
+            last: None,
             underway,
             report,
             onward,
@@ -129,7 +135,17 @@ impl StreamedResponse {
         if !more {
             self.underway = None;
         }
-        payload.into()
+        let part = Bytes::from(payload);
+        self.last = (part.len() >= REUSED_AT_LEAST).then(|| part.clone());
+        part
+    }
+
+    /// Gives the memory of the last part back, if the reader keeps none of it: that of long parts is dear to get.
+    fn give_back(&mut self) {
+        let last = self.last.take().map(Bytes::try_into_mut);
+        if let (Some(Ok(memory)), Some(underway)) = (last, &self.underway) {
+            underway.mailbox.give_back(memory.into());
+        }
     }
 
     /// It stays at this port, which may send on in so long.
@@ -239,6 +255,7 @@ impl Stream for StreamedResponse {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        this.give_back();
         if let Some(first) = this.first.take().filter(|first| !first.is_empty()) {
             return Poll::Ready(Some(Ok(first)));
         }
