@@ -73,6 +73,8 @@ pub(crate) enum Command {
 pub(crate) struct Wanted {
     pub(crate) remote: SocketAddr,
     pub(crate) connect: Connect,
+    /// Which credentials these are.
+    pub(crate) as_whom: u64,
     /// For the first one of a driver.
     pub(crate) settings: Settings,
     /// Is told how the session is.
@@ -142,13 +144,14 @@ impl Handle {
     pub(crate) async fn secure(
         &self,
         remote: SocketAddr,
-        (connect, settings): (Connect, Settings),
+        (connect, as_whom, settings): (Connect, u64, Settings),
         told: watch::Sender<Line>,
     ) -> Outcome {
         let (done, outcome) = oneshot::channel();
         let wanted = Wanted {
             remote,
             connect,
+            as_whom,
             settings,
             told,
             done,

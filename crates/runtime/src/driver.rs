@@ -14,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
-use coracle_engine::{Config, Endpoint, Event, Instant, Path};
+use coracle_engine::{Config, Endpoint, Event, Instant, Path, RequestError};
 use coracle_net::{BATCH_SIZE, Datagram, RecvBatch, SendBatch, UdpSocket};
 use coracle_router::{Identity, Router};
 use tokio::sync::{mpsc, oneshot};
@@ -24,7 +24,8 @@ use crate::changes::Changes;
 use crate::clock::{Alarm, Clock};
 use crate::command::{Command, Wanted};
 use crate::connections::Connections;
-use crate::inside::Inside;
+use crate::inside::{Inside, take_in};
+use crate::mailbox::Notice;
 use crate::secure::{Secure, Settings};
 use crate::serving::Serving;
 use crate::shards::{Handed, Shard, Sources};
@@ -317,6 +318,7 @@ impl Driver {
         let Wanted {
             remote,
             connect,
+            as_whom,
             settings,
             told,
             done,
@@ -332,7 +334,7 @@ impl Driver {
             }
         }
         if let Some(secure) = &mut self.secure {
-            secure.connect(now, remote, connect, (told, done));
+            secure.connect(now, remote, (connect, as_whom), (told, done));
         }
     }
 
@@ -348,6 +350,12 @@ impl Driver {
         let now = self.clock.now();
         let engine = &mut self.engine;
         match command {
+            Command::Request(_, outgoing, sender) if is_over(self.secure.as_deref(), &outgoing.path) => {
+                sender.send(Notice::Refused(RequestError::NotConnected));
+            }
+            Command::Ping(_, path, sender) if is_over(self.secure.as_deref(), &path) => {
+                sender.send(Notice::Refused(RequestError::NotConnected));
+            }
             Command::Request(ticket, outgoing, sender) => {
                 self.asking.request(engine, now, (ticket, sender), &outgoing);
             }
@@ -547,21 +555,6 @@ impl Driver {
     }
 }
 
-/// Takes a datagram in: as records of sessions, or as a message.
-fn take_in(inside: &mut Inside<'_>, secure: Option<&mut Secure>, datagram: Datagram<'_>) {
-    let Datagram {
-        path,
-        payload,
-        truncated,
-    } = datagram;
-    match secure.filter(|secure| secure.takes(payload)) {
-        Some(secure) if truncated => secure.oversize(),
-        Some(secure) => secure.receive(inside, path, payload),
-        None if truncated => inside.oversize(&path, payload),
-        None => inside.take_datagram(path, payload),
-    }
-}
-
 /// Sessions with these settings, if there are any.
 fn secure_with(settings: Option<Settings>) -> io::Result<Option<Box<Secure>>> {
     let Some(settings) = settings else {
@@ -570,6 +563,12 @@ fn secure_with(settings: Option<Settings>) -> io::Result<Option<Box<Secure>>> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     Ok(Some(Box::new(Secure::new(settings, seed))))
+}
+
+/// Whether a way was that of a session which is over. Who asks may not have learnt it yet, and tries another one.
+fn is_over(secure: Option<&Secure>, path: &Path) -> bool {
+    let is_session = path.security.is_some() && !path.is_reliable();
+    is_session && secure.is_none_or(|secure| !secure.has(path))
 }
 
 /// Who the peer at the other end of a way has proved to be.

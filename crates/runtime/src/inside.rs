@@ -3,9 +3,11 @@
 use std::mem;
 
 use coracle_engine::{ConnectionId, Endpoint, Instant, Path, Received};
+use coracle_net::Datagram;
 use coracle_router::Identity;
 
 use crate::connections::Came;
+use crate::secure::Secure;
 use crate::serving::Serving;
 
 /// The engine, and the application behind it.
@@ -53,6 +55,21 @@ impl Inside<'_> {
     pub(crate) fn oversize(&mut self, path: &Path, start: &[u8]) {
         tracing::debug!(from = %path.remote, "a datagram is too long");
         self.engine.handle_oversize(path, start);
+    }
+}
+
+/// Takes a datagram in: as records of sessions, or as a message.
+pub(crate) fn take_in(inside: &mut Inside<'_>, secure: Option<&mut Secure>, datagram: Datagram<'_>) {
+    let Datagram {
+        path,
+        payload,
+        truncated,
+    } = datagram;
+    match secure.filter(|secure| secure.takes(payload)) {
+        Some(secure) if truncated => secure.oversize(),
+        Some(secure) => secure.receive(inside, path, payload),
+        None if truncated => inside.oversize(&path, payload),
+        None => inside.take_datagram(path, payload),
     }
 }
 

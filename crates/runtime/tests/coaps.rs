@@ -14,7 +14,9 @@ use bytes::Bytes;
 use connected::{Server, bounded, pattern};
 use coracle_dtls::{CertifiedKey, SignatureScheme, SigningKey, TrustedAuthorities, TrustedKeys};
 use coracle_router::{Identity, Notifier, Response, Router, State, get, post};
-use coracle_runtime::{Client, Credentials, Endpoint, Error, Notification};
+use coracle_runtime::{
+    Client, Credentials, Endpoint, Error, ExchangeError, Notification, TransmissionParameters,
+};
 use coracle_wire::Status;
 
 const KEY: &[u8] = b"sixteen bytes at";
@@ -478,5 +480,80 @@ async fn without_a_connection_id_another_port_is_somebody_else() {
     let done = server.statistics.read().await.security;
     assert_eq!((done.sessions, done.moved), (1, 0));
     assert!(done.discarded > 0);
+    server.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_the_session_gets_another_handshake() {
+    let credentials = Credentials::new().with_psk("meter-7", KEY);
+    let at = |uri: &str| Endpoint::bind(uri).unwrap().with_credentials(credentials.clone());
+    let server = Server::serve(at("coaps://127.0.0.1:0"), router(&Notifier::new(1)));
+    let (client, uri) = (psk_client(), server.uri(""));
+    assert!(who(&client, &server).await.is_ok());
+    server.kill().await;
+    let server = Server::serve(at(&uri), router(&Notifier::new(1)));
+    let quick = TransmissionParameters::default()
+        .with_ack_timeout(Duration::from_millis(50))
+        .with_max_retransmit(1);
+    let lost = bounded(client.get(server.uri("/who")).retransmission(quick).send())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(lost, Error::Exchange(ExchangeError::NoAnswer { .. })),
+        "{lost:?}"
+    );
+    assert_eq!(who(&client, &server).await.unwrap(), "psk meter-7");
+    server.shut_down().await;
+}
+
+/// They share a socket, and what could be taken up again of the one session is not taken up for the other.
+#[tokio::test]
+async fn clients_of_one_socket_are_who_their_credentials_say() {
+    let server = psk_server();
+    let first = psk_client();
+    let other = Credentials::new().with_client_psk("meter-8", b"another key of sixteen");
+    let second = first.clone().with_credentials(other);
+    for _ in 0..2 {
+        assert_eq!(who(&first, &server).await.unwrap(), "psk meter-7");
+        bounded(first.close()).await;
+        assert_eq!(who(&second, &server).await.unwrap(), "psk meter-8");
+        bounded(second.close()).await;
+    }
+    let done = server.statistics.read().await.security;
+    assert_eq!((done.handshakes, done.resumed), (4, 0), "{done:?}");
+    assert_eq!(who(&second, &server).await.unwrap(), "psk meter-8");
+    assert_eq!(server.statistics.read().await.security.resumed, 1);
+    server.shut_down().await;
+}
+
+#[tokio::test]
+async fn who_loses_its_key_loses_its_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("credentials.toml");
+    let entry = |identity: &str, key: &str| format!("[[psk]]\nidentity = \"{identity}\"\nkey = \"{key}\"\n");
+    let (kept, seven) = (
+        entry("meter-8", "another key of sixteen"),
+        entry("meter-7", "sixteen bytes at"),
+    );
+    std::fs::write(&file, format!("{kept}{seven}")).unwrap();
+    let credentials = Credentials::from_file(&file).unwrap();
+    let server = serve(&credentials);
+    let (lost, stays) = (
+        psk_client(),
+        Credentials::new().with_client_psk("meter-8", b"another key of sixteen"),
+    );
+    let stays = client(stays);
+    assert!(who(&lost, &server).await.is_ok() && who(&stays, &server).await.is_ok());
+    for changed in [entry("meter-7", "another key here"), String::new()] {
+        std::fs::write(&file, format!("{kept}{changed}")).unwrap();
+        credentials.reload().unwrap();
+        assert_eq!(who(&stays, &server).await.unwrap(), "psk meter-8");
+        let error = who(&lost, &server).await.unwrap_err().to_string();
+        assert!(
+            error.contains("does not know this PSK identity, or the key is wrong"),
+            "{error}"
+        );
+        assert_eq!(server.statistics.read().await.security.sessions, 1);
+    }
     server.shut_down().await;
 }

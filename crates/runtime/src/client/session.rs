@@ -76,6 +76,7 @@ impl Security {
             shard: 0,
             shards: 1,
             edition: 0,
+            told: None,
         }
     }
 }
@@ -155,7 +156,14 @@ impl Attempts {
             Err(error) => return Err((told, error)),
         };
         let settings = self.client.pool.security.settings();
-        handle.secure(remote, (connect, settings), told).await
+        let as_whom = self
+            .client
+            .pool
+            .security
+            .credentials
+            .as_ref()
+            .map_or(0, Credentials::number);
+        handle.secure(remote, (connect, as_whom, settings), told).await
     }
 }
 

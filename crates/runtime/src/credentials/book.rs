@@ -99,6 +99,18 @@ impl Book {
         self.psks.get(identity).map(|psk| psk.key.as_slice())
     }
 
+    /// Whether the key by which a peer has proved itself is still the same. Of certificates nobody can tell without them.
+    pub(crate) fn still_believes(&self, before: &Book, peer: &Identity) -> bool {
+        match peer {
+            Identity::Psk(identity) => {
+                let key = self.psk(identity);
+                key.is_some() && key == before.psk(identity)
+            }
+            Identity::RawPublicKey(key) => self.own.trusted_keys.contains(key),
+            _ => self.own.believes_anybody(),
+        }
+    }
+
     /// Whether there are pre-shared keys of clients.
     pub(crate) fn has_psks(&self) -> bool {
         !self.psks.is_empty()

@@ -8,6 +8,7 @@ mod table;
 mod watch;
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -173,6 +174,13 @@ impl Credentials {
     pub(crate) fn book(&self) -> Arc<Book> {
         let book = self.shared.book.read().unwrap_or_else(PoisonError::into_inner);
         book.clone()
+    }
+
+    /// A number that other credentials do not have, and these no longer when they have changed, as far as chance goes.
+    pub(crate) fn number(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (Arc::as_ptr(&self.shared).addr(), self.edition()).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// How often they were changed so far: who keeps a copy of anything looks whether it is the latest.

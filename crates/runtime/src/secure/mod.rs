@@ -25,6 +25,7 @@ use coracle_router::Identity;
 use tokio::sync::{oneshot, watch};
 
 use crate::connections::Line;
+use crate::credentials::Book;
 use crate::error::Error;
 use crate::identity;
 use crate::inside::Inside;
@@ -55,6 +56,8 @@ pub(crate) struct Secure {
     attempts: HashMap<SecurityId, Attempt>,
     /// Those that we have begun, by the address of the server, from where no other address of ours was told.
     servers: HashMap<SocketAddr, Vec<SecurityId>>,
+    /// By which credentials we began the last one.
+    as_whom: Option<u64>,
     /// Pings that tell whether a peer gets what is sent to its new address.
     proofs: HashMap<ExchangeId, SessionId>,
     /// A message before it is sealed.
@@ -91,6 +94,7 @@ impl Secure {
             sessions: HashMap::default(),
             attempts: HashMap::new(),
             servers: HashMap::new(),
+            as_whom: None,
             proofs: HashMap::new(),
             message: vec![0; SLOT_SIZE - OVERHEAD].into_boxed_slice(),
             report: Report::default(),
@@ -209,9 +213,17 @@ impl Secure {
         &mut self,
         now: Instant,
         remote: SocketAddr,
-        connect: Connect,
+        (connect, as_whom): (Connect, u64),
         (told, done): (watch::Sender<Line>, oneshot::Sender<Outcome>),
     ) {
+        if self
+            .as_whom
+            .replace(as_whom)
+            .is_some_and(|before| before != as_whom)
+        {
+            // A session that is taken up again is that of whoever began it.
+            self.dtls.forget_resumable(time(now));
+        }
         let begun = self
             .dtls
             .connect(time(now), coracle_dtls::Path::to(remote), connect);
@@ -242,7 +254,9 @@ impl Secure {
 
     /// Heeds what has happened to sessions.
     pub(crate) fn settle(&mut self, engine: &mut Endpoint, now: Instant) {
-        self.settings.follow(&mut self.dtls);
+        if let Some(before) = self.settings.follow(&mut self.dtls, time(now)) {
+            self.expel(engine, now, &before);
+        }
         while let Some(event) = self.dtls.poll_event() {
             match event {
                 DtlsEvent::Connected { session, .. } => self.connected(session),
@@ -271,6 +285,19 @@ impl Secure {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Ends the sessions of those whose keys were changed or taken away. Whom an authority vouched for stays.
+    fn expel(&mut self, engine: &mut Endpoint, now: Instant, before: &Book) {
+        let book = self.settings.book().unwrap_or_default();
+        let is_out = |session: &Session| {
+            let identity = session.identity.as_ref().filter(|_| session.told.is_none());
+            identity.is_some_and(|identity| !book.still_believes(before, identity))
+        };
+        let out = self.sessions.iter().filter(|(_, session)| is_out(session));
+        for security in out.map(|(security, _)| *security).collect::<Vec<_>>() {
+            self.close(engine, now, security, "its key was changed or taken away");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the sessions of a driver are told, and what they are told anew when credentials have changed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use coracle_dtls::{ClientAuthentication, Config, ConnectionIds, Dtls, OwnKeys, ServerConfig, Trust};
 
@@ -30,8 +31,10 @@ pub(crate) struct Settings {
     pub(crate) key_log: Option<KeyLog>,
     pub(crate) shard: usize,
     pub(crate) shards: usize,
-    /// Of the credentials that were told last.
+    /// Of the credentials that were told last,
     pub(crate) edition: u64,
+    /// and what they were.
+    pub(crate) told: Option<Arc<Book>>,
 }
 
 impl Settings {
@@ -45,6 +48,7 @@ impl Settings {
             shard: 0,
             shards: 1,
             edition: 0,
+            told: None,
         }
     }
 
@@ -54,6 +58,7 @@ impl Settings {
             shard,
             shards,
             edition: self.credentials.as_ref().map_or(0, Credentials::edition),
+            told: self.book(),
             ..self.clone()
         }
     }
@@ -79,7 +84,7 @@ impl Settings {
         config.max_sessions = MAX_SESSIONS / self.shards.max(1);
         config.connection_ids = self.connection_ids();
         // The engine's time begins there, too.
-        config.unix_time = Some(std::time::Duration::ZERO);
+        config.unix_time = Some(Duration::ZERO);
         config.alpn = vec![CO.to_vec()];
         config.key_log.clone_from(&self.key_log);
         config.server = self.server();
@@ -107,12 +112,17 @@ impl Settings {
         })
     }
 
-    /// Tells what has changed since.
-    pub(super) fn follow(&mut self, dtls: &mut Dtls) {
+    /// Tells what has changed since, and gives the credentials from before if they have. What could be taken up again is
+    /// forgotten, because that looks at no key.
+    pub(super) fn follow(&mut self, dtls: &mut Dtls, now: Duration) -> Option<Arc<Book>> {
         let edition = self.credentials.as_ref().map_or(0, Credentials::edition);
-        if edition != self.edition {
-            self.edition = edition;
-            dtls.set_server(self.server());
+        if edition == self.edition {
+            return None;
         }
+        self.edition = edition;
+        dtls.set_server(self.server());
+        dtls.forget_resumable(now);
+        let book = self.book();
+        std::mem::replace(&mut self.told, book)
     }
 }

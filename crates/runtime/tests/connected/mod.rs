@@ -89,6 +89,12 @@ impl Server {
         self.task
     }
 
+    /// Ends as a process that is killed: nobody is told.
+    pub async fn kill(self) {
+        self.task.abort();
+        assert!(bounded(self.task).await.is_err());
+    }
+
     pub async fn shut_down(self) {
         bounded(self.stop()).await.unwrap().unwrap();
     }
