@@ -51,6 +51,26 @@ further ones are turned away. Handshakes of TLS and WebSocket that fail never be
 Sessions are those of coaps; handshakes and sessions that failed are told with the reason, and each in
 a line of its own.
 
+A file for --credentials is TOML; names of files in it are relative to its folder:
+  [own]
+  certificate = \"cert.pem\"             # of P-256 or Ed25519; key = \"key.pem\", raw-key = \"rpk-key.pem\"
+  [trust]
+  authorities = [\"ca.pem\"]             # of clients; clients = \"optional\" takes those without, too
+  [[psk]]
+  identity = \"meter-7\"
+  key = \"0x7b2f...\"                    # bytes, or text
+  allow = [\"GET /sensors/**\", \"PUT,POST /led/*\"]
+  [[raw-public-key]]
+  file = \"gateway.pem\"
+  [[certificate]]
+  name = \"*.sensors.example\"
+  allow = \"GET\"
+  [anonymous]
+  allow = \"GET /.well-known/core\"
+Who has no `allow` may do everything; where anybody has one, who has proved nothing may do what
+[anonymous] has. `coracle keys show credentials.toml` says whether it can be used. Whose key is
+changed or taken away loses its session.
+
 Ctrl-C or SIGTERM ends it: what was accepted is answered, for up to 5 s. An upload is waited for
 while its blocks come. A second signal ends it at once, with exit status 1.";
 
