@@ -233,6 +233,9 @@ impl Client {
 
     /// The exchange that a token names, if this peer may answer it (RFC 7252 §5.3.2, §8.2).
     pub(crate) fn find(&self, path: &Path, token: &[u8], acknowledges: Option<Owner>) -> Option<Key> {
+        if self.tokens.is_empty() {
+            return None;
+        }
         let key = *self.tokens.get(&Token::new(token)?)?;
         let asking = self.table.get(key)?;
         let same_peer = asking.is_group() || asking.path.peer() == path.peer();
