@@ -171,8 +171,8 @@ pub(crate) const QUEUED_BEFORE_READING: usize = 64 * 1024;
 pub(crate) const MAX_BERT: usize = 256 * 1024;
 
 /// The same of a request's body that is at hand as a whole. Each is answered before the next goes (RFC 7959 §2.5), so that few
-/// long ones wait less.
-pub(crate) const MAX_BERT_UPLOAD: usize = 1024 * 1024;
+/// long ones wait less; those of 1 MiB leave the cache on their way, and are slower where nothing else is.
+pub(crate) const MAX_BERT_UPLOAD: usize = 512 * 1024;
 
 /// One connection may have one part in this many of the bytes that wait to be written,
 pub(crate) const QUEUED_SHARE_OF_ONE: usize = 8;

@@ -27,7 +27,8 @@ pub struct ConnectionParameters {
     pub max_connections_per_address: usize,
     /// The longest message that is taken, told in our CSM as Max-Message-Size (RFC 8323 §5.3.1), and the longest that is
     /// sent, in bytes; 1 MiB and 512 bytes: a body of 1 MiB with its options. At least 1,152. Longer bodies go in BERT
-    /// blocks of at most 256 KiB, those of requests that are at hand as a whole of at most 1 MiB.
+    /// blocks of at most 256 KiB, those of requests that are at hand as a whole of at most
+    /// 512 KiB.
     pub max_message_size: u32,
     /// The largest block size that is offered and asked for, as its exponent (RFC 7959 §2.2); 7, which is BERT
     /// (RFC 8323 §6). With less, longer bodies go in blocks of that size although a message has room for them.
