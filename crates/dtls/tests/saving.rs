@@ -203,6 +203,13 @@ fn a_saving_that_was_given_up_is_made_up_for() {
     save(&mut node.dtls, SavingScope::Changed, &mut disk);
     node.dtls.saved(given_up);
     assert!(crash(&mut world, &disk, 0).sessions.is_empty());
+    // Until a first one has succeeded, all are saved.
+    let (mut world, server, _) = connected(6);
+    let node = world.server();
+    let _given_up = written(&mut node.dtls, SavingScope::Changed, &mut Vec::new());
+    let mut disk = Vec::new();
+    save(&mut node.dtls, SavingScope::Changed, &mut disk);
+    assert!(crash(&mut world, &disk, 0).sessions.contains_key(&server));
     // One that was not brought to its end says nothing.
     let (mut world, server, _) = connected(6);
     let node = world.server();

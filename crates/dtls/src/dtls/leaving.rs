@@ -95,13 +95,12 @@ impl Dtls {
             return Err(ProtectError::TooLong { limit });
         }
         let needed = (plaintext.len() + established.write.overhead()) as u64;
-        if let Some(unproved) = &mut established.unproved {
+        if let Some(unproved) = &established.unproved {
             let most = unproved.received.saturating_mul(limits::UNPROVED_FACTOR);
             let allowed = most.saturating_sub(unproved.sent);
             if needed > allowed {
                 return Err(ProtectError::PathNotProved { allowed });
             }
-            unproved.sent += needed;
         }
         let sealed = established
             .write
@@ -112,6 +111,9 @@ impl Dtls {
             SealError::Exhausted if established.write.limit() <= MAX_SEQUENCE => ProtectError::NotSaved,
             SealError::Exhausted => ProtectError::Exhausted,
         })?;
+        if let Some(unproved) = &mut established.unproved {
+            unproved.sent += needed;
+        }
         self.stats.records_sealed += 1;
         let path = session.path;
         if Reserve::is_low(&established.write, &established.read) {

@@ -59,8 +59,8 @@ impl Dtls {
     /// From the first saving on each session that was saved may use some 500,000 sequence numbers and take a few records
     /// more than before, and no others, until it is saved again: see [`unsaved`](Self::unsaved). So no nonce is used twice
     /// and no record taken twice, whenever the process ends. A saving that fails is just given up: the next one makes up
-    /// for it. The first saving, and the first after [`load`](Self::load), saves all, whatever `scope` says; after `load`
-    /// it must not be appended to what was loaded.
+    /// for it. Until one has succeeded, and after [`load`](Self::load) until one has, all are saved, whatever `scope` says;
+    /// after `load` that must not be appended to what was loaded.
     pub fn begin_saving(&mut self, key: &[u8; 32], scope: SavingScope, out: &mut Vec<u8>) -> Saving {
         self.write_down(key, scope, false, out)
     }
@@ -72,8 +72,8 @@ impl Dtls {
         is_final: bool,
         out: &mut Vec<u8>,
     ) -> Saving {
-        let is_first = self.sessions.changes.is_none();
         let changes = self.sessions.changes.get_or_insert_default();
+        let is_first = !changes.has_saved();
         let (number, Batch { changed, ended }) = changes.begin();
         let mut writer = SegmentWriter::new(key, is_final, &mut self.rng, out);
         writer.item(ItemKind::TICKET_KEYS, |w| self.memory.tickets.write(w), out);

@@ -16,6 +16,8 @@ pub(crate) struct Changes {
     /// Numbers the saving that is under way.
     number: u64,
     under_way: Batch,
+    /// A saving is on the disk, and its changes can be appended to it.
+    has_saved: bool,
 }
 
 /// What a saving takes care of.
@@ -47,6 +49,11 @@ impl Changes {
         self.changed.len() + self.ended.len()
     }
 
+    /// Whether there is a saving on the disk that changes can be appended to.
+    pub(crate) fn has_saved(&self) -> bool {
+        self.has_saved
+    }
+
     pub(crate) fn is_urgent(&self) -> bool {
         self.is_urgent
     }
@@ -71,6 +78,7 @@ impl Changes {
             return false;
         }
         self.under_way = Batch::default();
+        self.has_saved = true;
         true
     }
 }

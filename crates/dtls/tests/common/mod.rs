@@ -71,7 +71,7 @@ impl Node {
         }
     }
 
-    fn events(&mut self, now: Duration) {
+    pub fn note_events(&mut self, now: Duration) {
         while let Some(event) = self.dtls.poll_event() {
             match event {
                 Event::Connected { session, resumed } => {
@@ -174,12 +174,12 @@ impl World {
         let mut buf = [0; 2048];
         for index in 0..self.nodes.len() {
             let now = self.now;
-            self.nodes[index].events(now);
+            self.nodes[index].note_events(now);
             while let Some(transmit) = self.nodes[index].dtls.poll_transmit(now, &mut buf) {
                 let from = self.nodes[index].address;
                 self.put(transmit.path.remote, from, buf[..transmit.len].to_vec());
             }
-            self.nodes[index].events(now);
+            self.nodes[index].note_events(now);
         }
     }
 
