@@ -480,14 +480,14 @@ fn a_connection_that_breaks_twice_under_a_safe_request_is_no_answer() {
 /// A reason that is known needs no guess.
 #[test]
 fn who_aborts_at_once_is_quoted() {
-    let uri = impolite(b"\x00\xe1\x80\xe5\xffgo away", 4, b"");
+    let uri = impolite(b"", 4, b"\x00\xe1\x80\xe5\xffgo away");
     let (status, told) = ended(&["post", &uri, "x"]);
     assert_eq!(status, 3, "{told}");
     assert!(
         told.contains("go away") && !told.contains("is there CoAP"),
         "{told}"
     );
-    let web = impolite(b"HTTP/1.1 400 Bad Request\r\n\r\n", 4, b"");
+    let web = impolite(b"", 4, b"HTTP/1.1 400 Bad Request\r\n\r\n");
     let (status, told) = ended(&["post", &web, "x"]);
     assert_eq!(status, 3, "{told}");
     assert!(told.contains("what is spoken there is HTTP, not CoAP"), "{told}");
