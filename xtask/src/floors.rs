@@ -51,7 +51,7 @@ const TABLE: &[Row] = &[
     ),
     // Beside: they judge. Only the program that carries the judge in the box uses it.
     row("sim", &["wire", "engine"]),
-    row("conformance", &["wire", "sim", "coracle"]),
+    row("conformance", &["wire", "dtls", "sim", "coracle"]),
     row("load", &["wire", "engine", "net"]),
     // Floor 5: programs.
     row("console", &["coracle", "proxy", "rd", "pubsub", "lwm2m", "ace"]),

@@ -138,3 +138,42 @@ async fn observers_are_forgotten_silently() {
     drop(socket);
     observe(&server);
 }
+
+/// With the keys of the tests, which neither side has to be told.
+#[test]
+fn it_passes_the_cases_of_dtls_as_server_and_as_client() {
+    let server = Server::start(&["plugtest", "serve", "--bind", "coaps://127.0.0.1:0"]);
+    let uri = server.uri("");
+    let as_client = ["client", "--profile", "coracle", "--scheme", "coaps"];
+    for judge in [&["run", &uri][..], &as_client] {
+        let output = served::command(&[&["plugtest"], judge, &["--jobs", "7"]].concat())
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{told}");
+        assert!(told.contains("7 judged"), "{told}");
+    }
+}
+
+#[test]
+fn it_tells_strangers_from_those_it_knows() {
+    let server = Server::start(&[
+        "plugtest",
+        "serve",
+        "--bind",
+        "coaps://127.0.0.1:0",
+        "--psk",
+        "me:secret",
+    ]);
+    let uri = server.uri("");
+    let judge = |psk: &[&str]| {
+        let line = [&["plugtest", "run", &uri, "--only", "DTLS_01"], psk].concat();
+        served::command(&line).output().unwrap().status.code()
+    };
+    assert_eq!(
+        judge(&[]),
+        Some(1),
+        "it does not know the key of the tests any more"
+    );
+    assert_eq!(judge(&["--psk", "me:secret"]), Some(0));
+}

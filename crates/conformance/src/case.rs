@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::host::Host;
 use crate::probe::Probe;
+use crate::sessions::{Callee, Caller};
 use crate::transport::{Opening, Transport};
 use crate::verdict::Judged;
 
@@ -26,6 +27,10 @@ pub enum Judge {
     Server(fn(&mut Probe) -> Judged),
     /// A client.
     Client(fn(&mut Host) -> Judged),
+    /// A server, by sessions of DTLS.
+    Caller(fn(&mut Caller) -> Judged),
+    /// A client, by sessions of DTLS.
+    Callee(fn(&mut Callee) -> Judged),
     /// Not at all yet, and what has to be built first.
     NotYet(Role, &'static str),
 }
@@ -192,8 +197,8 @@ impl Case {
     #[must_use]
     pub const fn role(&self) -> Role {
         match self.judge {
-            Judge::Server(_) => Role::Server,
-            Judge::Client(_) => Role::Client,
+            Judge::Server(_) | Judge::Caller(_) => Role::Server,
+            Judge::Client(_) | Judge::Callee(_) => Role::Client,
             Judge::NotYet(role, _) => role,
         }
     }

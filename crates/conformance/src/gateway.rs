@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use crate::sessions::records::{self, Content};
+
 /// Which datagrams between judge and subject are lost; each direction counts for itself.
 #[derive(Debug)]
 pub(crate) enum Gateway {
@@ -22,6 +24,11 @@ pub(crate) enum Gateway {
         /// And to the judge.
         to_judge: u64,
     },
+    /// Every datagram of a handshake of DTLS with something in it that was not lost before, so that all of it is lost once.
+    EachOnce {
+        /// What was lost, and in which direction.
+        lost: HashSet<(bool, Content)>,
+    },
 }
 
 /// One datagram of this many is lost.
@@ -38,6 +45,11 @@ impl Default for Gateway {
 }
 
 impl Gateway {
+    /// One that loses everything of a handshake once.
+    pub(crate) fn each_once() -> Gateway {
+        Gateway::EachOnce { lost: HashSet::new() }
+    }
+
     /// Whether a datagram passes.
     pub(crate) fn passes(&mut self, by_judge: bool, datagram: &[u8]) -> bool {
         match self {
@@ -57,6 +69,13 @@ impl Gateway {
                 let passes = *left == 0;
                 *left = left.saturating_sub(1);
                 passes
+            }
+            Gateway::EachOnce { lost } => {
+                let contents = records::contents(datagram).into_iter();
+                let handshake = contents.filter(|content| content.is_handshake());
+                // All of them are counted, not only the first that is new.
+                let fresh = handshake.filter(|content| lost.insert((by_judge, *content)));
+                fresh.count() == 0
             }
         }
     }
@@ -96,5 +115,24 @@ mod tests {
             gateway.passes(false, b""),
             "the other direction counts for itself"
         );
+    }
+
+    #[test]
+    fn each_part_of_a_handshake_is_lost_once_in_each_direction() {
+        let change = b"\x14\xfe\xfd\0\0\0\0\0\0\0\x02\0\x01\x01";
+        let finished = b"\x16\xfe\xfd\0\x01\0\0\0\0\0\0\0\x02ab";
+        let data = b"\x17\xfe\xfd\0\x01\0\0\0\0\0\x01\0\x02ab";
+        let mut gateway = Gateway::each_once();
+        assert!(!gateway.passes(true, change));
+        assert!(
+            !gateway.passes(true, &[&change[..], finished].concat()),
+            "one of the two is new"
+        );
+        assert!(gateway.passes(true, finished) && gateway.passes(true, change));
+        assert!(
+            !gateway.passes(false, finished),
+            "the other direction counts for itself"
+        );
+        assert!(gateway.passes(true, data) && gateway.passes(true, b"a message"));
     }
 }

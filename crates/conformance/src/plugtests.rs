@@ -75,7 +75,6 @@ fn of(description: &'static Description, judged: &[Case]) -> Vec<Case> {
 fn waits_for(description: &Description) -> &'static str {
     match (description.group, description.config) {
         (_, "reverse-proxy") => "a reverse proxy",
-        ("DTLS", _) => "DTLS",
         ("OSCORE", _) => "OSCORE",
         ("RD", _) => "the resource directory",
         ("LWM2M-1.0" | "LWM2M-1.1" | "IPSO", _) => "LwM2M",

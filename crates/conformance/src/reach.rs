@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use coracle_wire::{Framing, MessageType, Method, OptionNumber, Signal};
 
 use crate::message::Message;
+use crate::sessions::client_hello;
 use crate::transport::Transport;
 use crate::websocket;
 
@@ -24,7 +25,7 @@ const REFUSED_AGAIN: Duration = Duration::from_millis(500);
 /// Whether anything comes from a server until some time.
 pub(crate) fn knock(transport: Transport, server: SocketAddr, until: Instant) -> std::io::Result<bool> {
     match transport.framing() {
-        None => knock_by_datagrams(server, until),
+        None => knock_by_datagrams(transport, server, until),
         Some(framing) => knock_by_connections(framing, server, until),
     }
 }
@@ -60,7 +61,7 @@ fn knock_by_connections(framing: Framing, server: SocketAddr, until: Instant) ->
 
 /// One socket is connected, so that a refusal is heard of; the
 /// other one hears also who answers from another address.
-fn knock_by_datagrams(server: SocketAddr, until: Instant) -> std::io::Result<bool> {
+fn knock_by_datagrams(transport: Transport, server: SocketAddr, until: Instant) -> std::io::Result<bool> {
     let any: SocketAddr = if server.is_ipv4() {
         ([0, 0, 0, 0], 0).into()
     } else {
@@ -71,11 +72,15 @@ fn knock_by_datagrams(server: SocketAddr, until: Instant) -> std::io::Result<boo
     connected.set_nonblocking(true)?;
     let mut refusals = 0;
     while Instant::now() < until {
-        let [get, ping] = [get_links(), ping()].map(|message| message.to_bytes());
-        open.send_to(&get, server)?;
-        open.send_to(&ping, server)?;
+        let knocks = match transport {
+            Transport::Dtls => vec![client_hello(server)],
+            _ => vec![get_links().to_bytes(), ping().to_bytes()],
+        };
+        for knock in &knocks {
+            open.send_to(knock, server)?;
+        }
         // What was refused before may be told here.
-        let _ = connected.send(&ping);
+        let _ = connected.send(knocks.last().map_or(&[], Vec::as_slice));
         let next = until.min(Instant::now() + KNOCK);
         if hears(&open, next)? {
             return Ok(true);

@@ -12,9 +12,11 @@ use coracle_wire::{OptionNumber, Status};
 
 use crate::case::{Case, Judge, Role};
 use crate::host::Host;
+use crate::keys::Keys;
 use crate::probe::{self, Probe, ServerFacts};
 use crate::reach::knock;
 use crate::report::{CaseReport, Report};
+use crate::sessions::{Callee, Caller};
 use crate::talk::Frame;
 use crate::template::Template;
 use crate::transcript::Transcript;
@@ -61,6 +63,8 @@ pub struct Settings {
     pub lossy: bool,
     /// How many cases run at once.
     pub jobs: usize,
+    /// By what the judge proves itself to servers in the cases of DTLS, and whom it believes.
+    pub keys: Keys,
     /// How long all may take; by default what the cases need.
     pub time_limit: Option<Duration>,
     /// Set to end the run: cases that have not ended then are inconclusive.
@@ -72,6 +76,7 @@ impl Default for Settings {
         Settings {
             lossy: false,
             jobs: 4,
+            keys: Keys::default(),
             time_limit: None,
             stop: Arc::default(),
         }
@@ -372,6 +377,17 @@ impl Court<'_> {
                 }
                 judge(&mut Probe::opened(*address, case.opening, &self.facts, frame)?)
             }
+            (Judge::Caller(judge), Subject::Server { address, .. }) => {
+                judge(&mut Caller::new(*address, &self.settings.keys, frame)?)
+            }
+            (Judge::Callee(judge), Subject::Client { template, .. }) => {
+                let mut callee = Callee::new(template, frame)?;
+                let judged = judge(&mut callee);
+                callee.end();
+                evidence.commands = callee.commands().to_vec();
+                evidence.output = callee.output();
+                judged
+            }
             (Judge::Client(judge), Subject::Client { template, transport }) => {
                 let mut host = Host::new(*transport, case.opening, template, frame)?;
                 let judged = judge(&mut host);
@@ -447,6 +463,10 @@ fn facts(subject: &Subject, settings: &Settings, deadline: Instant, gone: bool) 
         lossy: false,
         stop: Arc::clone(&settings.stop),
     };
+    if facts.transport == Transport::Dtls {
+        // What there is to be known is said in sessions, and each case makes its own.
+        return facts;
+    }
     let known = Arc::new(facts.clone());
     let targets = ["/test", "/hello", "/", "/time", "/.well-known/core"];
     for target in targets.iter().filter(|_| !gone) {

@@ -20,6 +20,9 @@ use std::fmt;
 /// | `observe` | an observation that lasts for some time, or until the command is ended | seconds |
 /// | `block` | blocks of a size, in bytes | the number |
 /// | `ping` | a ping, alone or while it does what it does | |
+/// | `psk` | a pre-shared key | `identity:key`; `%id` and `%key` are its parts |
+/// | `rpk` | a raw key of its own (RFC 7250) | a file with the private key, PEM |
+/// | `trust` | the raw key of the server | a file with the public key, PEM |
 ///
 /// A case that wants what a command line has no place for is skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +140,7 @@ const OBSERVATION: u32 = 600;
 const PLACES: [&str; 3] = ["uri", "method", "verb"];
 
 /// What templates have groups for.
-const WISHES: [&str; 10] = [
+const WISHES: [&str; 13] = [
     "non",
     "payload",
     "format",
@@ -148,10 +151,15 @@ const WISHES: [&str; 10] = [
     "observe",
     "block",
     "ping",
+    "psk",
+    "rpk",
+    "trust",
 ];
 
 /// Wishes that have a value, which a command has to be told.
-const VALUED: [&str; 6] = ["payload", "format", "accept", "etag", "if-match", "block"];
+const VALUED: [&str; 9] = [
+    "payload", "format", "accept", "etag", "if-match", "block", "psk", "rpk", "trust",
+];
 
 /// Wishes that are verbs.
 const VERBS: [&str; 2] = ["observe", "ping"];
@@ -161,7 +169,8 @@ const KNOWN: [(&str, &str); 4] = [
     (
         "coracle",
         "coracle {verb} {uri} {non:--non} {payload:-d %} {format:-f %} {accept:-a %} {etag:-O etag=0x%} \
-         {if-match:--if-match 0x%} {if-none-match:--if-none-match} {block:--block-size %} {observe:--duration %} {ping:-c 1}",
+         {if-match:--if-match 0x%} {if-none-match:--if-none-match} {block:--block-size %} {observe:--duration %} {ping:-c 1} \
+         {psk:--psk %} {rpk:--rpk %} {trust:--trust %}",
     ),
     (
         "coap-client",
@@ -288,6 +297,11 @@ fn fill(word: &str, value: &str) -> String {
     if let Some((before, after)) = word.split_once("%szx") {
         let szx = value.parse().unwrap_or(16_u32).max(16).ilog2() - 4;
         return format!("{before}{szx}{after}");
+    }
+    if let Some((identity, key)) = value.split_once(':')
+        && (word.contains("%id") || word.contains("%key"))
+    {
+        return word.replace("%id", identity).replace("%key", key);
     }
     word.replace('%', value)
 }

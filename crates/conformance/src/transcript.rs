@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use coracle_wire::{Framing, Message, MessageError};
 
+use crate::sessions::records;
 use crate::websocket::{Head, Opcode, WsFrame};
 
 /// What a record shows.
@@ -19,6 +20,8 @@ pub enum Form {
     Tcp,
     /// Bytes of a TCP connection that carries a WebSocket: a frame of it, or the head of its handshake.
     WebSocket,
+    /// The payload of a datagram with records of DTLS that hold no message.
+    Records,
     /// The sender closes its side of the connection.
     End,
     /// The sender resets the connection.
@@ -69,7 +72,7 @@ impl Record {
                 }
                 _ => None,
             },
-            Form::End | Form::Reset => None,
+            Form::Records | Form::End | Form::Reset => None,
         }
     }
 
@@ -81,7 +84,7 @@ impl Record {
         match self.form {
             Form::Tcp => Message::parse_frame(Framing::Tcp, bytes),
             Form::WebSocket => Message::parse_frame(Framing::WebSocket, bytes),
-            Form::Datagram | Form::End | Form::Reset => Message::parse(bytes),
+            Form::Datagram | Form::Records | Form::End | Form::Reset => Message::parse(bytes),
         }
     }
 
@@ -89,6 +92,7 @@ impl Record {
     #[must_use]
     pub fn described(&self) -> String {
         match self.form {
+            Form::Records => records::described(&self.bytes),
             Form::End => "closes its side of the connection".to_owned(),
             Form::Reset => "resets the connection".to_owned(),
             _ => {
@@ -166,6 +170,18 @@ impl Transcript {
         form: Form,
     ) -> usize {
         self.add(by_judge, from, to, bytes, (form, Fate::Passed))
+    }
+
+    /// As [`push`](Self::push), for records of DTLS.
+    pub fn push_records(
+        &self,
+        by_judge: bool,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: &[u8],
+        fate: Fate,
+    ) -> usize {
+        self.add(by_judge, from, to, bytes, (Form::Records, fate))
     }
 
     fn add(

@@ -13,13 +13,17 @@ pub enum Transport {
     Tcp,
     /// A WebSocket on a TCP connection (RFC 8323 §4).
     WebSocket,
+    /// Datagrams in sessions of DTLS (RFC 7252 §9).
+    Dtls,
 }
 
 impl Transport {
-    /// All.
+    /// All that carry messages as anybody can read them.
     pub const ALL: &'static [Transport] = &[Transport::Udp, Transport::Tcp, Transport::WebSocket];
     /// Those that carry datagrams.
     pub const DATAGRAMS: &'static [Transport] = &[Transport::Udp];
+    /// Those of the cases about DTLS.
+    pub const SESSIONS: &'static [Transport] = &[Transport::Dtls];
     /// Those that carry connections (RFC 8323).
     pub const CONNECTIONS: &'static [Transport] = &[Transport::Tcp, Transport::WebSocket];
 
@@ -30,6 +34,7 @@ impl Transport {
             Transport::Udp => "coap",
             Transport::Tcp => "coap+tcp",
             Transport::WebSocket => "coap+ws",
+            Transport::Dtls => "coaps",
         }
     }
 
@@ -37,7 +42,7 @@ impl Transport {
     #[must_use]
     pub const fn framing(self) -> Option<Framing> {
         match self {
-            Transport::Udp => None,
+            Transport::Udp | Transport::Dtls => None,
             Transport::Tcp => Some(Framing::Tcp),
             Transport::WebSocket => Some(Framing::WebSocket),
         }
@@ -56,6 +61,7 @@ impl fmt::Display for Transport {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
             Transport::WebSocket => "WebSocket",
+            Transport::Dtls => "DTLS",
         })
     }
 }

@@ -184,7 +184,7 @@ impl Reason {
             }
             Reason::NoCommonCertificateType => AlertDescription::UNSUPPORTED_CERTIFICATE,
             Reason::Certificate(problem) => problem.alert(),
-            Reason::UntrustedKey => AlertDescription::UNKNOWN_CA,
+            Reason::UntrustedKey => AlertDescription::CERTIFICATE_UNKNOWN,
             Reason::PskRefused
             | Reason::TimedOut { .. }
             | Reason::Crowded

@@ -128,7 +128,7 @@ fn a_key_that_is_not_known_is_refused_on_either_side() {
     assert_eq!(by, NoticedBy::Us);
     assert_eq!(
         words,
-        "the peer's public key is not among the trusted ones (we sent the alert unknown_ca)"
+        "the peer's public key is not among the trusted ones (we sent the alert certificate_unknown)"
     );
     let mut parties = raw_parties(SignatureScheme::Ed25519);
     if let ClientCredentials::Keys { trust, .. } = &mut parties.connect.credentials {

@@ -118,7 +118,7 @@ fn table(cases: &[Case], painter: Painter) -> String {
 pub(super) fn not_yet(case: &Case) -> Option<&'static str> {
     match case.judge {
         Judge::NotYet(_, why) => Some(why),
-        Judge::Server(_) | Judge::Client(_) => None,
+        Judge::Server(_) | Judge::Client(_) | Judge::Caller(_) | Judge::Callee(_) => None,
     }
 }
 

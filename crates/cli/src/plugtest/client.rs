@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use coracle_conformance::Role;
+use coracle_conformance::keys::Keys;
 use coracle_conformance::run::Subject;
 use coracle_conformance::template::Template;
 use coracle_conformance::transport::Transport;
@@ -22,6 +23,7 @@ Examples:
   coracle plugtest client --exec 'my-client --method {method} {payload:--data %} {uri}'
   coracle plugtest client --exec 'my-client {uri}' --only CORE_01
   coracle plugtest client --profile coap-client --scheme coap+tcp
+  coracle plugtest client --profile coracle --scheme coaps
   coracle plugtest client --list
 
 The command is split into words at blanks, and no shell sees it. In it stand
@@ -30,6 +32,8 @@ The command is split into words at blanks, and no shell sees it. In it stand
   {name:words}     words that are put in only if a case wants this, with % for the value:
                    non, payload, format (number), accept (number), etag and if-match
                    (hexadecimal), if-none-match, observe (seconds), block (bytes), ping.
+                   psk (IDENTITY:KEY, also %id and %key), rpk and trust (files with a private
+                   key and with the server's public key, PEM), for --scheme coaps.
                    %hex is a number as the bytes of an option, %szx a block size as its exponent
 A case that wants what the command has no place for is skipped. A command that hangs is ended.
 -v shows the messages of all cases, and each case that is skipped; -q only the summary.
@@ -67,7 +71,7 @@ pub(crate) struct ClientArgs {
     reports: ReportArgs,
 }
 
-/// The schemes of URIs whose clients can be judged; there is no security in the judge yet.
+/// The schemes of URIs whose clients can be judged; there is no TLS in the judge yet.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Judged {
     /// UDP.
@@ -79,6 +83,9 @@ enum Judged {
     /// WebSocket.
     #[value(name = "coap+ws")]
     CoapWs,
+    /// DTLS.
+    #[value(name = "coaps")]
+    Coaps,
 }
 
 impl Judged {
@@ -87,6 +94,7 @@ impl Judged {
             Judged::Coap => Transport::Udp,
             Judged::CoapTcp => Transport::Tcp,
             Judged::CoapWs => Transport::WebSocket,
+            Judged::Coaps => Transport::Dtls,
         }
     }
 }
@@ -103,7 +111,13 @@ pub(super) fn run(args: &ClientArgs, console: &Console) -> Result<Exit, CliError
     let template = template.ok_or_else(no_command)?;
     find_program(template.program())?;
     let subject = Subject::Client { transport, template };
-    judging::judge(&subject, &cases, &args.judging, &args.reports, console)
+    judging::judge(
+        &subject,
+        (&cases, Keys::default()),
+        &args.judging,
+        &args.reports,
+        console,
+    )
 }
 
 fn no_command() -> CliError {

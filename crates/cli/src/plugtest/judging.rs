@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use coracle_conformance::case::Case;
+use coracle_conformance::keys::Keys;
 use coracle_conformance::report::{CaseReport, Report};
 use coracle_conformance::run::{self, Settings, Subject};
 use coracle_conformance::verdict::Outcome;
@@ -38,7 +39,7 @@ pub(super) struct JudgingArgs {
 /// Judges, tells how it goes, and writes the reports.
 pub(super) fn judge(
     subject: &Subject,
-    cases: &[Case],
+    (cases, keys): (&[Case], Keys),
     args: &JudgingArgs,
     reports: &ReportArgs,
     console: &Console,
@@ -50,6 +51,7 @@ pub(super) fn judge(
     let settings = Settings {
         lossy: args.lossy,
         jobs: args.jobs.into(),
+        keys,
         time_limit: args.time_limit,
         stop: Arc::default(),
     };

@@ -3,6 +3,7 @@
 mod cases;
 mod client;
 mod judging;
+mod keys;
 mod reports;
 mod run;
 mod serve;

@@ -11,6 +11,7 @@ use coracle_conformance::transport::Transport;
 
 use super::cases::CaseArgs;
 use super::judging::{self, JudgingArgs};
+use super::keys::KeyArgs;
 use super::reports::ReportArgs;
 use crate::client::{self, FamilyArgs};
 use crate::console::Console;
@@ -24,6 +25,8 @@ Examples:
   coracle plugtest run localhost --only CORE,OBS --lossy
   coracle plugtest run coap+tcp://localhost
   coracle plugtest run coap+ws://localhost:8080
+  coracle plugtest run coaps://localhost
+  coracle plugtest run coaps://localhost --psk device:secret --rpk rpk-key.pem --trust server.pem
   coracle plugtest run localhost:5683 --map /obs=/time --map /test=/hello
   coracle plugtest run localhost --junit junit.xml --json report.json
   coracle plugtest run --list --only 'rfc7959*'
@@ -42,7 +45,8 @@ be written; 2 if the command line makes no sense; 3 if nothing came from the ser
 /// Options of `coracle plugtest run`.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// The server; `coap://` may be left out. `coap+tcp://` and `coap+ws://` have it judged over TCP and WebSocket
+    /// The server; `coap://` may be left out. `coap+tcp://` and `coap+ws://` have it judged over TCP and WebSocket,
+    /// `coaps://` by DTLS
     #[arg(value_parser = client::parse_uri, required_unless_present_any = ["list", "explain"])]
     uri: Option<String>,
 
@@ -50,6 +54,10 @@ pub(crate) struct RunArgs {
     /// deleted (PUT, POST, DELETE) where a case does that
     #[arg(long, value_name = "ROLE=PATH", value_parser = parse_map)]
     map: Vec<(String, String)>,
+
+    /// By what the judge proves itself.
+    #[command(flatten)]
+    keys: KeyArgs,
 
     /// Which cases.
     #[command(flatten)]
@@ -77,13 +85,14 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> Result<Exit, CliError> {
     let uri = args.uri.as_deref().unwrap_or_default();
     let (transport, address) = resolve(uri, args.family)?;
     let cases = args.cases.select(Role::Server, Some(transport))?;
+    let keys = args.keys.load(transport)?;
     let subject = Subject::Server {
         transport,
         address,
         uri: uri.to_owned(),
         map: args.map.clone(),
     };
-    judging::judge(&subject, &cases, &args.judging, &args.reports, console)
+    judging::judge(&subject, (&cases, keys), &args.judging, &args.reports, console)
 }
 
 /// Refuses roles that no case knows, and those that are given away twice.
@@ -117,10 +126,10 @@ fn resolve(text: &str, family: FamilyArgs) -> Result<(Transport, SocketAddr), Cl
         Scheme::Coap => Transport::Udp,
         Scheme::CoapTcp => Transport::Tcp,
         Scheme::CoapWs => Transport::WebSocket,
+        Scheme::Coaps => Transport::Dtls,
         scheme => {
-            let fault =
-                format!("{text}: the judge has no security yet, so that {scheme}:// cannot be judged");
-            return Err(CliError::usage(fault).with_hint("coap://, coap+tcp:// and coap+ws:// can"));
+            let fault = format!("{text}: the judge has no TLS yet, so that {scheme}:// cannot be judged");
+            return Err(CliError::usage(fault).with_hint("coap://, coaps://, coap+tcp:// and coap+ws:// can"));
         }
     };
     if !matches!(uri.path, "" | "/") || uri.query.is_some() {
@@ -186,11 +195,11 @@ mod tests {
             ("coap://[::1]:9/", Transport::Udp, "[::1]:9"),
             ("coap+tcp://127.0.0.1", Transport::Tcp, "127.0.0.1:5683"),
             ("coap+ws://127.0.0.1", Transport::WebSocket, "127.0.0.1:80"),
+            ("coaps://127.0.0.1", Transport::Dtls, "127.0.0.1:5684"),
         ] {
             assert_eq!(resolved(text).unwrap(), (transport, address.parse().unwrap()));
         }
         for wrong in [
-            "coaps://[::1]",
             "coaps+tcp://[::1]",
             "coaps+ws://[::1]",
             "[::1]/test",

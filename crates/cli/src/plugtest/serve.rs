@@ -17,6 +17,7 @@ Examples:
   coracle plugtest serve
   coracle plugtest serve --bind 127.0.0.1:0 --period 0.5
   coracle plugtest serve --bind [::] --multicast eth0 -v
+  coracle plugtest serve --bind coaps://127.0.0.1
 
 It has the resources that the CoAP plugtests ask of a server (/test, /separate, /validate, /large,
 /obs and so on), and some to try RFC 8132 and the like with. GET / names them, and
@@ -25,7 +26,9 @@ It has the resources that the CoAP plugtests ask of a server (/test, /separate, 
 Clients may change what it holds, from wherever they can reach it; all of it is bounded, and
 forgotten when it ends. Addresses need not prove themselves (RFC 9175, 2.4) unless --amplification
 says so: the tests tell which answers clients are to see. Without --bind it listens on this machine
-only, by UDP and TCP at port 5683, by WebSocket at 8683. Ctrl-C ends it when all that was accepted is answered, a second one at once.
+only, by UDP and TCP at port 5683, by WebSocket at 8683, by DTLS (coaps) at 5684. There it takes the
+PSK identity password with the key sesame, and the raw keys that `coracle plugtest run` has, unless
+--psk or --credentials says otherwise. These keys are known to everybody and protect nothing. Ctrl-C ends it when all that was accepted is answered, a second one at once.
 `coracle serve --help` says what --stats tells.";
 
 /// Options of `coracle plugtest serve`.
@@ -46,7 +49,10 @@ pub(crate) fn run(args: &ServeArgs, console: &Console) -> Result<Exit, CliError>
     // The tests are about clients who prove nothing, and say which sizes and messages they are to see.
     let mut config = Config::default();
     config.amplification = None;
-    serve::serve(&args.listen, config, console, |bound| {
+    let keys = site::credentials().map_err(CliError::new)?;
+    let mut listen = args.listen.clone();
+    listen.credentials = listen.credentials.or(keys);
+    serve::serve(&listen, config, console, |bound| {
         let settings = Settings { period: args.period };
         Ok((site::router(&settings), announcement(bound, args.period)))
     })

@@ -144,7 +144,7 @@ pub(crate) struct ListenArgs {
 
     /// What coaps:// proves itself by, and who may do what.
     #[command(flatten)]
-    pub(super) credentials: CredentialArgs,
+    pub(crate) credentials: CredentialArgs,
 
     /// What holds for connections.
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! The command line of DTLS, for servers.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -27,12 +28,32 @@ pub(crate) struct CredentialArgs {
     /// Know peers of coaps:// that move by connection IDs of so many bytes, 5 to 20; 0 for none [default: 8]
     #[arg(long, value_name = "LEN", value_parser = parse_cid)]
     cid: Option<usize>,
+
+    /// What is used if nothing is said.
+    #[arg(skip)]
+    usual: Option<Usual>,
+}
+
+/// Credentials that are not shown.
+#[derive(Clone)]
+struct Usual(Credentials);
+
+impl fmt::Debug for Usual {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials")
+    }
 }
 
 impl CredentialArgs {
+    /// Uses `credentials` if nothing else was said.
+    pub(crate) fn or(mut self, credentials: Credentials) -> CredentialArgs {
+        self.usual = (!self.are_there()).then_some(Usual(credentials));
+        self
+    }
+
     /// Whether there is anything to serve `coaps` with.
     pub(super) fn are_there(&self) -> bool {
-        self.credentials.is_some() || !self.psk.is_empty()
+        self.credentials.is_some() || !self.psk.is_empty() || self.usual.is_some()
     }
 
     /// The endpoint with them.
@@ -43,9 +64,10 @@ impl CredentialArgs {
         if !self.are_there() {
             return Ok(endpoint);
         }
-        let mut credentials = match &self.credentials {
-            Some(file) => Credentials::from_file(file).map_err(CliError::new)?,
-            None => Credentials::new(),
+        let mut credentials = match (&self.credentials, &self.usual) {
+            (Some(file), _) => Credentials::from_file(file).map_err(CliError::new)?,
+            (None, Some(Usual(credentials))) => credentials.clone(),
+            (None, None) => Credentials::new(),
         };
         for psk in &self.psk {
             credentials = credentials.with_psk(&psk.identity, &*psk.key);

@@ -29,7 +29,7 @@
 //!       "at": 0.000123,                      // in seconds, since the case began
 //!       "time": "2026-01-31T12:00:00.000Z",
 //!       "by": "judge",                       // judge, subject
-//!       "form": "datagram",                  // datagram; of a connection: tcp, websocket, end, reset
+//!       "form": "datagram",                  // datagram, records (of DTLS, that hold no message); of a connection: tcp, websocket, end, reset
 //!       "from": "127.0.0.1:40000",
 //!       "to": "127.0.0.1:5683",
 //!       "fate": "passed",                    // passed, lost (by the gateway), stray (from an unknown address)
@@ -116,7 +116,7 @@ impl ListedJson {
             limit: case.limit.as_secs(),
             not_yet: match case.judge {
                 Judge::NotYet(_, why) => Some(why),
-                Judge::Server(_) | Judge::Client(_) => None,
+                Judge::Server(_) | Judge::Client(_) | Judge::Caller(_) | Judge::Callee(_) => None,
             },
         }
     }
@@ -239,6 +239,7 @@ impl RecordJson {
             by: if record.by_judge { "judge" } else { "subject" },
             form: match record.form {
                 Form::Datagram => "datagram",
+                Form::Records => "records",
                 Form::Tcp => "tcp",
                 Form::WebSocket => "websocket",
                 Form::End => "end",

@@ -154,7 +154,7 @@ impl<W: Write> Capture<W> {
             (from, to) => PacketBuilder::ipv6(octets(from), octets(to), HOP_LIMIT),
         };
         let (from, to) = (record.from.port(), record.to.port());
-        if record.form == Form::Datagram {
+        if matches!(record.form, Form::Datagram | Form::Records) {
             let payload = record.bytes.get(..LARGEST_PAYLOAD).unwrap_or(&record.bytes);
             let mut packet = Vec::with_capacity(payload.len() + 48);
             let written = builder.udp(from, to).write(&mut packet, payload);

@@ -26,6 +26,9 @@ pub(super) fn router(location: &Arc<Slot>) -> Router {
     let location_query = post(async |_: Bytes| Created::at("?first=1&second=2"))
         .title("POST is answered with Location-Query")
         .body_limit(LONGEST_BODY);
+    let secure = get(secure)
+        .title("For those who have shown who they are")
+        .content_format(ContentFormat::TEXT);
     let formats = get(multi_format)
         .title("Text or XML, as Accept says")
         .content_format(ContentFormat::TEXT)
@@ -37,6 +40,7 @@ pub(super) fn router(location: &Arc<Slot>) -> Router {
         .route("/query", query.content_format(ContentFormat::TEXT))
         .route("/location-query", location_query)
         .route("/multi-format", formats)
+        .route("/secure", secure)
         .with_state(location.clone())
 }
 
@@ -71,6 +75,11 @@ pub(super) async fn query(options: OptionsBuf) -> String {
         text.push_str("no Uri-Query");
     }
     text
+}
+
+/// `TD_COAP_DTLS_01`: 4.01 for others than those who came by a session and have shown who they are.
+async fn secure(peer: Identity) -> String {
+    format!("/secure for {peer}")
 }
 
 /// `TD_COAP_CORE_20`: what is neither text nor XML was refused before.

@@ -16,9 +16,11 @@ mod slot;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coracle::Credentials;
 use coracle::prelude::*;
 
 use self::slot::Slot;
+use crate::keys;
 
 /// What `/` says.
 const WELCOME: &str = "\
@@ -28,6 +30,7 @@ This is coracle plugtest serve. It has, of the CoAP plugtests:
   /link1  /link2  /link3  /path
   /large  /large-update  /large-create  /large-post  /large-separate
   /obs  /obs-non  /obs-large  /obs-pumping  /obs-pumping-non  /obs-reset
+  /secure    by coaps only
 and of its own:
   /hello, /whoami, /uri-query-options, /echo, /clock
   /slow      answers after 1 s, or after ?ms=
@@ -57,6 +60,17 @@ impl Default for Settings {
             period: Duration::from_secs(5),
         }
     }
+}
+
+/// By what the site proves itself at `coaps`, and whom it takes: the keys of the tests, which everybody knows.
+///
+/// # Errors
+/// If the keys cannot be read, which a test excludes.
+pub fn credentials() -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(Credentials::new()
+        .with_psk(keys::IDENTITY, keys::KEY)
+        .with_raw_key(keys::private(keys::SERVER_KEY.as_bytes())?)
+        .with_trusted_keys(keys::public(keys::CLIENT.as_bytes())?))
 }
 
 /// The site. Call it within a tokio runtime: observable resources start to change, until the router is dropped.

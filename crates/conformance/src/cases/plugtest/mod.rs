@@ -6,6 +6,8 @@ pub(super) mod client_blocks;
 mod client_steps;
 mod core_client;
 mod core_server;
+mod dtls_client;
+mod dtls_server;
 mod link_client;
 mod link_server;
 mod obs_client;
@@ -21,10 +23,12 @@ pub(super) fn cases() -> Vec<Case> {
         block_server::CASES,
         obs_server::CASES,
         link_server::CASES,
+        dtls_server::CASES,
         core_client::CASES,
         block_client::CASES,
         obs_client::CASES,
         link_client::CASES,
+        dtls_client::CASES,
     ]
     .concat()
 }
