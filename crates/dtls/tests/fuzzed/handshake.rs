@@ -24,7 +24,8 @@ use std::time::Duration;
 use coracle_dtls::{ConnectionIds, Dtls, Event, Identity, LookupId, Path, SessionId, Suite, limits};
 
 use self::parts::{
-    Credentials, Cursor, IDENTITY, KEY, client_address, config, connect, feed, server_address, transmits,
+    Credentials, Cursor, IDENTITY, KEY, client_address, config, connect, feed, seed, server_address,
+    transmits,
 };
 
 /// Bytes of the head of a record of epoch 0, and of that of a fragment.
@@ -77,7 +78,8 @@ fn begun(cursor: &mut Cursor<'_>) -> World {
         2 => Credentials::RawKeys,
         _ => Credentials::Certificates,
     };
-    let side = |choice: u8, address, seed| {
+    let rest = cursor.0;
+    let side = |choice: u8, address, number| {
         let mut config = config(credentials);
         config.mtu = [256, 500, 1200, 1500][usize::from(choice % 4)];
         config.connection_ids = ConnectionIds::new(b"", 5).filter(|_| choice & 4 != 0);
@@ -87,7 +89,7 @@ fn begun(cursor: &mut Cursor<'_>) -> World {
             config.suites = Suite::ALL.into_iter().rev().collect();
         }
         Side {
-            dtls: Dtls::new(config, [seed; 32]),
+            dtls: Dtls::new(config, seed(rest, number)),
             address,
             connected: Vec::new(),
             failed: false,

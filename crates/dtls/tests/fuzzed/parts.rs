@@ -80,6 +80,18 @@ pub fn server_address() -> SocketAddr {
     ([198, 51, 100, 1], 5684).into()
 }
 
+/// The seed of a machine. With other bytes it is another one: a fuzzer that has seen a record of one sequence of operations
+/// could put it into another as one that nobody sent.
+pub fn seed(bytes: &[u8], number: u8) -> [u8; 32] {
+    // FNV-1a
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let mut seed = [number; 32];
+    seed[..8].copy_from_slice(&hash.to_be_bytes());
+    seed
+}
+
 /// An address that neither of the two has.
 pub fn foreign_address() -> SocketAddr {
     ([203, 0, 113, 9], 999).into()

@@ -25,8 +25,8 @@ use std::time::Duration;
 use coracle_dtls::{ConnectionIds, Dtls, Event, Path, ProtectError, SessionId, Suite};
 
 use self::parts::{
-    Credentials, Cursor, KEY, Opened, client_address, config, connect, feed, foreign_address, server_address,
-    transmits,
+    Credentials, Cursor, KEY, Opened, client_address, config, connect, feed, foreign_address, seed,
+    server_address, transmits,
 };
 
 /// How far back from the newest a record may come late (RFC 6347 §4.1.2.6).
@@ -100,7 +100,7 @@ fn connected(cursor: &mut Cursor<'_>) -> World {
     let mut number = 0;
     let [mut server, mut client] = configs.map(|config| {
         number += 1;
-        Dtls::new(config, [number; 32])
+        Dtls::new(config, seed(cursor.0, number))
     });
     let now = Duration::ZERO;
     let to = Path::to(server_address());

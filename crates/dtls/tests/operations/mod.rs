@@ -94,7 +94,7 @@ fn begun(cursor: &mut Cursor<'_>) -> World {
         credentials,
         sides: [0, 1].map(|number: usize| {
             let settings = settings(credentials, cursor.byte());
-            Side::new(settings, addresses[number], number as u8)
+            Side::new(settings, addresses[number], parts::seed(cursor.0, number as u8))
         }),
         now: Duration::ZERO,
         under_way: VecDeque::new(),
@@ -176,7 +176,10 @@ impl World {
             }
             (80..94, front) if !self.log.is_empty() => {
                 self.under_way.extend(front);
-                let (mut to, mut from, mut bytes) = self.log[cursor.below(self.log.len())].clone();
+                // Mostly something of late.
+                let back = cursor.below(if choice & 1 == 0 { 16 } else { 1000 });
+                let at = self.log.len() - 1 - back % self.log.len();
+                let (mut to, mut from, mut bytes) = self.log[at].clone();
                 if choice >= 92 {
                     // It comes back to who sent it.
                     (to, from) = (1 - to, self.sides[to].address);
@@ -253,7 +256,11 @@ impl World {
         for from in [0, 1] {
             let side = &mut self.sides[from];
             side.note_events();
+            let watches = side.watches_one();
             for (to, bytes) in transmits(&mut side.dtls, self.now) {
+                if watches {
+                    self.sides[from].note_sealed(&bytes);
+                }
                 // What goes to the foreign address arrives as well: its owner sends it on.
                 let address = self.sides[from].address;
                 assert!(to == self.sides[1 - from].address || to == foreign_address());

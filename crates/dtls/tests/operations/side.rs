@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::parts;
 use coracle_dtls::{Config, Dtls, Event, LookupId, ProtectError, Saving, SavingScope, SessionId, limits};
 
 pub const MAX_SESSIONS: usize = 3;
@@ -29,12 +30,15 @@ pub struct Side {
     pub dtls: Dtls,
     pub address: SocketAddr,
     settings: Config,
-    number: u8,
-    processes: u8,
+    /// Each process has one of its own.
+    seed: [u8; 32],
     /// The sessions that are established.
     sessions: BTreeSet<SessionId>,
     /// The least sequence number that was not used, also of sessions that are over: an old state may bring them back.
     unused: BTreeMap<SessionId, u64>,
+    /// How many handshakes had begun when there was but one session, and the least sequence number that it did not use
+    /// since: what is sealed while nothing changes there has one key.
+    only: Option<(u64, u64)>,
     lookups: Vec<LookupId>,
     disk: Disk,
     saving: Option<UnderWay>,
@@ -42,16 +46,27 @@ pub struct Side {
     has_saved: bool,
 }
 
+/// The sequence number of the first sealed record of a datagram.
+fn sealed_number(datagram: &[u8]) -> Option<u64> {
+    let mut rest = datagram;
+    while rest.get(3..5)? == [0, 0] {
+        let len = usize::from(rest[11]) << 8 | usize::from(rest[12]);
+        rest = rest.get(13 + len..)?;
+    }
+    let number = rest[5..11].iter();
+    Some(number.fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
 impl Side {
-    pub fn new(settings: Config, address: SocketAddr, number: u8) -> Side {
+    pub fn new(settings: Config, address: SocketAddr, seed: [u8; 32]) -> Side {
         Side {
-            dtls: Dtls::new(settings.clone(), [number; 32]),
+            dtls: Dtls::new(settings.clone(), seed),
             address,
             settings,
-            number,
-            processes: 0,
+            seed,
             sessions: BTreeSet::new(),
             unused: BTreeMap::new(),
+            only: None,
             lookups: Vec::new(),
             disk: Disk::default(),
             saving: None,
@@ -114,6 +129,27 @@ impl Side {
         }
     }
 
+    /// Whether there is, and was at the last call, but one session: then what is sealed has one key.
+    pub fn watches_one(&mut self) -> bool {
+        let (begun, count) = (self.dtls.stats().handshakes_begun, self.dtls.len());
+        let is_same = count <= 1 && self.only.is_some_and(|(before, _)| before == begun);
+        if !is_same {
+            self.only = (count == 1).then_some((begun, 0));
+        }
+        is_same
+    }
+
+    /// What is sealed with one key has ever newer numbers.
+    pub fn note_sealed(&mut self, datagram: &[u8]) {
+        if let (Some(number), Some((_, least))) = (sealed_number(datagram), &mut self.only) {
+            assert!(*least <= number, "a sequence number is used twice");
+            *least = number + 1;
+            if let (1, Some(session)) = (self.sessions.len(), self.sessions.first()) {
+                self.unused.insert(*session, number + 1);
+            }
+        }
+    }
+
     fn choose(&self, choice: u8) -> Option<SessionId> {
         let place = usize::from(choice) % self.sessions.len().max(1);
         self.sessions.iter().nth(place).copied()
@@ -134,7 +170,9 @@ impl Side {
                 let least = self.unused.entry(session).or_default();
                 assert!(*least <= number, "a sequence number is used twice");
                 *least = number + 1;
-                Some(record.to_vec())
+                let record = record.to_vec();
+                self.note_sealed(&record);
+                Some(record)
             }
             Err(ProtectError::NoRoom { .. } | ProtectError::PathNotProved { .. }) => None,
             Err(other) => panic!("{other}"),
@@ -217,12 +255,12 @@ impl Side {
     }
 
     fn start(&mut self, settings: Config) {
-        self.processes = self.processes.wrapping_add(1);
-        let seed = [self.number, self.processes].repeat(16);
-        self.dtls = Dtls::new(settings.clone(), seed.try_into().unwrap());
+        self.seed = parts::seed(&self.seed, self.seed[31]);
+        self.dtls = Dtls::new(settings.clone(), self.seed);
         self.settings = settings;
         self.saving = None;
         self.has_saved = false;
+        self.only = None;
         self.lookups.clear();
         let mut state = self.disk.state.clone();
         let loaded = self.dtls.load(&SEAL, self.disk.loaded, &mut state, |_, _| true);
