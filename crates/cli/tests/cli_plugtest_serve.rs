@@ -176,4 +176,7 @@ fn it_tells_strangers_from_those_it_knows() {
         "it does not know the key of the tests any more"
     );
     assert_eq!(judge(&["--psk", "me:secret"]), Some(0));
+    assert_eq!(judge(&["--psk", "me:secret", "--map", "/secure=/hello"]), Some(0));
+    let elsewhere = ["--psk", "me:secret", "--map", "/secure=/nowhere"];
+    assert_eq!(judge(&elsewhere), Some(1), "nothing is there to be judged");
 }

@@ -377,9 +377,12 @@ impl Court<'_> {
                 }
                 judge(&mut Probe::opened(*address, case.opening, &self.facts, frame)?)
             }
-            (Judge::Caller(judge), Subject::Server { address, .. }) => {
-                judge(&mut Caller::new(*address, &self.settings.keys, frame)?)
-            }
+            (Judge::Caller(judge), Subject::Server { address, .. }) => judge(&mut Caller::new(
+                *address,
+                &self.facts.map,
+                &self.settings.keys,
+                frame,
+            )?),
             (Judge::Callee(judge), Subject::Client { template, .. }) => {
                 let mut callee = Callee::new(template, frame)?;
                 let judged = judge(&mut callee);

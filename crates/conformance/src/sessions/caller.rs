@@ -1,5 +1,6 @@
 //! The judge as a client of `coaps`: what cases of DTLS for servers are written with.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,15 +26,23 @@ pub struct Caller {
     line: Line,
     server: SocketAddr,
     keys: Keys,
+    /// Which of its resources plays the role of one of the plugtest site.
+    map: HashMap<String, String>,
     next_mid: u16,
 }
 
 impl Caller {
-    pub(crate) fn new(server: SocketAddr, keys: &Keys, frame: &Frame) -> Judged<Caller> {
+    pub(crate) fn new(
+        server: SocketAddr,
+        map: &HashMap<String, String>,
+        keys: &Keys,
+        frame: &Frame,
+    ) -> Judged<Caller> {
         Ok(Caller {
             line: Line::bind(any(server), Some(server), frame)?,
             server,
             keys: keys.clone(),
+            map: map.clone(),
             next_mid: 0,
         })
     }
@@ -99,7 +108,9 @@ impl Caller {
         ];
         match failure.alert.filter(|alert| says_so.contains(alert)) {
             Some(alert) if failure.noticed_by == NoticedBy::Peer && !self.line.has_chosen() => {
-                let what = format!("the server does not offer it with CCM_8: it sent the alert {alert}");
+                let what = format!(
+                    "the server takes nothing of what is offered with CCM_8: it sent the alert {alert}"
+                );
                 Err(Stop::Skip(what))
             }
             _ => Ok(()),
@@ -143,6 +154,7 @@ impl Caller {
     pub(crate) fn get(&mut self, session: SessionId, path: &str) -> Judged<Received> {
         self.next_mid += 1;
         let get = Message::new(MessageType::Confirmable, Method::GET, self.next_mid).token(b"dtls");
+        let path = self.map.get(path).map_or(path, String::as_str);
         let segments = path.split('/').filter(|segment| !segment.is_empty());
         let get = segments.fold(get, |get, segment| {
             get.option(OptionNumber::URI_PATH, segment.as_bytes())

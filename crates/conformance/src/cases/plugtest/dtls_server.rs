@@ -14,16 +14,24 @@ use crate::verdict::{Judged, Stop};
 
 /// The cases. Where everything is lost once, the waits of both sides add up.
 pub(super) const CASES: &[Case] = &[
-    plugtest("TD_COAP_DTLS_01", Judge::Caller(dtls_01)).over(Transport::SESSIONS),
+    plugtest("TD_COAP_DTLS_01", Judge::Caller(dtls_01))
+        .over(Transport::SESSIONS)
+        .needs(&["/secure"]),
     plugtest("TD_COAP_DTLS_02", Judge::Caller(dtls_02)).over(Transport::SESSIONS),
     plugtest("TD_COAP_DTLS_03", Judge::Caller(dtls_03))
         .over(Transport::SESSIONS)
+        .needs(&["/secure"])
         .within(90),
-    plugtest("TD_COAP_DTLS_04", Judge::Caller(dtls_04)).over(Transport::SESSIONS),
-    plugtest("TD_COAP_DTLS_05", Judge::Caller(dtls_05)).over(Transport::SESSIONS),
+    plugtest("TD_COAP_DTLS_04", Judge::Caller(dtls_04))
+        .over(Transport::SESSIONS)
+        .needs(&["/secure"]),
+    plugtest("TD_COAP_DTLS_05", Judge::Caller(dtls_05))
+        .over(Transport::SESSIONS)
+        .needs(&["/secure"]),
     plugtest("TD_COAP_DTLS_06", Judge::Caller(dtls_06)).over(Transport::SESSIONS),
     plugtest("TD_COAP_DTLS_07", Judge::Caller(dtls_07))
         .over(Transport::SESSIONS)
+        .needs(&["/secure"])
         .within(90),
 ];
 
