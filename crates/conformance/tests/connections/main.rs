@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use coracle::Endpoint;
+use coracle::{Config, Endpoint};
 use coracle_conformance::case::Role;
 use coracle_conformance::report::{CaseReport, ladder};
 use coracle_conformance::run::{Settings, Subject};
@@ -46,7 +46,11 @@ fn server(transport: Transport) -> SocketAddr {
             let settings = site::Settings {
                 period: Duration::from_millis(500),
             };
+            // It waits for longer than the judge: what that sees is no end for another reason.
+            let mut config = Config::default();
+            config.connections.open_within = Duration::from_secs(30);
             let endpoint = Endpoint::bind(&format!("{}://127.0.0.1:0", transport.scheme())).unwrap();
+            let endpoint = endpoint.with_config(config);
             tell.send(endpoint.bound()[0].address).unwrap();
             endpoint.serve(site::router(&settings)).await.unwrap();
         });
